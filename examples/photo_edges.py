@@ -1,0 +1,5 @@
+"""python examples/photo_edges.py [DIRECTORY]: runs src/faltung/demo/photo_edges.py, as `faltung demo` does."""
+
+from faltung.demo.photo_edges import main
+
+main()

@@ -1,0 +1,32 @@
+"""faltung: a convolution compiler. Kernels for exactly your convolution on exactly this processor.
+
+>>> import numpy as np
+>>> import faltung as ft
+>>> ft.conv1d(np.ones((32, 1000, 64), "f4"), np.ones((7, 64, 64), "f4"), padding="same").shape
+(32, 1000, 64)
+"""
+
+from faltung.errors import CodegenError, DtypeError, FaltungError, ShapeError, UnsupportedConvError
+from faltung.ops import conv, conv1d, conv2d, conv3d
+from faltung.runtime.convolution import Convolution, compile
+from faltung.runtime.pool import get_num_threads, set_num_threads
+from faltung.spec import ConvSpec
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CodegenError",
+    "ConvSpec",
+    "Convolution",
+    "DtypeError",
+    "FaltungError",
+    "ShapeError",
+    "UnsupportedConvError",
+    "compile",
+    "conv",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "get_num_threads",
+    "set_num_threads",
+]

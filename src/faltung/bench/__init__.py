@@ -1,0 +1,1 @@
+"""How fast it is: the suites, the machine, the measurement and the report."""

@@ -1,0 +1,228 @@
+"""Activations on vectors, from arithmetic alone: no call into libm, the same code for every lane count and precision.
+
+exp: x = k ln 2 + r with |r| <= ln 2 / 2, a Taylor polynomial in r, and 2**k written into the exponent bits
+(W. J. Cody, W. Waite, Software Manual for the Elementary Functions, 1980, ch. 6). log1p: the series of atanh. erfc:
+a Chebyshev series in (z - 3.75) / (z + 3.75) (M. M. Shepherd, J. G. Laframboise, Math. Comp. 36, 1981, 249-253),
+whose coefficients are computed here from math.erfc.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Union
+
+import numpy as np
+
+from faltung.codegen.emitter import Emitter, Value
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017, arXiv:1706.02515, p. 3
+CHEAP = ("relu", "relu6", "leaky_relu", "hard_sigmoid", "hard_silu")
+
+
+def is_cheap(activation: str | None) -> bool:
+    """Does it cost a few instructions only, so that it belongs into the registers of a tile?"""
+    return activation is None or activation in CHEAP
+
+
+def activate(e: Emitter, value: Value, activation: str | None, parameter: float | None) -> Value:
+    """The activation of each lane; NaN stays NaN."""
+    if activation is None:
+        return value
+    return ACTIVATIONS[activation](Number(e, value), parameter or 0.0).value
+
+
+Operand = Union["Number", float]
+
+
+@dataclass
+class Number:
+    """A vector that is written like a number."""
+
+    e: Emitter
+    value: Value
+
+    def of(self, other: Operand) -> "Number":
+        return other if isinstance(other, Number) else Number(self.e, self.e.splat(other))
+
+    def _with(self, how: str, other: Operand) -> "Number":
+        return Number(self.e, self.e.arithmetic(self.value, how, self.of(other).value))
+
+    def __add__(self, other: Operand) -> "Number":
+        return self._with("+", other)
+
+    def __sub__(self, other: Operand) -> "Number":
+        return self._with("-", other)
+
+    def __rsub__(self, other: float) -> "Number":
+        return self.of(other) - self
+
+    def __mul__(self, other: Operand) -> "Number":
+        return self._with("*", other)
+
+    def __truediv__(self, other: Operand) -> "Number":
+        return self._with("/", other)
+
+    def __rtruediv__(self, other: float) -> "Number":
+        return self.of(other) / self
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def times_plus(self, factor: Operand, term: Operand) -> "Number":
+        """self * factor + term, rounded once."""
+        return Number(self.e, self.e.fma(self.value, self.of(factor).value, self.of(term).value))
+
+    def where(self, how: str, limit: float, yes: Operand, no: Operand) -> "Number":
+        """`yes` in the lanes where self < limit (or whatever `how` says), `no` in the others and in NaN lanes."""
+        mask = self.e.is_ordered(self.value, how, self.of(limit).value)
+        return Number(self.e, self.e.where(mask, self.of(yes).value, self.of(no).value))
+
+    def clamp(self, low: float, high: float) -> "Number":
+        """Between low and high; NaN stays NaN."""
+        capped = self.where(">", high, high, self)
+        return capped.where("<", low, low, capped)
+
+    def absolute(self) -> "Number":
+        return Number(self.e, self.e.absolute(self.value))
+
+
+@dataclass(frozen=True)
+class Format:
+    """What the series below need to know of an element type."""
+
+    exponent_width: int
+    bias: int
+    to_integer: float  # adding it rounds to an integer that stands in the low bits
+    ln2_high: float  # ln 2 with low bits zero, so that k * ln2_high is exact
+    exp_degree: int
+    log_terms: int
+    erfc_terms: int
+    exp_limit: float
+
+
+FORMATS = {
+    4: Format(8, 127, 1.5 * 2**23, 0.693359375, 7, 8, 14, 87.0),
+    8: Format(11, 1023, 1.5 * 2**52, 0.6931471803691238, 13, 17, 30, 708.0),
+}
+
+
+def _reduced(x: Number) -> tuple[Number, Number]:
+    """x = k ln 2 + r with |r| <= ln 2 / 2: returns 2**k and r; x within the limits of the format."""
+    f = FORMATS[x.e.element_bytes]
+    shifted = x.times_plus(1 / math.log(2), f.to_integer)
+    k = shifted - f.to_integer
+    r = k.times_plus(-f.ln2_high, x)
+    r = k.times_plus(-(math.log(2) - f.ln2_high), r)
+    # the low bits of `shifted` hold k; those of `shifted + bias` hold the biased exponent
+    return Number(x.e, x.e.power_of_two((shifted + float(f.bias)).value, f.exponent_width)), r
+
+
+def _expm1_of_small(r: Number) -> Number:
+    """exp(r) - 1 for |r| <= ln 2 / 2, accurate near zero: r + r**2 (1/2 + r/6 + …)."""
+    degree = FORMATS[r.e.element_bytes].exp_degree
+    tail = r.of(1 / math.factorial(degree))
+    for n in range(degree - 1, 1, -1):
+        tail = tail.times_plus(r, 1 / math.factorial(n))
+    return tail.times_plus(r * r, r)
+
+
+def exp(x: Number) -> Number:
+    """exp(x), saturating beyond the format's limits instead of reaching 0 or infinity."""
+    limit = FORMATS[x.e.element_bytes].exp_limit
+    scale, r = _reduced(x.clamp(-limit, limit))
+    return _expm1_of_small(r).times_plus(scale, scale)
+
+
+def expm1(x: Number) -> Number:
+    limit = FORMATS[x.e.element_bytes].exp_limit
+    scale, r = _reduced(x.clamp(-limit, limit))
+    return _expm1_of_small(r).times_plus(scale, scale - 1.0)
+
+
+def log1p(u: Number) -> Number:
+    """log(1 + u) for 0 <= u <= 1: 2 atanh(s) with s = u / (2 + u) <= 1/3."""
+    s = u / (u + 2.0)
+    square = s * s
+    terms = FORMATS[u.e.element_bytes].log_terms
+    series = u.of(1 / (2 * terms + 1))
+    for n in range(terms - 1, 0, -1):
+        series = series.times_plus(square, 1 / (2 * n + 1))
+    doubled = s + s
+    return (series * square).times_plus(doubled, doubled)
+
+
+def _erfc_coefficients(terms: int) -> list[float]:
+    """Chebyshev coefficients of (1 + 2 z) exp(z*z) erfc(z) in t = (z - 3.75) / (z + 3.75), 0 <= z <= 6."""
+    last = (6.0 - 3.75) / (6.0 + 3.75)
+
+    def scaled(unit: float) -> float:
+        t = (unit + 1) / 2 * (last + 1) - 1
+        z = 3.75 * (1 + t) / (1 - t)
+        return (1 + 2 * z) * math.exp(z * z) * math.erfc(z)
+
+    series = np.polynomial.chebyshev.chebinterpolate(np.vectorize(scaled), terms - 1)
+    return [float(c) for c in series]
+
+
+def erfc_of_positive(z: Number) -> Number:
+    """erfc(z) for z >= 0; beyond 6 it is below 1e-16 and the value at 6 stands for it."""
+    z = z.where(">", 6.0, 6.0, z)
+    last = (6.0 - 3.75) / (6.0 + 3.75)
+    t = (z - 3.75) / (z + 3.75)
+    unit = (t + 1.0) * (2 / (last + 1)) - 1.0
+    b1, b2 = z.of(0.0), z.of(0.0)
+    c0, *rest = _erfc_coefficients(FORMATS[z.e.element_bytes].erfc_terms)
+    doubled = unit + unit
+    for c in reversed(rest):  # Clenshaw's recurrence
+        b1, b2 = doubled.times_plus(b1, c - b2), b1
+    series = unit.times_plus(b1, c0 - b2)
+    return series * exp(0.0 - z * z) / (z + z + 1.0)
+
+
+def tanh(x: Number) -> Number:
+    twice = x.clamp(-20.0, 20.0) * 2.0
+    e2 = expm1(twice)
+    return e2 / (e2 + 2.0)
+
+
+def sigmoid(x: Number) -> Number:
+    return 1.0 / (exp(0.0 - x) + 1.0)
+
+
+def _relu(x: Number, _: float) -> Number:
+    return x.where("<", 0.0, 0.0, x)
+
+
+def _gelu(x: Number, _: float) -> Number:
+    tail = erfc_of_positive((x * math.sqrt(0.5)).absolute()) * 0.5
+    return x * x.where("<", 0.0, tail, 1.0 - tail)
+
+
+def _gelu_tanh(x: Number, _: float) -> Number:
+    # x (1 + tanh u) / 2 = x sigmoid(2 u), which keeps its digits for negative u
+    u = (x * x * x).times_plus(0.044715, x) * (2 * math.sqrt(2 / math.pi))
+    return x * sigmoid(u)
+
+
+def _softplus(x: Number, _: float) -> Number:
+    return _relu(x, 0.0) + log1p(exp(0.0 - x.absolute()))
+
+
+def _hard_sigmoid(x: Number, _: float) -> Number:
+    return (x + 3.0).clamp(0.0, 6.0) * (1 / 6)
+
+
+ACTIVATIONS: dict[str, Callable[[Number, float], Number]] = {
+    "relu": _relu,
+    "relu6": lambda x, _: x.clamp(0.0, 6.0),
+    "leaky_relu": lambda x, slope: x.where("<", 0.0, x * slope, x),
+    "elu": lambda x, alpha: x.where("<", 0.0, expm1(x) * alpha, x),
+    "selu": lambda x, _: x.where("<", 0.0, expm1(x) * SELU_ALPHA, x) * SELU_SCALE,
+    "gelu": _gelu,
+    "gelu_tanh": _gelu_tanh,
+    "silu": lambda x, _: x * sigmoid(x),
+    "sigmoid": lambda x, _: sigmoid(x),
+    "tanh": lambda x, _: tanh(x),
+    "softplus": _softplus,
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_silu": lambda x, _: x * _hard_sigmoid(x, 0.0),
+}

@@ -1,0 +1,44 @@
+"""What happens to a tile after its sums: activation and store; and before them: the bias."""
+
+from faltung.codegen.activation import activate, is_cheap
+from faltung.codegen.emitter import Buffer, Emitter, Int, Value
+from faltung.codegen.tile import RegisterTile
+from faltung.plan.kernels import Kernel
+
+
+class Epilogue:
+    """Bias first (accumulators start from it), activation last.
+
+    A cheap activation is applied to the registers. One that needs an exponential is a function of its own, run over
+    the stored vectors while they are in cache, so that its code stands in the program once.
+    """
+
+    def __init__(self, e: Emitter, kernel: Kernel) -> None:
+        self.e, self.kernel = e, kernel
+        self._is_cheap = is_cheap(kernel.activation)
+        if not self._is_cheap:
+            with e.function("activate", "*place", "count", internal=True) as (place, count):
+                value = e.load_masked(place, count)
+                e.store_masked(activate(e, value, kernel.activation, kernel.activation_parameter), place, count)
+
+    def store(self, value: Value, place: Value, count: Int) -> None:
+        """Activate the first `count` lanes and store them."""
+        if self._is_cheap:
+            value = activate(self.e, value, self.kernel.activation, self.kernel.activation_parameter)
+        self.e.store_masked(value, place, count)
+        if not self._is_cheap:
+            self.e.call("activate", place, count)
+
+    def store_rows(self, tile: RegisterTile, y: Buffer, channels: int, limit: Int | None = None) -> None:
+        """Store rows of `channels` numbers at y(p=row); only rows below `limit` where one is given."""
+        for r in range(tile.rows):
+            if limit is None or r == 0:
+                self._store_row(tile, y, r, channels)
+            else:
+                with self.e.when(self.e.compare(r, "<", limit)):
+                    self._store_row(tile, y, r, channels)
+
+    def _store_row(self, tile: RegisterTile, y: Buffer, r: int, channels: int) -> None:
+        for v in range(tile.vectors):
+            lane = v * self.e.lanes
+            self.store(tile.value(r, v), y.at(p=r, oc=lane), min(self.e.lanes, channels - lane))

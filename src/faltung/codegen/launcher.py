@@ -1,0 +1,147 @@
+"""Running the pieces of a call on several threads: code of our own, no lock of Python's on the way.
+
+A call is up to two phases (pack, then compute), each a number of pieces. One 64-bit word of the pool holds how many
+pieces the running phase has (upper half) and which is next (lower half); whoever swaps in the word with the next
+number plus one has claimed that piece. A claim can only succeed while pieces are left, and the caller returns only
+when all claimed pieces are done: so a worker never sees a finished call, and the caller never waits for a worker that
+has claimed nothing. Which piece yields which output is fixed by the plan, so bits do not depend on the threads.
+
+A second caller that finds the pool taken runs its pieces itself.
+"""
+
+from faltung.codegen.call import WORDS
+from faltung.codegen.emitter import Emitter, Value
+
+# words of the pool; what different threads write lies in different cache lines
+WORK, DONE, OWNER, SLEEPERS = 0, 8, 16, 24
+FUNCTION, CALL, SCRATCH, SCRATCH_BYTES, IS_CLOSING, SPINS = 32, 33, 34, 35, 36, 37
+MUTEX, CONDITION = 40, 56
+POOL_WORDS = 72
+
+# words of a job, the part of a call that its plan fixes
+JOB_PARAMETERS, JOB_SCRATCH_OFFSET, JOB_SCRATCH_BYTES, JOB_PHASES = 0, 1, 2, 3
+"""From JOB_PHASES on: function and number of pieces, for packing and then for the kernel."""
+JOB_WORDS = 7
+
+
+def emit_launcher(e: Emitter, array_data_offset: int) -> None:
+    """launch: arrays as Python objects. launch_pointers: arrays as addresses. worker: a thread's life.
+
+    wake: rouse sleeping workers. spin: wait for `count` pauses.
+    """
+    _emit_drain(e)
+    _emit_run_phase(e)
+    _emit_launch_pointers(e)
+    objects = ("*x", "*kernel", "*bias", "*y")
+    with e.function("launch", *objects, "*workspace", "*job", "*pool") as (*arrays, workspace, job, pool):
+        # an ndarray keeps the address of its data right behind the object's head
+        data = [e.load_pointer(e.bytes(array).at(i=array_data_offset)) for array in arrays]
+        e.call("launch_pointers", *data, workspace, job, pool)
+    _emit_worker(e)
+    with e.function("wake", "*pool") as (pool,):
+        _wake(e, pool)
+    with e.function("spin", "count") as (count,), e.loop("wait", count):
+        e.pause()
+
+
+def _emit_launch_pointers(e: Emitter) -> None:
+    arrays = ("*x", "*kernel", "*bias", "*y")
+    with e.function("launch_pointers", *arrays, "*workspace", "*job", "*pool") as (*arguments, job, pool):
+        job_words, call = e.words(job), e.pointers(len(WORDS), "call")
+        for n, pointer in enumerate([*arguments, job_words.pointer_at(JOB_PARAMETERS)]):
+            e.store_scalar(pointer, call.at(i=n))
+        scratch = e.bytes(arguments[-1]).at(i=job_words.word(JOB_SCRATCH_OFFSET))
+        scratch_bytes = job_words.word(JOB_SCRATCH_BYTES)
+        for phase in (JOB_PHASES, JOB_PHASES + 2):
+            pieces = job_words.word(phase + 1)
+            e.call("run_phase", job_words.at(i=phase), pieces, call.pointer, scratch, scratch_bytes, pool)
+
+
+def _emit_run_phase(e: Emitter) -> None:
+    """run_phase(function, pieces, call, scratch, scratch_bytes, pool): all pieces, with the pool's help if it is free."""
+    parameters = ("*function", "pieces", "*call", "*scratch", "scratch_bytes", "*pool")
+    with e.function("run_phase", *parameters, internal=True) as (function, pieces, call, scratch, scratch_bytes, pool):
+        is_alone = e.variable(1, "is_alone")
+        with e.when(e.compare(pieces, ">", 1)), e.when(e.is_there(pool)):
+            words = e.words(pool)
+            with e.when(e.replace_if_equal(words.at(i=OWNER), 0, 1)):
+                is_alone.set(0)
+                e.store_scalar(e.load_pointer(function), words.at(i=FUNCTION))
+                e.store_scalar(call, words.at(i=CALL))
+                e.store_scalar(scratch, words.at(i=SCRATCH))
+                e.store_scalar(scratch_bytes, words.at(i=SCRATCH_BYTES))
+                e.exchange(words.at(i=DONE), 0)
+                e.exchange(words.at(i=WORK), e.mul(pieces, 2**32))
+                with e.when(e.compare(e.load_shared(words.at(i=SLEEPERS)), ">", 0)):
+                    _wake(e, pool)
+                e.call("drain", pool, 0)
+                with e.loop_while("others_finish") as waiting:
+                    waiting.leave_if(e.compare(e.load_shared(words.at(i=DONE)), "==", pieces))
+                    e.pause()
+                e.exchange(words.at(i=OWNER), 0)
+        with e.when(e.compare(is_alone.get(), "==", 1)), e.loop("index", pieces) as index:
+            e.call_stored(function, call, index, scratch)
+
+
+def _emit_drain(e: Emitter) -> None:
+    """drain(pool, slot): claim and run pieces until none is left; `slot` says whose scratch to use."""
+    with e.function("drain", "*pool", "slot", internal=True) as (pool, slot):
+        words = e.words(pool)
+        work = words.at(i=WORK)
+        with e.loop_while("claim") as claims:
+            word = e.load_shared(work)
+            total, index = e.halves(word)
+            claims.leave_if(e.compare(index, ">=", total))
+            with e.when(e.replace_if_equal(work, word, e.add(word, 1))):
+                scratch = e.bytes(words.pointer_at(SCRATCH)).at(i=e.mul(slot, words.word(SCRATCH_BYTES)))
+                e.call_stored(words.at(i=FUNCTION), words.pointer_at(CALL), index, scratch)
+                e.add_shared(words.at(i=DONE), 1)
+
+
+def _emit_worker(e: Emitter) -> None:
+    """worker(argument): argument holds the pool's address and this thread's slot. Spins a while, then sleeps."""
+    with e.function("worker", "*argument") as (argument,):
+        own = e.words(argument)
+        pool, slot = own.pointer_at(0, "pool"), own.word(1, "slot")
+        words = e.words(pool)
+        idle = e.variable(0, "idle")
+        with e.loop_while("life") as life:
+            life.leave_if(e.compare(e.load_shared(words.at(i=IS_CLOSING)), "!=", 0))
+            with e.either(_is_work_left(e, pool)) as (work, wait):
+                with work:
+                    e.call("drain", pool, slot)
+                    idle.set(0)
+                with wait:
+                    e.pause()
+                    idle.increase(1)
+                    with e.when(e.compare(idle.get(), ">", words.word(SPINS))):
+                        _sleep(e, pool)
+                        idle.set(0)
+
+
+def _is_work_left(e: Emitter, pool: Value) -> Value:
+    total, index = e.halves(e.load_shared(e.words(pool).at(i=WORK)))
+    return e.compare(index, "<", total)
+
+
+def _sleep(e: Emitter, pool: Value) -> None:
+    """Wait for a wake-up. The sleeper counts itself before it looks for work, the caller publishes work before it
+    looks for sleepers: one of the two sees the other."""
+    words = e.words(pool)
+    mutex, condition = words.at(i=MUTEX), words.at(i=CONDITION)
+    e.call_external("pthread_mutex_lock", [mutex])
+    e.add_shared(words.at(i=SLEEPERS), 1)
+    with e.loop_while("sleep") as sleep:
+        sleep.leave_if(_is_work_left(e, pool))
+        sleep.leave_if(e.compare(e.load_shared(words.at(i=IS_CLOSING)), "!=", 0))
+        e.call_external("pthread_cond_wait", [condition, mutex])
+    e.add_shared(words.at(i=SLEEPERS), -1)
+    e.call_external("pthread_mutex_unlock", [mutex])
+
+
+def _wake(e: Emitter, pool: Value) -> None:
+    words = e.words(pool)
+    mutex = words.at(i=MUTEX)
+    e.call_external("pthread_mutex_lock", [mutex])
+    e.call_external("pthread_cond_broadcast", [words.at(i=CONDITION)])
+    e.call_external("pthread_mutex_unlock", [mutex])

@@ -1,0 +1,226 @@
+"""Convolutions on NumPy arrays: arguments → spec → plan → kernel → array."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from faltung.plan.choose import Strides, is_readable
+from faltung.runtime.convolution import Convolution
+from faltung.spec import ConvSpec, spec_from_call
+from faltung.spec.conv_spec import Padding, Sizes
+
+Array = NDArray[Any]
+
+MOST_CALLS = 4096
+_calls: dict[tuple[Any, ...], "_Prepared"] = {}
+"""Prepared convolutions by everything that a call is told: a warm call is one lookup and one native call."""
+
+DOCUMENTATION = """{summary}
+
+    ``y = activation(bias[o] + sum(x[{window}, i] * kernel[{taps}, i, o] for {taps}, i))``: a cross-correlation, as in
+    every framework.
+
+    Arguments:
+        x: {x_shape}, float32 or float64, in the order of ``layout``; channels-last input may have more leading axes.
+        kernel: {kernel_shape}, in the order of ``kernel_layout``; same element type.
+        bias: (C_out,), added before the activation; default none.
+        stride: step of the window, for all axes or for each; default 1.
+        padding: "valid" (none, default), "same" (output size is input size / stride, rounded up), "causal" (1-D),
+            an int, or an int or a (low, high) pair for each axis.
+        dilation: spacing of taps, 1 (default) is dense.
+        groups: independent parts that channels are split into; default 1.
+        layout: order of x's axes: {layouts}.
+        kernel_layout: "WIO" (default, as Keras) or "OIW" (as PyTorch), for every rank.
+        padding_mode: "zeros" (default), "reflect", "replicate" or "circular".
+        activation: a name such as "relu" or "gelu", or (name, parameter); computed in the same pass. Default none.
+        precision: "high" (default) or "exact", which admits direct summation only.
+        out: array that receives the result; it must not overlap the inputs.
+
+    Returns:
+        {y_shape}, out = floor((in + low + high - dilation*(k - 1) - 1) / stride) + 1 on each axis.
+
+    Raises:
+        ShapeError: if sizes or options do not fit together.
+        DtypeError: if an array is not float32 or float64, or they differ.
+
+    {example}
+    """
+
+
+def _convolution(rank: int | None, **words: str) -> Callable[..., Array]:
+    """The public function of one rank; all ranks are the same code."""
+    name = f"conv{rank}d" if rank else "conv"
+
+    def convolve(
+        x: ArrayLike,
+        kernel: ArrayLike,
+        bias: ArrayLike | None = None,
+        *,
+        stride: Sizes = 1,
+        padding: Padding = "valid",
+        dilation: Sizes = 1,
+        groups: int = 1,
+        layout: str | None = None,
+        kernel_layout: str | None = None,
+        padding_mode: str = "zeros",
+        activation: str | tuple[str, float] | None = None,
+        precision: str = "high",
+        out: Array | None = None,
+    ) -> Array:
+        options = (stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
+        try:
+            key = (name, _key_of(x), _key_of(kernel), None if bias is None else _key_of(bias), options)
+            prepared = _calls[key]
+        except (KeyError, TypeError, AttributeError):
+            prepared, x, kernel, bias = _prepare(name, rank, x, kernel, bias, options)
+        return prepared(x, kernel, bias, out)
+
+    convolve.__name__ = convolve.__qualname__ = name
+    convolve.__doc__ = DOCUMENTATION.format(**words)
+    return convolve
+
+
+def _key_of(array: Any) -> tuple[Any, ...]:
+    return array.shape, array.strides, array.dtype
+
+
+conv1d = _convolution(
+    1,
+    summary="Convolve sequences: sums over a window that slides along w.",
+    window="n, w*stride + k*dilation - low",
+    taps="k",
+    x_shape="(N, W, C_in)",
+    kernel_shape="(K, C_in/groups, C_out)",
+    y_shape="(N, W_out, C_out)",
+    layouts='"NWC" (default) or "NCW"',
+    example=""">>> conv1d(np.ones((8, 100, 16)), np.ones((7, 16, 32)), padding="same", activation="relu").shape
+    (8, 100, 32)""",
+)
+conv2d = _convolution(
+    2,
+    summary="Convolve images: sums over a window that slides along h and w.",
+    window="n, h*stride + kh*dilation - low, w*stride + kw*dilation - low",
+    taps="kh, kw",
+    x_shape="(N, H, W, C_in)",
+    kernel_shape="(KH, KW, C_in/groups, C_out)",
+    y_shape="(N, H_out, W_out, C_out)",
+    layouts='"NHWC" (default) or "NCHW"',
+    example=""">>> conv2d(np.ones((1, 32, 32, 3)), np.ones((3, 3, 3, 32)), stride=2, padding="same").shape
+    (1, 16, 16, 32)""",
+)
+conv3d = _convolution(
+    3,
+    summary="Convolve volumes: sums over a window that slides along d, h and w.",
+    window="n, d*stride + kd*dilation - low, …",
+    taps="kd, kh, kw",
+    x_shape="(N, D, H, W, C_in)",
+    kernel_shape="(KD, KH, KW, C_in/groups, C_out)",
+    y_shape="(N, D_out, H_out, W_out, C_out)",
+    layouts='"NDHWC" (default) or "NCDHW"',
+    example=""">>> conv3d(np.ones((1, 8, 8, 8, 2)), np.ones((3, 3, 3, 2, 4))).shape
+    (1, 6, 6, 6, 4)""",
+)
+conv = _convolution(
+    None,
+    summary="Convolve over as many spatial axes as the kernel has: conv1d, conv2d or conv3d.",
+    window="n, …",
+    taps="…",
+    x_shape="(N, [[D,] H,] W, C_in)",
+    kernel_shape="([[KD,] KH,] KW, C_in/groups, C_out)",
+    y_shape="(N, [[D_out,] H_out,] W_out, C_out)",
+    layouts="see conv1d, conv2d, conv3d",
+    example=""">>> conv(np.ones((1, 32, 32, 3)), np.ones((3, 3, 3, 8))).shape
+    (1, 30, 30, 8)""",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A convolution for arrays of known shapes, strides and types; some are copied first where no kernel reads them."""
+
+    convolution: Convolution
+    copies: tuple[bool, bool, bool] | None
+
+    def __call__(self, x: Array, kernel: Array, bias: Array | None, out: Array | None) -> Array:
+        if self.copies is not None:
+            if out is not None:  # the copies will not overlap it, the arrays themselves may
+                self.convolution.check_out(out, (x, kernel, bias))
+            x, kernel, bias = (
+                _in_order(array) if is_copied else array
+                for array, is_copied in zip((x, kernel, bias), self.copies, strict=True)
+            )
+        return self.convolution.run(x, kernel, bias, out)
+
+
+def _in_order(array: Array) -> Array:
+    """A contiguous copy in this machine's byte order."""
+    return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+
+
+def _prepare(
+    name: str, rank: int | None, x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None, options: tuple[Any, ...]
+) -> tuple[_Prepared, Array, Array, Array | None]:
+    """Check the call, plan and compile it, and remember it for calls like it."""
+    x, kernel = _as_array(x), _as_array(kernel)
+    bias = None if bias is None else _as_array(bias)
+    spec = spec_from_call(
+        name,
+        *(x.shape, x.dtype.name, kernel.shape, kernel.dtype.name),
+        *((None, None) if bias is None else (bias.shape, bias.dtype.name)),
+        rank=rank,
+        **dict(zip(OPTIONS, options, strict=True)),
+    )
+    strides = _strides_in_place(spec, x)
+    copies = (strides is None, not _is_in_order(kernel), bias is not None and not _is_in_order(bias))
+    prepared = _Prepared(Convolution(spec, strides), copies if any(copies) else None)
+    key = (name, _key_of(x), _key_of(kernel), None if bias is None else _key_of(bias), options)
+    if len(_calls) >= MOST_CALLS:
+        _calls.clear()
+    with suppress(TypeError):  # options given as lists are not remembered
+        _calls[key] = prepared
+    return prepared, x, kernel, bias
+
+
+OPTIONS = (
+    *("stride", "padding", "dilation", "groups", "layout", "kernel_layout"),
+    *("padding_mode", "activation", "precision"),
+)
+
+
+def _as_array(value: ArrayLike) -> Array:
+    try:
+        return np.asarray(value)
+    except ValueError:  # rows of different lengths: the spec explains an array of objects
+        return np.empty((), dtype=object)
+
+
+def _strides_in_place(spec: ConvSpec, x: Array) -> Strides | None:
+    """Strides of x in elements if a kernel can read it where it lies; steps of axes of length 1 do not matter."""
+    if not x.dtype.isnative or any(step % x.itemsize for step in x.strides):
+        return None
+    plain = Strides.of_contiguous(spec, spec.in_channels, spec.in_size)
+    axes = list(zip(x.shape, (step // x.itemsize for step in x.strides), strict=True))
+    batch, rest = axes[: len(spec.batch)], axes[len(spec.batch) :]
+    channel = rest.pop(-1 if spec.is_channels_last else 0)
+    wanted = ((plain.c, channel), *zip(plain.spatial, rest, strict=True))
+    c, *spatial = (free if size == 1 else step for free, (size, step) in wanted)
+    # several leading axes count as one if each steps over exactly what the next ones span
+    n, span = plain.n, None
+    for size, step in reversed(batch):
+        if size == 1:
+            continue
+        if span is None:
+            n = step
+        elif step != span:
+            return None
+        span = step * size
+    strides = Strides(n, c, tuple(spatial))
+    return strides if is_readable(spec, strides) else None
+
+
+def _is_in_order(array: Array) -> bool:
+    return array.dtype.isnative and array.flags.c_contiguous

@@ -1,0 +1,14 @@
+"""How finely work is cut for the threads: the same for every thread count, so that bits do not depend on it."""
+
+SMALLEST_PARALLEL_CYCLES = 60_000.0
+"""Below this one thread is quicker than two: handing over costs about a microsecond, waking a sleeper far more."""
+PIECE_CYCLES = 60_000.0
+"""A piece lasts 10 to 20 microseconds at least, so that claiming it costs nothing."""
+MOST_PIECES = 128
+
+
+def piece_count(cycles: float, groups: int) -> int:
+    """Pieces worth having for each group: many enough to balance, few enough to last."""
+    if cycles < SMALLEST_PARALLEL_CYCLES:
+        return 1
+    return max(1, min(int(cycles / PIECE_CYCLES) + 1, MOST_PIECES) // groups)

@@ -1,0 +1,36 @@
+"""A plan: which kernel, told what, cut into which pieces, and why."""
+
+from dataclasses import dataclass
+
+from faltung.plan.kernels import RunsKernel, TapsKernel
+from faltung.spec import ConvSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a call needs beyond its arrays. The pieces do not depend on the number of threads."""
+
+    spec: ConvSpec
+    kernel: RunsKernel | TapsKernel
+    parameters: dict[str, int]
+    pack_pieces: int
+    pieces: int
+    shared_bytes: int  # the packed kernel
+    scratch_bytes: int  # for each thread
+    reasons: tuple[str, ...]
+
+    @property
+    def algorithm(self) -> str:
+        return self.kernel.ALGORITHM
+
+    def parameter_values(self) -> tuple[int, ...]:
+        """The numbers in the order in which the kernel reads them."""
+        return tuple(self.parameters[name] for name in self.kernel.PARAMETERS)
+
+
+CACHE_LINE = 64
+
+
+def whole_lines(num_bytes: int) -> int:
+    """Rounded up to whole cache lines."""
+    return -(-num_bytes // CACHE_LINE) * CACHE_LINE

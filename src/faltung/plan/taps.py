@@ -1,0 +1,241 @@
+"""Planning the channels-first kernel: tile, staged block and pieces."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil, prod
+
+from faltung.plan.constants import constants_of
+from faltung.plan.kernels import TapsKernel
+from faltung.plan.pieces import piece_count
+from faltung.plan.plan import Plan, whole_lines
+from faltung.plan.target import Target
+from faltung.plan.tiles import candidates, step_cycles
+from faltung.spec import ConvSpec
+
+STAGE_CYCLES = {1: 0.12, 2: 0.25, 3: 0.4, 4: 0.5}
+"""To stage one element, by the stride along w."""
+OTHER_STAGE_CYCLES = 1.5
+LINE_CYCLES = 15.0
+"""To stage one line of one channel, besides its elements."""
+TILE_CYCLES = 20.0
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The spec in the kernel's view: `outer` independent volumes of `lines` x `width` outputs.
+
+    The lines of a 1-D convolution are its samples, so that short sequences can share vectors.
+    """
+
+    outer: int
+    lines: int
+    width: int
+    line_tap_reach: int  # input lines beyond the first that a line of outputs needs, within a phase
+    line_phases: int
+    w_tap_reach: int
+    w_phases: int
+    planes: int
+
+    @classmethod
+    def of(cls, spec: ConvSpec) -> "Shape":
+        taps, stride, dilation = spec.kernel_size, spec.stride, spec.dilation
+        w_reach, w_phases = _reach(taps[-1], stride[-1], dilation[-1])
+        if spec.rank == 1:
+            return cls(1, spec.num_samples, spec.out_size[0], 0, 1, w_reach, w_phases, 1)
+        h_reach, h_phases = _reach(taps[-2], stride[-2], dilation[-2])
+        outer = spec.num_samples * prod(spec.out_size[:-2])
+        return cls(
+            outer, spec.out_size[-2], spec.out_size[-1], h_reach, h_phases, w_reach, w_phases, prod(taps[:-2])
+        )
+
+
+def _reach(taps: int, stride: int, dilation: int) -> tuple[int, int]:
+    """How far the last tap reaches within its phase of the stride, and how many phases taps fall into."""
+    offsets = [k * dilation for k in range(taps)]
+    phases = 1 if all(offset % stride == 0 for offset in offsets) else stride
+    return max(offset // stride for offset in offsets), phases
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """One way to stage: shifted copies or phases, and the lines and widths of a piece's block."""
+
+    shape: Shape
+    kernel_width: int
+    channels: int
+    lanes: int
+    is_shifted: bool
+    lines: int
+    width: int
+
+    @property
+    def copies(self) -> int:
+        return self.kernel_width if self.is_shifted else self.shape.w_phases
+
+    @property
+    def more_w(self) -> int:
+        return 0 if self.is_shifted else self.shape.w_tap_reach
+
+    @property
+    def pitch(self) -> int:
+        return self.width if self.is_shifted else _up(self.width + self.more_w, self.lanes)
+
+    @property
+    def line_phase(self) -> int:
+        return _up((self.lines + self.shape.line_tap_reach) * self.pitch, self.lanes)
+
+    @property
+    def copy(self) -> int:
+        return self.shape.line_phases * self.line_phase
+
+    @property
+    def plane(self) -> int:
+        return self.copies * self.copy
+
+    @property
+    def channel(self) -> int:
+        return self.shape.planes * self.plane
+
+    @property
+    def elements(self) -> int:
+        """Elements of the staged block; vectors of the last tile may read past its end."""
+        return self.channels * self.channel + 8 * self.lanes
+
+    @property
+    def blocks(self) -> int:
+        """Blocks in the whole output."""
+        return self.shape.outer * ceil(self.shape.lines / self.lines) * ceil(self.shape.width / self.width)
+
+    @property
+    def strips(self) -> list[tuple[int, int]]:
+        """(how many, how long) the strips of a whole block are."""
+        return [(1, self.lines * self.width)] if self.is_shifted else [(self.lines, self.width)]
+
+
+def plan_taps(
+    spec: ConvSpec, target: Target, x_strides: tuple[int, ...], y_strides: tuple[int, ...], reasons: tuple[str, ...]
+) -> Plan:
+    """The cheapest tile and staging by the cost model; strides are (n, c, *spatial) in elements."""
+    lanes = target.lanes(spec.dtype)
+    item_bytes = target.vector_bytes // lanes
+    group_in, group_out = spec.in_channels // spec.groups, spec.out_channels // spec.groups
+    shape = Shape.of(spec)
+    vectors_of_all = ceil(max(shape.lines * shape.width, 1) / lanes)
+    tiles = list(candidates(target, group_out, min(vectors_of_all, 4)))
+    layouts = list(_layouts(spec, shape, lanes, group_in, target.l2_bytes // 3 // item_bytes))
+    cycles, (rows, vectors), layout = min(
+        ((_cycles(spec, layout, *tile), tile, layout) for layout in layouts for tile in tiles), key=lambda c: c[0]
+    )
+    kernel = TapsKernel(**constants_of(spec), rows=rows, vectors=vectors, is_shifted=layout.is_shifted)
+
+    row_blocks = ceil(group_out / rows)
+    wanted = piece_count(spec.groups * cycles, spec.groups)
+    oc_parts = max(1, min(row_blocks, wanted // max(layout.blocks, 1)))
+    blocks_per_part = ceil(row_blocks / oc_parts)
+    oc_parts = ceil(row_blocks / blocks_per_part)
+    results = _up(layout.elements, lanes)
+    results_pitch = _up(layout.lines * layout.width, lanes) + vectors * lanes
+    needs_results = layout.is_shifted and spec.rank == 1
+    (x_n, x_c, *x_spatial), (y_n, y_c, *y_spatial) = x_strides, y_strides
+    is_flat = spec.rank == 1
+    depth = spec.rank == 3
+    parameters = {
+        "num_line_blocks": ceil(shape.lines / layout.lines),
+        "num_w_blocks": ceil(shape.width / layout.width),
+        "num_oc_parts": oc_parts,
+        "oc_blocks_per_part": blocks_per_part,
+        "block_lines": layout.lines,
+        "block_w": layout.width,
+        "out_d": spec.out_size[0] if depth else 1,
+        "lines": shape.lines,
+        "out_w": shape.width,
+        "in_d": spec.in_size[0] if depth else 1,
+        "in_lines": spec.num_samples if is_flat else spec.in_size[-2],
+        "in_w": spec.in_size[-1],
+        "low_d": spec.padding[0][0] if depth else 0,
+        "low_h": 0 if is_flat else spec.padding[-2][0],
+        "low_w": spec.padding[-1][0],
+        "x_n": 0 if is_flat else x_n,
+        "x_c": x_c,
+        "x_d": x_spatial[0] if depth else 0,
+        "x_line": x_n if is_flat else x_spatial[-2],
+        "y_n": 0 if is_flat else y_n,
+        "y_c": y_c,
+        "y_d": y_spatial[0] if depth else 0,
+        "y_line": y_n if is_flat else y_spatial[-2],
+        "num_line_phases": shape.line_phases,
+        "more_lines": shape.line_tap_reach,
+        "num_copies": layout.copies,
+        "more_w": layout.more_w,
+        "pitch": layout.pitch,
+        "line_phase": layout.line_phase,
+        "copy": layout.copy,
+        "plane": layout.plane,
+        "channel": layout.channel,
+        "results": results,
+        "results_pitch": results_pitch,
+    }
+    return Plan(
+        spec=spec,
+        kernel=kernel,
+        parameters=parameters,
+        pack_pieces=spec.groups * row_blocks,
+        pieces=layout.blocks * spec.groups * oc_parts,
+        shared_bytes=whole_lines(spec.groups * row_blocks * kernel.reduction * rows * item_bytes),
+        scratch_bytes=whole_lines((results + (rows * results_pitch if needs_results else 0)) * item_bytes),
+        reasons=(
+            *reasons,
+            f"tile of {rows} channels x {vectors} vectors of {lanes}, blocks of {layout.lines} lines x {layout.width} "
+            f"staged {'once for each tap' if layout.is_shifted else 'once'}: {cycles:.3g} cycles by the model",
+        ),
+    )
+
+
+def _layouts(spec: ConvSpec, shape: Shape, lanes: int, channels: int, most_elements: int) -> Iterator[_Layout]:
+    """Ways to stage whose block stays within `most_elements` where possible."""
+    kw = spec.kernel_size[-1]
+    width = max(shape.width, 1)
+
+    def layout(is_shifted: bool, lines: int, width: int) -> _Layout:
+        return _Layout(shape, kw, channels, lanes, is_shifted, lines, width)
+
+    most_lines = max(shape.lines, 1)
+    # at least a handful of blocks, so that threads have something to share
+    fair = max(1, min(most_lines, most_lines * shape.outer // 16))
+    line_choices = sorted({n for n in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, fair, most_lines) if n <= most_lines})
+    for is_shifted in (False, True) if width < 32 * lanes or kw == 1 else (False,):
+        fitting = [n for n in line_choices if layout(is_shifted, n, width).elements <= most_elements]
+        yield from (layout(is_shifted, n, width) for n in fitting or [1])
+        if fitting:
+            continue
+    if layout(False, 1, width).elements > most_elements or shape.lines * shape.outer < 16:
+        step = 12 * lanes  # a whole number of tiles for every tile width up to 4
+        per_block = most_elements // max(channels * shape.planes * shape.line_phases * shape.w_phases, 1)
+        widest = max(per_block // (1 + shape.line_tap_reach) - shape.w_tap_reach, step)
+        fair_width = ceil(width * shape.lines * shape.outer / 32)
+        for block_width in {widest, fair_width, max(widest // 2, step)}:
+            yield layout(False, 1, min(_up(min(block_width, widest), step), width))
+
+
+def _cycles(spec: ConvSpec, layout: _Layout, rows: int, vectors: int) -> float:
+    """The model's cycles for one group: multiply-adds, tile starts and staging."""
+    group_out = spec.out_channels // spec.groups
+    whole, rest = divmod(group_out, rows)
+    steps = prod(spec.kernel_size) * layout.channels
+    block = 0.0
+    for count, length in layout.strips:
+        wide, single = divmod(ceil(length / layout.lanes), vectors)
+        for number, size in ((whole, rows), (1 if rest else 0, rest)):
+            wide_tile = wide * (steps * step_cycles(size, vectors) + TILE_CYCLES)
+            block += count * number * (wide_tile + single * (steps * step_cycles(size, 1) + TILE_CYCLES))
+    staged_lines = layout.channels * layout.shape.planes * layout.copies * layout.shape.line_phases
+    staged_lines *= layout.lines + layout.shape.line_tap_reach
+    stage = STAGE_CYCLES.get(spec.stride[-1], OTHER_STAGE_CYCLES) if spec.stride[-1] <= 8 else OTHER_STAGE_CYCLES
+    staging = staged_lines * (LINE_CYCLES + (layout.width + layout.more_w) * stage)
+    # the last block of a line is shorter; count blocks by what they hold
+    blocks = layout.shape.outer * layout.shape.lines * layout.shape.width / max(layout.lines * layout.width, 1)
+    return blocks * (block + staging)
+
+
+def _up(number: int, step: int) -> int:
+    return -(-number // step) * step

@@ -1,0 +1,20 @@
+"""The processor as plans and kernels see it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Vector width, registers and caches of one core; `cpu` and `features` are LLVM's names."""
+
+    cpu: str
+    features: str
+    vector_bytes: int
+    num_vector_registers: int
+    has_fma: bool
+    l1_bytes: int
+    l2_bytes: int
+
+    def lanes(self, dtype: str) -> int:
+        """Elements in one vector."""
+        return self.vector_bytes // {"float32": 4, "float64": 8}[dtype]

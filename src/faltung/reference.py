@@ -1,0 +1,151 @@
+"""What a convolution means: one N-D definition in plain NumPy float64, and how far a result may be from it.
+
+It shares no code with kernels or frameworks. Where padding is zeros they are multiplied like other inputs, so an
+infinite kernel entry over padding gives NaN here.
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from faltung.spec import ConvSpec
+
+Array = NDArray[np.float64]
+
+# x index of every position of a padded axis; `i` runs from -low to size + high. "zeros" pads by itself.
+SOURCES: dict[str, Callable[[NDArray[np.intp], int], NDArray[np.intp]]] = {
+    "reflect": lambda i, size: size - 1 - abs(size - 1 - abs(i)),
+    "replicate": lambda i, size: np.clip(i, 0, size - 1),
+    "circular": lambda i, size: i % size,
+}
+
+
+def conv(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None, *, spec: ConvSpec) -> Array:
+    """Return the convolution that ``spec`` describes, computed in float64.
+
+    ``y[n, p, o] = activation(bias[o] + sum(padded_x[n, p*stride + k*dilation, i] * kernel[k, i, o] for k, i))``
+    with p and k over the spatial axes and i over the channels of o's group.
+
+    >>> spec = ConvSpec.from_text("conv1d n2 w10 ic3 oc4 kw3 sw2 same")
+    >>> conv(np.ones((2, 10, 3)), np.ones((3, 3, 4)), spec=spec).shape
+    (2, 5, 4)
+    """
+    with np.errstate(all="ignore"):
+        return activate(_pre_activation(x, kernel, bias, spec), spec.activation, spec.activation_parameter)
+
+
+def bound(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None, *, spec: ConvSpec) -> Array:
+    """Return how far each element may lie from :func:`conv` when computed in ``spec.dtype`` by direct summation.
+
+    ``L * n*eps * (sum(|x||w|) + |bias|) + 4*eps * max(|result|, |pre-activation|)``: n counts the terms of the sum, the
+    bias included; eps is the spacing of 1, twice the unit roundoff, so that the bound holds in any order of summation
+    (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1) and for a float64 result against this float64
+    reference; L is the Lipschitz constant of the activation. The last term, absent without activation, is for the
+    activation's own rounding. Magnitudes count as at least the smallest normal number, for results that underflow.
+    """
+    limits = np.finfo(spec.dtype)
+    eps, tiny = float(limits.eps), float(limits.tiny)
+    num_terms = math.prod(spec.kernel_size) * (spec.in_channels // spec.groups) + spec.bias
+    with np.errstate(all="ignore"):
+        magnitude = _pre_activation(np.abs(x), np.abs(kernel), None if bias is None else np.abs(bias), spec)
+        error = num_terms * eps * np.maximum(magnitude, tiny)
+        if spec.activation is None:
+            return error
+        before = _pre_activation(x, kernel, bias, spec)
+        after = activate(before, spec.activation, spec.activation_parameter)
+        largest = np.maximum(np.maximum(np.abs(before), np.abs(after)), tiny)
+        return _lipschitz(spec) * error + 4 * eps * largest
+
+
+def activate(x: Array, name: str | None, parameter: float | None = None) -> Array:
+    """Return the activation of each element of ``x``, in the shape of ``x``."""
+    return x if name is None else ACTIVATE[name](x, 0.0 if parameter is None else parameter)
+
+
+def _pre_activation(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None, spec: ConvSpec) -> Array:
+    """Return the sums and the bias, in the layout of the spec."""
+    windows, taps = _grouped_input(x, spec), _grouped_kernel(kernel, spec)  # (G, N, *padded, I), (*K, G, I, O)
+    num_positions = spec.num_samples * math.prod(spec.out_size)
+    total: Array = np.zeros((spec.groups, num_positions, spec.out_channels // spec.groups))
+    for tap in itertools.product(*map(range, spec.kernel_size)):
+        # The inputs that this tap meets, one for each output position.
+        met = tuple(
+            slice(index * dilation, index * dilation + size * stride, stride)
+            for index, dilation, size, stride in zip(tap, spec.dilation, spec.out_size, spec.stride, strict=True)
+        )
+        total += windows[:, :, *met].reshape(spec.groups, num_positions, taps.shape[-2]) @ taps[tap]
+    y = total.transpose(1, 0, 2).reshape(*spec.batch, *spec.out_size, spec.out_channels)
+    if bias is not None:
+        y = y + np.asarray(bias, np.float64)
+    return y if spec.is_channels_last else np.moveaxis(y, -1, 1)
+
+
+def _grouped_input(x: ArrayLike, spec: ConvSpec) -> Array:
+    """Return padded x as (groups, n, *spatial, channels of one group)."""
+    x = np.asarray(x, np.float64)
+    if x.shape != spec.input_shape:
+        raise ValueError(f"reference: x must have the spec's shape, {spec.input_shape}; got {x.shape}.")
+    if not spec.is_channels_last:
+        x = np.moveaxis(x, 1, -1)
+    x = x.reshape(spec.num_samples, *spec.in_size, spec.groups, spec.in_channels // spec.groups)
+    for axis, (size, (low, high)) in enumerate(zip(spec.in_size, spec.padding, strict=True), start=1):
+        if spec.padding_mode == "zeros":
+            x = np.pad(x, [(low, high) if other == axis else (0, 0) for other in range(x.ndim)])
+        else:
+            x = np.take(x, SOURCES[spec.padding_mode](np.arange(-low, size + high), size), axis)
+    return np.moveaxis(x, -2, 0)
+
+
+def _grouped_kernel(kernel: ArrayLike, spec: ConvSpec) -> Array:
+    """Return the kernel as (*kernel_size, groups, inputs, outputs of one group)."""
+    kernel = np.asarray(kernel, np.float64)
+    if kernel.shape != spec.kernel_shape:
+        raise ValueError(f"reference: the kernel must have the spec's shape, {spec.kernel_shape}; got {kernel.shape}.")
+    if spec.kernel_layout.startswith("O"):
+        kernel = np.moveaxis(kernel, (1, 0), (-2, -1))
+    kernel = kernel.reshape(*kernel.shape[:-1], spec.groups, spec.out_channels // spec.groups)
+    return np.moveaxis(kernel, -2, -3)
+
+
+def _relu6(x: Array) -> Array:
+    return np.clip(x, 0.0, 6.0)
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.exp(-np.logaddexp(0.0, -x))
+
+
+def _elu(x: Array, alpha: float) -> Array:
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0.0)))
+
+
+_erfc = np.vectorize(math.erfc, otypes=[np.float64])
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017, arXiv:1706.02515, p. 4
+
+# Name -> the function of x and the parameter.
+ACTIVATE: dict[str, Callable[[Array, float], Array]] = {
+    "relu": lambda x, _: np.maximum(x, 0.0),
+    "relu6": lambda x, _: _relu6(x),
+    "leaky_relu": lambda x, slope: np.where(x > 0, x, slope * x),
+    "elu": _elu,
+    "selu": lambda x, _: _SELU_SCALE * _elu(x, _SELU_ALPHA),
+    "gelu": lambda x, _: 0.5 * x * _erfc(-x / math.sqrt(2.0)),
+    "gelu_tanh": lambda x, _: 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3))),
+    "silu": lambda x, _: x * _sigmoid(x),
+    "sigmoid": lambda x, _: _sigmoid(x),
+    "tanh": lambda x, _: np.tanh(x),
+    "softplus": lambda x, _: np.logaddexp(0.0, x),
+    "hard_sigmoid": lambda x, _: _relu6(x + 3.0) / 6.0,
+    "hard_silu": lambda x, _: x * _relu6(x + 3.0) / 6.0,
+}
+
+# Where the steepest slope is not at most 1: gelu 1.129, its tanh form 1.129, silu 1.0998, selu scale * alpha.
+STEEPEST = {"gelu": 1.13, "gelu_tanh": 1.13, "silu": 1.1, "selu": _SELU_SCALE * _SELU_ALPHA, "hard_silu": 1.5}
+
+
+def _lipschitz(spec: ConvSpec) -> float:
+    """Return the Lipschitz constant of the activation; a parameter is the slope of leaky_relu, of elu at 0."""
+    return max(STEEPEST.get(spec.activation or "", 1.0), abs(spec.activation_parameter or 0.0))

@@ -1,0 +1,154 @@
+"""A compiled convolution: `conv = compile(spec)`, then `conv(x, kernel, bias)` as often as you like."""
+
+import ctypes
+from functools import lru_cache
+
+import numpy as np
+
+from faltung.errors import DtypeError, ShapeError
+from faltung.plan.choose import Strides, choose_plan
+from faltung.plan.plan import Plan
+from faltung.runtime import buffers, launch, target
+from faltung.runtime.launch import Array, Launch
+from faltung.spec import ConvSpec
+
+
+class Convolution:
+    """One ConvSpec, planned and compiled for this processor.
+
+    >>> import faltung as ft
+    >>> conv = ft.compile(ft.ConvSpec.from_text("conv1d n8 w100 ic16 oc32 kw7 same relu f32"))
+    >>> conv.algorithm
+    'runs'
+    >>> conv(np.zeros((8, 100, 16), "f4"), np.zeros((7, 16, 32), "f4")).shape
+    (8, 100, 32)
+    """
+
+    def __init__(self, spec: ConvSpec, x: Strides | None = None) -> None:
+        self.spec = spec
+        self._shape = spec.output_shape
+        self._dtype = np.dtype(spec.dtype)
+        self._output_bytes = spec.output_bytes
+        self.plan: Plan | None = None
+        self._launch: Launch | None = None
+        if spec.output_bytes:
+            x = x or Strides.of_contiguous(spec, spec.in_channels, spec.in_size)
+            self.plan = choose_plan(spec, target.current(), x)
+            self._launch = Launch(self.plan)
+
+    def __call__(self, x: Array, kernel: Array, bias: Array | None = None, out: Array | None = None) -> Array:
+        """Convolve arrays of exactly the spec's shapes and element type; `out` receives the result if given."""
+        spec = self.spec
+        x = self._checked("x", x, spec.input_shape)
+        kernel = self._checked("kernel", kernel, spec.kernel_shape)
+        if (bias is not None) != spec.bias:
+            state = "has a bias" if spec.bias else "has no bias"
+            raise ShapeError(f"{spec.name}: the compiled spec {state}; got bias={'an array' if bias is not None else None}. "
+                             f"Compile {spec.replace(bias=not spec.bias).to_text()!r}.")
+        if bias is not None:
+            bias = self._checked("bias", bias, (spec.out_channels,))
+        return self.run(x, kernel, bias, out)
+
+    def _checked(self, name: str, array: Array, shape: tuple[int, ...]) -> Array:
+        array = np.asarray(array)
+        if array.shape != shape:
+            raise ShapeError(
+                f"{self.spec.name}: {name} must have the shape of the compiled spec; got {array.shape}, compiled for "
+                f"{shape}. Compile a spec for this shape, or call ft.{self.spec.name}, which does."
+            )
+        if array.dtype.name != self.spec.dtype:
+            raise DtypeError(
+                f"{self.spec.name}: {name} must be {self.spec.dtype}, as compiled; got {array.dtype.name}. "
+                f"Convert it with {name}.astype({self.spec.dtype!r})."
+            )
+        return np.ascontiguousarray(array, dtype=self._dtype)
+
+    def run(self, x: Array, kernel: Array, bias: Array | None, out: Array | None = None) -> Array:
+        """Convolve arrays that are known to be as planned: the hot path, without a check of x, kernel and bias."""
+        if out is None:
+            y = buffers.empty(self._shape, self._dtype, self._output_bytes)
+        else:
+            y = out
+            self.check_out(out, (x, kernel, bias))
+            if not out.flags.c_contiguous:
+                out[...] = self.run(x, kernel, bias)
+                return out
+        if self._launch is not None:
+            self._launch(x, kernel, bias, y)
+        return y
+
+    def check_out(self, out: Array, inputs: tuple[Array | None, ...]) -> None:
+        """Refuse an `out` that cannot receive the result of `inputs` (x, kernel, bias)."""
+        name = self.spec.name
+        if not isinstance(out, np.ndarray) or out.shape != self._shape or out.dtype != self._dtype:
+            got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+            raise ShapeError(
+                f"{name}: out must be an array of the result's shape and type; got {got}. "
+                f"Use np.empty({self._shape}, {self.spec.dtype!r})."
+            )
+        if not out.flags.writeable:
+            raise ShapeError(f"{name}: out must be writable; got a read-only array. Use a copy: out.copy().")
+        for role, array in zip(("x", "kernel", "bias"), inputs, strict=True):
+            if array is not None and _overlap(out, array):
+                raise ShapeError(
+                    f"{name}: out must not share memory with {role}; got arrays that overlap. "
+                    f"Use an array of its own for out, or pass {role}.copy()."
+                )
+
+    @property
+    def algorithm(self) -> str:
+        """The name of the algorithm chosen; "empty" where there is nothing to compute."""
+        return self.plan.algorithm if self.plan else "empty"
+
+    @property
+    def flops(self) -> int:
+        """Two for each multiply-add of direct summation."""
+        return self.spec.flops
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes of all arrays, each once."""
+        return self.spec.bytes_moved
+
+    @property
+    def workspace_bytes(self) -> int:
+        """Memory a call needs besides its arrays: the packed kernel and a block of scratch for each thread."""
+        return self._launch.workspace_bytes if self._launch else 0
+
+    @property
+    def compile_seconds(self) -> float:
+        """What it took to compile the kernel, or to load it from disk."""
+        return self._launch.program.seconds if self._launch else 0.0
+
+    def explain(self) -> str:
+        """What was chosen, why, and why not the others."""
+        spec = self.spec
+        lines = [spec.to_text(), *(f"  {axis}" for axis in map(spec.size_formula, range(spec.rank)))]
+        lines.append(f"  {spec.macs:,} multiply-adds, {spec.bytes_moved:,} bytes")
+        if self.plan is None:
+            return "\n".join([*lines, "  empty: the result has no elements"])
+        lines += [f"  {reason}" for reason in self.plan.reasons]
+        lines.append(f"  {self.plan.pieces} pieces for the threads, {self.workspace_bytes:,} bytes of workspace")
+        return "\n".join(lines)
+
+    def assembly(self) -> str:
+        """The kernel as assembly text; empty where there is nothing to compute."""
+        return launch.assembly_of(self.plan.kernel) if self.plan else ""
+
+
+def _overlap(a: Array, b: Array) -> bool:
+    if not np.may_share_memory(a, b):
+        return False
+    try:
+        return np.shares_memory(a, b, max_work=100_000)
+    except np.exceptions.TooHardError:
+        return True
+
+
+@lru_cache(maxsize=1024)
+def compile(spec: ConvSpec) -> Convolution:
+    """Plan and compile a convolution for contiguous arrays; equal specs share one."""
+    return Convolution(spec)
+
+
+__all__ = ["Convolution", "compile"]

@@ -1,0 +1,97 @@
+"""A plan made callable: its program loaded, its numbers laid out, one native call for each convolution."""
+
+import ctypes
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faltung.codegen.launcher import JOB_WORDS
+from faltung.codegen.program import FUNCTIONS, emit_program
+from faltung.plan.kernels import RunsKernel, TapsKernel
+from faltung.plan.plan import Plan
+from faltung.runtime import buffers, pool, target
+from faltung.runtime import compile as compiler
+from faltung.runtime.locks import lock_across_forks
+
+Array = NDArray[np.float32] | NDArray[np.float64]
+
+_lock = lock_across_forks()
+_programs: dict[RunsKernel | TapsKernel, compiler.Program] = {}
+
+
+def program_of(kernel: RunsKernel | TapsKernel) -> compiler.Program:
+    """The kernel's program: from memory, from disk, or compiled now."""
+    program = _programs.get(kernel)
+    if program is None:
+        with _lock:
+            program = _programs.get(kernel)
+            if program is None:
+                program = _programs[kernel] = build(kernel)
+    return program
+
+
+def build(kernel: RunsKernel | TapsKernel) -> compiler.Program:
+    """Compile or load the kernel's program anew."""
+    return compiler.build(
+        kernel, lambda e: emit_program(e, kernel), FUNCTIONS, dtype=kernel.dtype, target=target.current()
+    )
+
+
+def assembly_of(kernel: RunsKernel | TapsKernel) -> str:
+    """The kernel's program as assembly text."""
+    return compiler.assembly(kernel, lambda e: emit_program(e, kernel), dtype=kernel.dtype, target=target.current())
+
+
+@cache
+def _native_launch():  # type: ignore[no-untyped-def]
+    # arrays go as objects, since asking NumPy for an address takes longer than a small convolution
+    check = np.zeros(1)
+    place = ctypes.c_void_p.from_address(id(check) + object.__basicsize__)
+    if place.value != check.ctypes.data:
+        raise ImportError("faltung: this build of NumPy keeps the address of an array's data elsewhere; please report.")
+    arrays, pointers = [ctypes.py_object] * 4, [ctypes.c_void_p] * 3
+    return ctypes.CFUNCTYPE(None, *arrays, *pointers)(pool.addresses()["launch"])
+
+
+class Launch:
+    """One plan, ready to run on arrays of its shapes and strides; safe under concurrent callers."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.program = program_of(plan.kernel)
+        values = plan.parameter_values()
+        self._parameters = (ctypes.c_int64 * len(values))(*values)
+        self._job = (ctypes.c_int64 * JOB_WORDS)(
+            ctypes.addressof(self._parameters),
+            plan.shared_bytes,
+            plan.scratch_bytes,
+            self.program.addresses["pack"],
+            plan.pack_pieces,
+            self.program.addresses["piece"],
+            plan.pieces,
+        )
+        self._job_address = ctypes.addressof(self._job)
+        self._is_alone = plan.pieces == 1 and plan.pack_pieces <= 1
+        self._native = _native_launch()
+
+    @property
+    def workspace_bytes(self) -> int:
+        """Workspace with the present number of threads."""
+        return self.plan.shared_bytes + pool.get_num_threads() * self.plan.scratch_bytes
+
+    def __call__(self, x: Array, kernel: Array, bias: Array | None, y: Array) -> None:
+        """Compute into y; the arrays must be what the plan was made for."""
+        plan = self.plan
+        if self._is_alone:
+            address, num_threads = 0, 1
+        else:
+            workers = pool.current()
+            address, num_threads = workers.address, workers.num_threads
+        workspace_bytes = plan.shared_bytes + num_threads * plan.scratch_bytes
+        if workspace_bytes == 0:
+            self._native(x, kernel, bias, y, 0, self._job_address, address)
+            return
+        workspace = buffers.take_workspace(workspace_bytes)
+        self._native(x, kernel, bias, y, workspace.address, self._job_address, address)
+        buffers.give_workspace_back(workspace)

@@ -1,0 +1,147 @@
+"""The worker threads: how many, started once, closed and restarted when the number changes or the process forks."""
+
+import ctypes
+import logging
+import os
+import signal
+import time
+from functools import cache
+
+from faltung.codegen import launcher
+from faltung.errors import FaltungError
+from faltung.runtime import compile as compiler
+from faltung.runtime import target
+from faltung.runtime.locks import lock_across_forks
+
+SPIN_MICROSECONDS = 500
+"""How long an idle worker spins before it sleeps: waking a sleeping one takes about this long on a virtual machine."""
+
+log = logging.getLogger("faltung")
+_lock = lock_across_forks()
+FUNCTIONS = ("launch", "launch_pointers", "worker", "wake", "spin")
+
+
+@cache
+def addresses() -> dict[str, int]:
+    """The launcher's functions, compiled once for all kernels."""
+    array_data_offset = object.__basicsize__
+    program = compiler.build(
+        ("launcher", array_data_offset),
+        lambda e: launcher.emit_launcher(e, array_data_offset),
+        FUNCTIONS,
+        dtype="float32",
+        target=target.current(),
+    )
+    return program.addresses
+
+
+@cache
+def _spins() -> int:
+    """How many pauses fill SPIN_MICROSECONDS."""
+    spin = ctypes.CFUNCTYPE(None, ctypes.c_int64)(addresses()["spin"])
+    sample = 2000
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        spin(sample)
+        seconds.append(time.perf_counter() - start)
+    return max(int(SPIN_MICROSECONDS * 1e-6 * sample / min(seconds)), 1)
+
+
+class Pool:
+    """`num_threads` threads for one call at a time: the caller and num_threads - 1 workers."""
+
+    def __init__(self, num_threads: int) -> None:
+        self.num_threads = num_threads
+        self.address = 0
+        if num_threads > 1:
+            self._start()
+
+    def _start(self) -> None:
+        # workers may outlive the interpreter's memory, so theirs is never freed
+        size = 8 * (launcher.POOL_WORDS + 2 * self.num_threads) + 64
+        allocate = ctypes.pythonapi.PyMem_RawCalloc
+        allocate.restype, allocate.argtypes = ctypes.c_void_p, [ctypes.c_size_t, ctypes.c_size_t]
+        self.address = -(-allocate(size, 1) // 64) * 64
+        words = (ctypes.c_int64 * (launcher.POOL_WORDS + 2 * self.num_threads)).from_address(self.address)
+        words[launcher.SPINS] = _spins()
+        self._words = words
+        c = ctypes.CDLL(None)
+        c.pthread_mutex_init(ctypes.c_void_p(self.address + 8 * launcher.MUTEX), None)
+        c.pthread_cond_init(ctypes.c_void_p(self.address + 8 * launcher.CONDITION), None)
+        # signals are for Python's threads
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            for slot in range(1, self.num_threads):
+                place = launcher.POOL_WORDS + 2 * slot
+                words[place], words[place + 1] = self.address, slot
+                thread = ctypes.c_ulong()
+                argument = ctypes.c_void_p(self.address + 8 * place)
+                failure = c.pthread_create(ctypes.byref(thread), None, ctypes.c_void_p(addresses()["worker"]), argument)
+                if failure:
+                    log.warning("could not start worker %d: %s", slot, os.strerror(failure))
+                    break
+                c.pthread_detach(thread)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def close(self) -> None:
+        """Let the workers end; a call in progress finishes first."""
+        if self.address:
+            self._words[launcher.IS_CLOSING] = 1
+            ctypes.CFUNCTYPE(None, ctypes.c_void_p)(addresses()["wake"])(self.address)
+
+
+_num_threads: int | None = None
+_pool: Pool | None = None
+
+
+def current() -> Pool:
+    """The pool for the present setting, started if need be."""
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = Pool(get_num_threads())
+        return _pool
+
+
+def get_num_threads() -> int:
+    """How many threads a call may use: set_num_threads, else FALTUNG_NUM_THREADS, else the processors we may run on."""
+    global _num_threads
+    if _num_threads is None:
+        wanted = os.environ.get("FALTUNG_NUM_THREADS", "")
+        if wanted:
+            _num_threads = _checked(wanted, "FALTUNG_NUM_THREADS")
+        else:
+            has_affinity = hasattr(os, "sched_getaffinity")
+            _num_threads = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return _num_threads
+
+
+def set_num_threads(num_threads: int) -> None:
+    """Use `num_threads` threads from the next call on, for the whole process."""
+    global _num_threads, _pool
+    with _lock:
+        _num_threads = _checked(num_threads, "set_num_threads")
+        if _pool is not None and _pool.num_threads != _num_threads:
+            _pool.close()
+            _pool = None
+
+
+def _checked(value: object, name: str) -> int:
+    try:
+        number = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else 0
+    except ValueError:
+        number = 0
+    if not 1 <= number <= 1024:
+        raise FaltungError(f"{name}: the number of threads must be between 1 and 1024; got {value!r}. Use {os.cpu_count()}.")
+    return number
+
+
+def _forget_pool() -> None:
+    global _pool
+    _pool = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)  # threads do not survive a fork

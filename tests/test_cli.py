@@ -1,0 +1,184 @@
+"""The command line: what it prints, what it writes, and how it fails."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import faltung as ft
+from faltung import cli
+from faltung.bench import machine, run
+from faltung.bench.suite import SUITES, load
+from faltung.runtime import cache
+
+TEXT = "conv1d n2 w100 ic3 oc8 kw5 same relu"
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give tables room, so that their cells stay in one line."""
+    monkeypatch.setenv("COLUMNS", "300")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace the two measurements by constants, for tests of what is printed."""
+    host = machine.Machine(
+        processor="Test processor",
+        target="test-target",
+        vector_bits=512,
+        threads=2,
+        peak_gflops_f32=500.0,
+        peak_gflops_f64=250.0,
+        read_gbps=30.0,
+        write_gbps=20.0,
+        copy_gbps=25.0,
+    )
+    monkeypatch.setattr(machine, "measure", lambda: host)
+    monkeypatch.setattr(run, "measure", lambda text, seconds: measurement(text))
+
+
+def measurement(text: str, *, checked: bool = True) -> run.Measurement:
+    return run.Measurement(
+        spec=ft.ConvSpec.from_text(text),
+        algorithm="runs",
+        microseconds=12.5,
+        gflops=400.0,
+        share_of_peak=0.8,
+        share_of_bandwidth=0.1,
+        share_of_roofline=0.8,
+        bound="arithmetic",
+        compile_ms=20.0,
+        cached_load_ms=0.3,
+        call_overhead_us=3.0,
+        checked=checked,
+    )
+
+
+def faltung(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+
+
+def test_help_names_the_commands_that_exist() -> None:
+    shown = faltung("--help").stdout
+    assert all(f"  {name} " in shown for name in cli.main.commands)
+    assert sorted(cli.main.commands) == ["bench", "demo", "info"]
+    assert all(faltung(name, "--help").exit_code == 0 for name in cli.main.commands)
+
+
+def test_help_loads_nothing_that_only_a_command_needs() -> None:
+    program = "import sys, faltung.cli; print({'rich', 'matplotlib', 'pywt', 'torch'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "set()\n"
+
+
+def test_info_tells_machine_cache_and_frameworks(quick: None) -> None:
+    shown = faltung("info")
+    assert shown.exit_code == 0
+    for part in (
+        "Test processor",
+        "512 bits",
+        "500 GFLOP/s float32",
+        "30.0 GB/s read",
+        str(cache.directory()),
+        "llvmlite 0.",
+    ):
+        assert part in shown.stdout
+
+
+def test_info_says_when_the_cache_is_off(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "directory", lambda: None)
+    monkeypatch.setattr(cache, "size", lambda: (0, 0))
+    assert "off" in faltung("info").stdout
+
+
+def test_info_clears_the_cache_when_asked(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "clear", lambda: 7)
+    assert faltung("info", "--clear-cache").stdout.startswith("Deleted 7 files.")
+
+
+def test_bench_measures_a_text_for_real(tmp_path: Path) -> None:
+    shown = faltung("bench", TEXT, "--seconds", "0.01", "--json", tmp_path / "bench.json")
+    assert shown.exit_code == 0, shown.output
+    assert ft.ConvSpec.from_text(TEXT).to_text() in shown.stdout
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert report["machine"]["threads"] >= 1
+    assert report["refused"] == {}
+    assert report["measured"][TEXT]["checked"] is True
+    assert report["measured"][TEXT]["microseconds"] > 0
+
+
+def test_bench_changes_the_layout(quick: None, tmp_path: Path) -> None:
+    faltung("bench", TEXT, "--layout", "ncw", "--json", tmp_path / "bench.json")
+    (measured,) = json.loads((tmp_path / "bench.json").read_text())["measured"].values()
+    assert ft.ConvSpec.from_text(measured["spec"]).layout == "NCW"
+
+
+def test_bench_sets_the_threads(quick: None) -> None:
+    before = ft.get_num_threads()
+    try:
+        assert faltung("bench", TEXT, "--threads", "1").exit_code == 0
+        assert ft.get_num_threads() == 1
+    finally:
+        ft.set_num_threads(before)
+
+
+def test_bench_names_what_a_suite_asks_and_faltung_refuses(quick: None) -> None:
+    shown = faltung("bench", "--suite", "complaints")
+    assert shown.exit_code == 0
+    assert "not measured: istft: " in shown.stdout
+    assert "wavenet_d256" in shown.stdout
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_case_of_a_suite_has_a_text(suite: str) -> None:
+    assert all(text.startswith("conv") for text in load(suite).values())
+
+
+def test_core_and_complaints_are_the_two_parts_of_one_file() -> None:
+    assert {"ecg_first", "ct_mid"} <= load("core").keys()
+    assert {"short_128", "point_64"} <= load("complaints").keys()
+    assert load("core").keys().isdisjoint(load("complaints").keys())
+
+
+def test_bench_without_a_case_says_what_to_give() -> None:
+    shown = faltung("bench")
+    assert shown.exit_code == 2
+    assert "Nothing to measure: give a text such as" in shown.stderr
+
+
+@pytest.mark.parametrize("text", ["conv1d n1 w4 ic1 oc1 kw7", "conv9d n1", "conv1d_transpose n1 w9 ic1 oc1 kw3"])
+def test_an_error_is_one_line_on_stderr(quick: None, text: str) -> None:
+    shown = faltung("bench", text)
+    assert shown.exit_code == 2
+    assert shown.stdout == ""
+    (line,) = shown.stderr.splitlines()
+    assert line.startswith("Error: ")
+
+
+def test_wrong_numbers_fail_the_run(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "measure", lambda text, seconds: measurement(text, checked=False))
+    shown = faltung("bench", TEXT)
+    assert shown.exit_code == 2
+    assert "WRONG" in shown.stdout
+    assert f"wrong numbers: {TEXT}" in shown.stderr
+
+
+def test_demo_draws_three_pictures_and_says_how_fast(tmp_path: Path) -> None:
+    shown = faltung("demo", "--out", tmp_path)
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.count("GFLOP/s") == 3
+    assert f"The pictures are in {tmp_path}" in shown.stdout
+    assert len(list(tmp_path.glob("*.png"))) == 3
+
+
+@pytest.mark.parametrize("missing", ["matplotlib", "pywt"])
+def test_demo_says_what_to_install(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    for name in [name for name in sys.modules if name.startswith("faltung.demo") or name.split(".")[0] == missing]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    shown = faltung("demo")
+    assert shown.exit_code == 2
+    assert "pip install matplotlib PyWavelets" in shown.stderr

@@ -1,0 +1,132 @@
+"""The house rules: who may import whom, what `import faltung` costs, and that every program and command shown runs."""
+
+import ast
+import doctest
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "faltung"
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+# The order of the layers: each imports only layers above it. The public package stands below the last layer it gathers.
+LAYERS = [
+    "errors",
+    "spec",
+    "reference",
+    "plan",
+    "codegen",
+    "runtime",
+    "ops",
+    "__init__",
+    "frontends",
+    "diagnose",
+    "explain",
+    "bench",
+    "demo",
+    "cli",
+]
+HEAVY = ["torch", "jax", "tensorflow", "keras", "matplotlib", "scipy", "click", "rich"]
+
+
+def modules() -> dict[str, Path]:
+    """Return every module of the package by its dotted name."""
+    names = {path: path.relative_to(PACKAGE.parent).with_suffix("").parts for path in sorted(PACKAGE.rglob("*.py"))}
+    return {
+        ".".join(parts[:-1] if len(parts) > 2 and parts[-1] == "__init__" else parts): path
+        for path, parts in names.items()
+    }
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the dotted name of everything that a file imports, wherever the import stands."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write imports in full, from faltung..."
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def layer(module: str) -> str:
+    """Return the layer of a dotted name: faltung.plan.rules is in plan, a public name of faltung in __init__."""
+    parts = module.split(".")
+    is_module = len(parts) > 1 and any((PACKAGE / name).exists() for name in (parts[1], f"{parts[1]}.py"))
+    return parts[1] if is_module or parts[1:] == ["__init__"] else "__init__"
+
+
+MODULES = modules()
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {layer(name) for name in MODULES} <= set(LAYERS)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_layer_imports_only_layers_above_it(module: str) -> None:
+    own = LAYERS.index(layer(module))
+    ours = {name for name in imports(MODULES[module]) if name.split(".")[0] == "faltung"}
+    below = {name for name in ours if LAYERS.index(layer(name)) > own}
+    assert not below, f"{module} is in layer {LAYERS[own]!r} and imports from below: {sorted(below)}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_emitter_builds_ir(module: str) -> None:
+    builds = any(name == "llvmlite.ir" or name.startswith("llvmlite.ir.") for name in imports(MODULES[module]))
+    assert not builds or module == "faltung.codegen.emitter"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) in ("errors", "spec")])
+def test_what_is_asked_needs_neither_numpy_nor_llvm(module: str) -> None:
+    assert {name.split(".")[0] for name in imports(MODULES[module])}.isdisjoint({"numpy", "llvmlite"})
+
+
+def import_in_fresh_interpreter() -> tuple[float, list[str]]:
+    """Return the seconds of processor time of `import faltung`, and which heavy packages it loaded."""
+    program = f"""
+import json, sys, time
+start = time.process_time()
+import faltung
+seconds = time.process_time() - start
+print(json.dumps([seconds, [name for name in {HEAVY} if name in sys.modules]]))
+"""
+    seconds, loaded = json.loads(subprocess.check_output([sys.executable, "-c", program], text=True))
+    return seconds, loaded
+
+
+def test_import_is_light() -> None:
+    runs = [import_in_fresh_interpreter() for _ in range(5)]
+    assert runs[0][1] == []
+    assert min(seconds for seconds, _ in runs) < 0.2
+
+
+def test_the_code_of_the_readme_runs() -> None:
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert blocks
+    session = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, "README.md", "README.md", 0)
+    report: list[str] = []
+    failed, tried = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(session, out=report.append)
+    assert tried and not failed, "".join(report)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_runs(example: Path, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, str(example), str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    sentence, call, picture = done.stdout.splitlines()
+    assert sentence and "GFLOP/s" in call
+    assert Path(picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_demo_runs_every_example() -> None:
+    from faltung.demo import PROGRAMS
+
+    assert sorted(PROGRAMS) == [example.stem for example in EXAMPLES]
