@@ -1,6 +1,8 @@
 """The command line. Each command imports what it needs when it runs, so that `faltung --help` stays quick."""
 
 import json
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -9,17 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 import faltung as ft
-from faltung.bench.suite import SUITES, load
-from faltung.errors import FaltungError, ShapeError, UnsupportedConvError
+from faltung.bench.suite import LAYOUTS, SUITES, load
+from faltung.errors import CodegenError, FaltungError, ShapeError, UnsupportedConvError
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from faltung.bench.report import Report
     from faltung.demo.program import Result
 
 T = TypeVar("T")
-LAYOUTS = {"nwc": ("NWC", "NHWC", "NDHWC"), "ncw": ("NCW", "NCHW", "NCDHW")}  # by rank
 FRAMEWORKS = ("torch", "keras", "jax", "tensorflow", "tensorflow-cpu")
 
 
@@ -50,7 +52,6 @@ def main() -> None:
 @click.option("--clear-cache", is_flag=True, help="First delete the compiled kernels kept on disk.")
 def info(clear_cache: bool) -> None:
     """Show the processor and its limits, the cache, the frameworks."""
-    from rich.console import Console
     from rich.table import Table
 
     from faltung.runtime import cache
@@ -60,7 +61,7 @@ def info(clear_cache: bool) -> None:
     table = Table.grid(padding=(0, 2))
     for name, value in _facts():
         table.add_row(name, value)
-    Console().print(table)
+    _console().print(table)
 
 
 @main.command()
@@ -91,8 +92,6 @@ def bench(
     TEXT describes one, for example "conv1d n64 w1000 ic64 oc64 kw7 same". Every result is checked against the reference
     before it is timed; shares are of this machine's own measured bound.
     """
-    from rich.console import Console
-
     cases = {text: text for text in texts}
     for name in suite:
         cases |= load(name)
@@ -103,9 +102,11 @@ def bench(
     if threads is not None:
         ft.set_num_threads(threads)
     report = _measure(cases, typed=texts, layout=layout, seconds=seconds)
-    Console().print(report.table())
+    _console().print(report.table())
     for name, reason in report.refused.items():
         click.echo(f"not measured: {name}: {reason}")
+    for name, reason in report.wrong.items():
+        click.echo(f"WRONG: {name}: {reason}")
     if json_file:
         json_file.write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
     if report.wrong:
@@ -122,8 +123,6 @@ def bench(
 )
 def demo(out: Path) -> None:
     """Run three short programs on real data and draw the results."""
-    from rich.console import Console
-
     try:
         from faltung.demo import PROGRAMS
     except ModuleNotFoundError as error:
@@ -131,12 +130,20 @@ def demo(out: Path) -> None:
             raise
         raise Failure("The demo needs matplotlib and PyWavelets: pip install matplotlib PyWavelets") from error
     results = [run(out) for run in _progress(list(PROGRAMS.values()), "Convolving real data")]
-    Console().print(_demo_table(results))
+    _console().print(_demo_table(results))
     click.echo(f"The pictures are in {out}: {', '.join(result.picture.name for result in results)}")
 
 
 def _one_line(error: FaltungError) -> str:
     return " ".join(str(error).split())
+
+
+def _console() -> "Console":
+    """Return the console for results; into a file or a pipe, lines have 120 columns."""
+    from rich.console import Console
+
+    is_free = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(width=120 if is_free else None, highlight=False)
 
 
 def _progress(steps: list[T], title: str) -> Iterable[T]:
@@ -186,20 +193,14 @@ def _measure(cases: dict[str, str], *, typed: tuple[str, ...], layout: str | Non
     report = Report(machine.measure())
     for name, text in _progress(list(cases.items()), "Measuring"):
         try:
-            report.measured[name] = run.measure(_in_layout(text, layout), seconds=seconds)
+            report.measured[name] = run.measure(text, layout=layout, seconds=seconds)
+        except CodegenError as error:
+            report.wrong[name] = _one_line(error)
         except (ShapeError, UnsupportedConvError) as error:
             if name in typed:
                 raise
             report.refused[name] = _one_line(error)
     return report
-
-
-def _in_layout(text: str, layout: str | None) -> str:
-    """Return the spec text with its axes in the order asked for."""
-    if layout is None:
-        return text
-    spec = ft.ConvSpec.from_text(text)
-    return spec.replace(layout=LAYOUTS[layout][spec.rank - 1]).to_text()
 
 
 def _demo_table(results: "list[Result]") -> "Table":

@@ -72,12 +72,12 @@ def _convolution(rank: int | None, **words: str) -> Callable[..., Array]:
         out: Array | None = None,
     ) -> Array:
         options = (stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
+        arrays: list[Any] = [x, kernel, bias]
         try:
-            key = (name, _key_of(x), _key_of(kernel), None if bias is None else _key_of(bias), options)
-            prepared = _calls[key]
-        except (KeyError, TypeError, AttributeError):
-            prepared, x, kernel, bias = _prepare(name, rank, x, kernel, bias, options)
-        return prepared(x, kernel, bias, out)
+            prepared = _calls[_key(name, x, kernel, bias, options)]
+        except (KeyError, TypeError):
+            prepared, *arrays = _prepare(name, rank, x, kernel, bias, options)
+        return prepared(arrays[0], arrays[1], arrays[2], out)
 
     convolve.__name__ = convolve.__qualname__ = name
     convolve.__doc__ = DOCUMENTATION.format(**words)
@@ -85,7 +85,15 @@ def _convolution(rank: int | None, **words: str) -> Callable[..., Array]:
 
 
 def _key_of(array: Any) -> tuple[Any, ...]:
+    if type(array) is not np.ndarray:  # whatever else has a shape must become an array first
+        raise TypeError
     return array.shape, array.strides, array.dtype
+
+
+def _key(name: str, x: Any, kernel: Any, bias: Any, options: tuple[Any, ...]) -> tuple[Any, ...]:
+    """All that a call is told; types too, since 1 == True == 1.0."""
+    bias_key = None if bias is None else _key_of(bias)
+    return name, _key_of(x), _key_of(kernel), bias_key, options, tuple(map(type, options))
 
 
 conv1d = _convolution(
@@ -149,10 +157,10 @@ class _Prepared:
         if self.copies is not None:
             if out is not None:  # the copies will not overlap it, the arrays themselves may
                 self.convolution.check_out(out, (x, kernel, bias))
-            x, kernel, bias = (
-                _in_order(array) if is_copied else array
-                for array, is_copied in zip((x, kernel, bias), self.copies, strict=True)
-            )
+            copies_x, copies_kernel, copies_bias = self.copies
+            x = _in_order(x) if copies_x else x
+            kernel = _in_order(kernel) if copies_kernel else kernel
+            bias = _in_order(bias) if copies_bias and bias is not None else bias
         return self.convolution.run(x, kernel, bias, out)
 
 
@@ -177,11 +185,10 @@ def _prepare(
     strides = _strides_in_place(spec, x)
     copies = (strides is None, not _is_in_order(kernel), bias is not None and not _is_in_order(bias))
     prepared = _Prepared(Convolution(spec, strides), copies if any(copies) else None)
-    key = (name, _key_of(x), _key_of(kernel), None if bias is None else _key_of(bias), options)
     if len(_calls) >= MOST_CALLS:
         _calls.clear()
     with suppress(TypeError):  # options given as lists are not remembered
-        _calls[key] = prepared
+        _calls[_key(name, x, kernel, bias, options)] = prepared
     return prepared, x, kernel, bias
 
 

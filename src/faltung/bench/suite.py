@@ -2,8 +2,10 @@
 
 from importlib import resources
 
-from faltung.spec import read_cases
+from faltung.spec import ConvSpec, read_cases
 
+LAYOUTS = {"nwc": ("NWC", "NHWC", "NDHWC"), "ncw": ("NCW", "NCHW", "NCDHW")}
+"""Channels last and first, by rank."""
 SUITES = ("core", "complaints", "networks")
 _COMPLAINTS = "# --- complaints"  # the line of cases.txt that parts its two suites
 
@@ -18,6 +20,15 @@ def load(suite: str) -> dict[str, str]:
         return read_cases(_read("networks.txt"))
     core, mark, complaints = _read("cases.txt").partition(_COMPLAINTS)
     return read_cases(core if suite == "core" else mark + complaints)
+
+
+def in_layout(spec: ConvSpec, layout: str | None) -> ConvSpec:
+    """Return the spec with its axes in one of `LAYOUTS`, or as it is.
+
+    >>> in_layout(ConvSpec.from_text("conv2d n1 h8 w8 ic3 oc4 kh3 kw3"), "ncw").input_shape
+    (1, 3, 8, 8)
+    """
+    return spec if layout is None else spec.replace(layout=LAYOUTS[layout][spec.rank - 1])
 
 
 def _read(file_name: str) -> str:

@@ -1,0 +1,1 @@
+"""The program: kernels written as LLVM IR in words of our own."""

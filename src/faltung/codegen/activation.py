@@ -126,13 +126,15 @@ def _expm1_of_small(r: Number) -> Number:
 
 
 def exp(x: Number) -> Number:
-    """exp(x), saturating beyond the format's limits instead of reaching 0 or infinity."""
+    """exp(x); 0 and infinity a little before the format would reach them, where it has no normal number left."""
     limit = FORMATS[x.e.element_bytes].exp_limit
     scale, r = _reduced(x.clamp(-limit, limit))
-    return _expm1_of_small(r).times_plus(scale, scale)
+    result = _expm1_of_small(r).times_plus(scale, scale)
+    return x.where("<", -limit, 0.0, x.where(">", limit, math.inf, result))
 
 
 def expm1(x: Number) -> Number:
+    """exp(x) - 1, accurate near zero; saturates where exp would reach infinity."""
     limit = FORMATS[x.e.element_bytes].exp_limit
     scale, r = _reduced(x.clamp(-limit, limit))
     return _expm1_of_small(r).times_plus(scale, scale - 1.0)
@@ -164,8 +166,8 @@ def _erfc_coefficients(terms: int) -> list[float]:
 
 
 def erfc_of_positive(z: Number) -> Number:
-    """erfc(z) for z >= 0; beyond 6 it is below 1e-16 and the value at 6 stands for it."""
-    z = z.where(">", 6.0, 6.0, z)
+    """erfc(z) for z >= 0; 0 beyond 6, where it is below 1e-16."""
+    beyond, z = z, z.where(">", 6.0, 6.0, z)
     last = (6.0 - 3.75) / (6.0 + 3.75)
     t = (z - 3.75) / (z + 3.75)
     unit = (t + 1.0) * (2 / (last + 1)) - 1.0
@@ -175,16 +177,18 @@ def erfc_of_positive(z: Number) -> Number:
     for c in reversed(rest):  # Clenshaw's recurrence
         b1, b2 = doubled.times_plus(b1, c - b2), b1
     series = unit.times_plus(b1, c0 - b2)
-    return series * exp(0.0 - z * z) / (z + z + 1.0)
+    return beyond.where(">", 6.0, 0.0, series * exp(0.0 - z * z) / (z + z + 1.0))
 
 
 def tanh(x: Number) -> Number:
+    """The hyperbolic tangent; 1 to the last bit beyond 20."""
     twice = x.clamp(-20.0, 20.0) * 2.0
     e2 = expm1(twice)
     return e2 / (e2 + 2.0)
 
 
 def sigmoid(x: Number) -> Number:
+    """1 / (1 + exp(-x))."""
     return 1.0 / (exp(0.0 - x) + 1.0)
 
 

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any, TypeAlias
 
 from llvmlite import ir
 
-Value = ir.Value
-Int = int | ir.Value
+Value: TypeAlias = Any  # llvmlite carries no types; an ir.Value
+Int: TypeAlias = Any  # a Python int or an i64
 
 I1, I8, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 POINTER = ir.PointerType()
@@ -67,7 +68,7 @@ class Emitter:
             yield start
             return
         head, done = self.b.append_basic_block(name), self.b.append_basic_block(f"{name}_done")
-        first, last = self.int(start), self.int(stop)
+        first, last = self.i64(start), self.i64(stop)
         before = self.b.block
         if is_known and start < stop:
             self.b.branch(head)
@@ -77,7 +78,7 @@ class Emitter:
         index = self.b.phi(I64, name)
         index.add_incoming(first, before)
         yield index
-        following = self.b.add(index, self.int(step), f"{name}_next")
+        following = self.b.add(index, self.i64(step), f"{name}_next")
         index.add_incoming(following, self.b.block)
         self.b.cbranch(self.b.icmp_signed("<", following, last), head, done)
         self.b.position_at_end(done)
@@ -102,11 +103,11 @@ class Emitter:
         return self.b.if_else(condition, likely=likely)
 
     def call(self, name: str, *arguments: Int) -> None:
-        self.b.call(self.module.get_global(name), [self.int(a) if isinstance(a, int) else a for a in arguments])
+        self.b.call(self.module.get_global(name), [self.i64(a) if isinstance(a, int) else a for a in arguments])
 
     def call_stored(self, place: Value, *arguments: Int) -> None:
         """Call the function of ours whose address is stored at `place`."""
-        values = [self.int(a) for a in arguments]
+        values = [self.i64(a) for a in arguments]
         kind = ir.FunctionType(VOID, [v.type for v in values])
         self.b.call(self.b.load(place, typ=kind.as_pointer()), values)
 
@@ -116,7 +117,7 @@ class Emitter:
 
     # -- integers ------------------------------------------------------------------------------------------------
 
-    def int(self, value: Int) -> Value:
+    def i64(self, value: Int) -> Value:
         return I64(value) if isinstance(value, int) else value
 
     def add(self, *terms: Int) -> Int:
@@ -129,7 +130,7 @@ class Emitter:
         return known if isinstance(total, int) else self.b.add(total, I64(known)) if known else total
 
     def sub(self, a: Int, b: Int) -> Int:
-        return a - b if isinstance(a, int) and isinstance(b, int) else self.b.sub(self.int(a), self.int(b))
+        return a - b if isinstance(a, int) and isinstance(b, int) else self.b.sub(self.i64(a), self.i64(b))
 
     def mul(self, a: Int, b: Int) -> Int:
         if isinstance(a, int) and isinstance(b, int):
@@ -140,7 +141,7 @@ class Emitter:
             return b
         if isinstance(b, int) and b == 1:
             return a
-        return self.b.mul(self.int(a), self.int(b))
+        return self.b.mul(self.i64(a), self.i64(b))
 
     def divide(self, a: Int, b: Int) -> tuple[Int, Int]:
         """Quotient and remainder of non-negative numbers."""
@@ -148,15 +149,15 @@ class Emitter:
             return divmod(a, b)
         if isinstance(b, int) and b == 1:
             return a, 0
-        quotient = self.b.udiv(self.int(a), self.int(b))
+        quotient = self.b.udiv(self.i64(a), self.i64(b))
         return quotient, self.sub(a, self.mul(quotient, b))
 
     def compare(self, a: Int, how: str, b: Int) -> Value:
-        return self.b.icmp_signed(how, self.int(a), self.int(b))
+        return self.b.icmp_signed(how, self.i64(a), self.i64(b))
 
     def below(self, a: Int, limit: Int) -> Value:
         """0 <= a < limit, in one comparison."""
-        return self.b.icmp_unsigned("<", self.int(a), self.int(limit))
+        return self.b.icmp_unsigned("<", self.i64(a), self.i64(limit))
 
     def all_of(self, *conditions: Value) -> Value:
         return reduce(self.b.and_, conditions)
@@ -173,7 +174,7 @@ class Emitter:
         return reduce(self.b.or_, conditions)
 
     def choose(self, condition: Value, yes: Int, no: Int) -> Value:
-        return self.b.select(condition, self.int(yes), self.int(no))
+        return self.b.select(condition, self.i64(yes), self.i64(no))
 
     def choose_pointer(self, condition: Value, yes: Value, no: Value) -> Value:
         return self.b.select(condition, yes, no)
@@ -195,7 +196,7 @@ class Emitter:
         return self.b.zext(condition, I64)
 
     def variable(self, value: Int, name: str) -> "Variable":
-        return Variable(self, self._stack_slot(I64, name), I64, self.int(value))
+        return Variable(self, self._stack_slot(I64, name), I64, self.i64(value))
 
     def vector_variable(self, name: str) -> "Variable":
         return Variable(self, self._stack_slot(self.vector, name), self.vector, None)
@@ -236,7 +237,7 @@ class Emitter:
         """An array of i64 or pointers."""
         return Buffer(self, pointer, {"i": 1}, I64)
 
-    def bytes(self, pointer: Value) -> "Buffer":
+    def byte_buffer(self, pointer: Value) -> "Buffer":
         return Buffer(self, pointer, {"i": 1}, I8)
 
     def load_word(self, pointer: Value, name: str = "") -> Value:
@@ -253,13 +254,19 @@ class Emitter:
 
     def store_scalar(self, value: Value, pointer: Value) -> None:
         """Store an element, an i64 or a pointer."""
-        self.b.store(value, pointer)
+        self.b.store(self.i64(value), pointer)
 
     def load(self, pointer: Value, name: str = "") -> Value:
         return self.b.load(pointer, name, typ=self.vector, align=self.element_bytes)
 
     def store(self, value: Value, pointer: Value) -> None:
         self.b.store(value, pointer, align=self.element_bytes)
+
+    def copy_numbers(self, source: Value, target: Value, count: int) -> None:
+        """Copy `count` neighbouring elements."""
+        kind = ir.VectorType(self.element, count)
+        value = self.b.load(source, typ=kind, align=self.element_bytes)
+        self.b.store(value, target, align=self.element_bytes)
 
     def store_around_cache(self, value: Value, pointer: Value) -> None:
         """Store a vector to an aligned place without reading its cache line first."""
@@ -271,27 +278,27 @@ class Emitter:
         self.b.fence("seq_cst")
 
     def mask(self, count: Int) -> Value:
-        """The first `count` lanes."""
-        lanes = ir.VectorType(I64, self.lanes)
+        """The first `count` lanes, for masked loads and stores; None stands for all lanes."""
         if isinstance(count, int):
+            if count >= self.lanes:
+                return None
             return ir.Constant(ir.VectorType(I1, self.lanes), [lane < count for lane in range(self.lanes)])
-        iota = ir.Constant(lanes, list(range(self.lanes)))
-        return self.b.icmp_signed("<", iota, self._splat(count, lanes))
+        lanes = ir.VectorType(I32, self.lanes)
+        wanted = self.b.trunc(self.minimum(count, self.lanes), I32)
+        return self.b.icmp_signed("<", ir.Constant(lanes, list(range(self.lanes))), self._splat(wanted, lanes))
 
-    def load_masked(self, pointer: Value, count: Int, name: str = "") -> Value:
-        """The first `count` lanes from memory, zeros in the others; nothing else is read."""
-        if isinstance(count, int) and count >= self.lanes:
+    def load_masked(self, pointer: Value, mask: Value, name: str = "") -> Value:
+        """The lanes of the mask from memory, zeros in the others; nothing else is read."""
+        if mask is None:
             return self.load(pointer, name)
-        mask = self.mask(count)
         load = self._intrinsic(f"llvm.masked.load.{self._suffix}.p0", self.vector, POINTER, I32, mask.type, self.vector)
         return self.b.call(load, [pointer, I32(self.element_bytes), mask, self.splat(0.0)], name)
 
-    def store_masked(self, value: Value, pointer: Value, count: Int) -> None:
-        """The first `count` lanes to memory; nothing else is written."""
-        if isinstance(count, int) and count >= self.lanes:
+    def store_masked(self, value: Value, pointer: Value, mask: Value) -> None:
+        """The lanes of the mask to memory; nothing else is written."""
+        if mask is None:
             self.store(value, pointer)
             return
-        mask = self.mask(count)
         store = self._intrinsic(f"llvm.masked.store.{self._suffix}.p0", VOID, self.vector, POINTER, I32, mask.type)
         self.b.call(store, [value, pointer, I32(self.element_bytes), mask])
 
@@ -305,14 +312,14 @@ class Emitter:
         return self.b.load_atomic(pointer, "seq_cst", 8, name, typ=I64)
 
     def exchange(self, pointer: Value, value: Int) -> Value:
-        return self.b.atomic_rmw("xchg", pointer, self.int(value), "seq_cst")
+        return self.b.atomic_rmw("xchg", pointer, self.i64(value), "seq_cst")
 
     def add_shared(self, pointer: Value, value: Int) -> Value:
-        return self.b.atomic_rmw("add", pointer, self.int(value), "seq_cst")
+        return self.b.atomic_rmw("add", pointer, self.i64(value), "seq_cst")
 
     def replace_if_equal(self, pointer: Value, expected: Int, value: Int) -> Value:
         """Write `value` if `expected` still stands there; says whether it did."""
-        pair = self.b.cmpxchg(pointer, self.int(expected), self.int(value), "seq_cst", "seq_cst")
+        pair = self.b.cmpxchg(pointer, self.i64(expected), self.i64(value), "seq_cst", "seq_cst")
         return self.b.extract_value(pair, 1)
 
     def pause(self) -> None:
@@ -405,7 +412,7 @@ class Variable:
         return self.e.b.load(self.slot, self.slot.name, typ=self.kind)
 
     def set(self, value: Int) -> None:
-        self.e.b.store(self.e.int(value), self.slot)
+        self.e.b.store(self.e.i64(value), self.slot)
 
     def increase(self, step: Int) -> None:
         self.set(self.e.add(self.get(), step))

@@ -18,14 +18,15 @@ class Epilogue:
         self._is_cheap = is_cheap(kernel.activation)
         if not self._is_cheap:
             with e.function("activate", "*place", "count", internal=True) as (place, count):
-                value = e.load_masked(place, count)
-                e.store_masked(activate(e, value, kernel.activation, kernel.activation_parameter), place, count)
+                mask = e.mask(count)
+                value = activate(e, e.load_masked(place, mask), kernel.activation, kernel.activation_parameter)
+                e.store_masked(value, place, mask)
 
-    def store(self, value: Value, place: Value, count: Int) -> None:
-        """Activate the first `count` lanes and store them."""
+    def store(self, value: Value, place: Value, count: Int, mask: Value) -> None:
+        """Activate the first `count` lanes, those of `mask`, and store them."""
         if self._is_cheap:
             value = activate(self.e, value, self.kernel.activation, self.kernel.activation_parameter)
-        self.e.store_masked(value, place, count)
+        self.e.store_masked(value, place, mask)
         if not self._is_cheap:
             self.e.call("activate", place, count)
 
@@ -41,4 +42,5 @@ class Epilogue:
     def _store_row(self, tile: RegisterTile, y: Buffer, r: int, channels: int) -> None:
         for v in range(tile.vectors):
             lane = v * self.e.lanes
-            self.store(tile.value(r, v), y.at(p=r, oc=lane), min(self.e.lanes, channels - lane))
+            count = min(self.e.lanes, channels - lane)
+            self.store(tile.value(r, v), y.at(p=r, oc=lane), count, self.e.mask(count))

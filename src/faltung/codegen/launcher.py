@@ -35,7 +35,7 @@ def emit_launcher(e: Emitter, array_data_offset: int) -> None:
     objects = ("*x", "*kernel", "*bias", "*y")
     with e.function("launch", *objects, "*workspace", "*job", "*pool") as (*arrays, workspace, job, pool):
         # an ndarray keeps the address of its data right behind the object's head
-        data = [e.load_pointer(e.bytes(array).at(i=array_data_offset)) for array in arrays]
+        data = [e.load_pointer(e.byte_buffer(array).at(i=array_data_offset)) for array in arrays]
         e.call("launch_pointers", *data, workspace, job, pool)
     _emit_worker(e)
     with e.function("wake", "*pool") as (pool,):
@@ -50,7 +50,7 @@ def _emit_launch_pointers(e: Emitter) -> None:
         job_words, call = e.words(job), e.pointers(len(WORDS), "call")
         for n, pointer in enumerate([*arguments, job_words.pointer_at(JOB_PARAMETERS)]):
             e.store_scalar(pointer, call.at(i=n))
-        scratch = e.bytes(arguments[-1]).at(i=job_words.word(JOB_SCRATCH_OFFSET))
+        scratch = e.byte_buffer(arguments[-1]).at(i=job_words.word(JOB_SCRATCH_OFFSET))
         scratch_bytes = job_words.word(JOB_SCRATCH_BYTES)
         for phase in (JOB_PHASES, JOB_PHASES + 2):
             pieces = job_words.word(phase + 1)
@@ -93,7 +93,7 @@ def _emit_drain(e: Emitter) -> None:
             total, index = e.halves(word)
             claims.leave_if(e.compare(index, ">=", total))
             with e.when(e.replace_if_equal(work, word, e.add(word, 1))):
-                scratch = e.bytes(words.pointer_at(SCRATCH)).at(i=e.mul(slot, words.word(SCRATCH_BYTES)))
+                scratch = e.byte_buffer(words.pointer_at(SCRATCH)).at(i=e.mul(slot, words.word(SCRATCH_BYTES)))
                 e.call_stored(words.at(i=FUNCTION), words.pointer_at(CALL), index, scratch)
                 e.add_shared(words.at(i=DONE), 1)
 
@@ -126,7 +126,8 @@ def _is_work_left(e: Emitter, pool: Value) -> Value:
 
 def _sleep(e: Emitter, pool: Value) -> None:
     """Wait for a wake-up. The sleeper counts itself before it looks for work, the caller publishes work before it
-    looks for sleepers: one of the two sees the other."""
+    looks for sleepers: one of the two sees the other.
+    """
     words = e.words(pool)
     mutex, condition = words.at(i=MUTEX), words.at(i=CONDITION)
     e.call_external("pthread_mutex_lock", [mutex])

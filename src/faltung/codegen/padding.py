@@ -4,9 +4,10 @@ from faltung.codegen.emitter import Emitter, Int, Value
 
 
 def padded_index(e: Emitter, index: Value, size: Int, mode: str | None) -> Value:
-    """The index read for `index`, which may lie up to one size outside; unchanged for zeros (nothing is read there).
+    """The index read for `index`; unchanged for zeros (nothing is read there).
 
-    reflect: -1 → 1 and size → size - 2; replicate: the nearest edge; circular: the other end.
+    reflect: -1 → 1 and size → size - 2; replicate: the nearest edge; circular: the other end. The result lies inside
+    for every index: staging also asks for places that no tap needs.
     """
     if mode is None or mode == "zeros":
         return index
@@ -17,4 +18,4 @@ def padded_index(e: Emitter, index: Value, size: Int, mode: str | None) -> Value
         below, above = 0, e.sub(size, 1)
     else:
         below, above = e.add(index, size), e.sub(index, size)
-    return e.choose(is_low, below, e.choose(is_high, above, index))
+    return e.maximum(0, e.minimum(e.choose(is_low, below, e.choose(is_high, above, index)), e.sub(size, 1)))

@@ -172,7 +172,10 @@ class _Strips:
         kw = self.taps["w"]
         with e.loop("kd", kd) as d, e.loop("kh", kh) as h, e.loop("kw", 1 if is_merged else kw) as w:
             tap = e.add(e.mul(e.add(e.mul(d, kh), h), kw), w)
-            body({f"k{axis}": index for axis, index in zip(("d", "h", "w"), (d, h, w), strict=True) if axis in k.axes}, tap)
+            body(
+                {f"k{axis}": index for axis, index in zip(("d", "h", "w"), (d, h, w), strict=True) if axis in k.axes},
+                tap,
+            )
 
     def _gathered_tile(self, tile: RegisterTile, place: _Place, position: Value, stop: Value, out: "_Panel") -> None:
         e, k = self.e, self.kernel
@@ -182,7 +185,7 @@ class _Strips:
         with e.loop("r", k.rows) as r:
             e.store_scalar(walk["n"], sample.at(i=r))
             for axis in k.axes:
-                e.store_scalar(e.int(self._window_start(axis, walk[axis])), start[axis].at(i=r))
+                e.store_scalar(e.i64(self._window_start(axis, walk[axis])), start[axis].at(i=r))
             # rows past the end repeat the last position; they are not stored
             with e.when(e.compare(e.add(position, r, 1), "<", stop)):
                 walk.advance(e, 1, self.out_size)
@@ -242,10 +245,11 @@ class _Panel:
         lane = v * self.e.lanes
         if self.kernel.is_packed:
             return self.e.load(rows.at(k=j, oc=lane), f"w_v{v}")
-        return self.e.load_masked(rows.at(k=j, oc=lane), self.channels - lane, f"w_v{v}")
+        return self.e.load_masked(rows.at(k=j, oc=lane), self.e.mask(self.channels - lane), f"w_v{v}")
 
     def bias(self, v: int) -> Value:
         if not self.kernel.has_bias:
             return self.e.splat(0.0)
         lane = v * self.e.lanes
-        return self.e.load_masked(self.e.buffer(self.call.bias, oc=1).at(oc=self.e.add(self.oc, lane)), self.channels - lane)
+        place = self.e.buffer(self.call.bias, oc=1).at(oc=self.e.add(self.oc, lane))
+        return self.e.load_masked(place, self.e.mask(self.channels - lane))

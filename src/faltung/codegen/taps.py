@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from faltung.codegen.call import Call, Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.epilogue import Epilogue
-from faltung.codegen.staging import Block, Staging, emit_stage_line
+from faltung.codegen.staging import Block, Staging, emit_stage_lines, line_offset, w_offset
 from faltung.codegen.tile import RegisterTile
 from faltung.plan.kernels import TapsKernel
 
@@ -21,20 +21,43 @@ from faltung.plan.kernels import TapsKernel
 def emit_taps(e: Emitter, kernel: TapsKernel) -> None:
     """piece(call, index, scratch): a range of output channels at a block of output lines."""
     epilogue = Epilogue(e, kernel)
-    emit_stage_line(e, kernel)
+    emit_stage_lines(e, kernel)
     whole, rest = divmod(kernel.group_out, kernel.rows)
     with e.function("piece", "*call", "index", "*scratch") as (pointer, index, scratch):
         call = Call(e, pointer)
         p = Parameters(e, call.parameters, kernel.PARAMETERS)
         block, g, oc_part = _unravel(e, p, index, kernel)
-        Staging(e, kernel, p, block, e.buffer(scratch, i=1)).emit(call, g)
-        strips = _Strips(e, kernel, call, p, epilogue, g, block, e.buffer(scratch, i=1))
+        if kernel.is_staged:
+            staged = e.buffer(e.byte_buffer(scratch).at(i=p.staged_at), i=1)
+            Staging(e, kernel, p, block, staged).emit(call, g)
+        else:
+            x = e.buffer(call.x, n=p.x_n, ic=p.x_c, d=e.mul(p.x_d, kernel.stride[0]), line=p.x_line, w=1)
+            here = x.moved(n=block.n, ic=e.mul(g, kernel.group_in), d=block.od, line=block.line, w=block.ow)
+            staged = e.buffer(here.pointer, i=1)
+        offsets = e.words(scratch)
+        _emit_offsets(e, kernel, p, offsets)
+        strips = _Strips(e, kernel, call, p, epilogue, g, block, staged, offsets, scratch)
         first = e.mul(oc_part, p.oc_blocks_per_part)
-        with e.loop("oc_block", e.minimum(e.add(first, p.oc_blocks_per_part), whole), first) as oc_block:
-            strips.emit(oc_block, kernel.rows)
-        if rest:
-            with e.when(e.compare(e.add(oc_part, 1), "==", p.num_oc_parts)):
-                strips.emit(whole, rest)
+        last = e.minimum(e.add(first, p.oc_blocks_per_part), whole)
+        length = e.mul(block.num_lines, block.width) if kernel.is_shifted else block.width
+        with e.loop("strip", 1 if kernel.is_shifted else block.num_lines) as strip:
+            # the input of a stretch stays in cache while the output channels pass over it
+            with e.loop("stretch", length, step=p.stretch) as start:
+                stop = e.minimum(e.add(start, p.stretch), length)
+                with e.loop("oc_block", last, first) as oc_block:
+                    strips.emit(strip, start, stop, oc_block, kernel.rows)
+                if rest:
+                    with e.when(e.compare(e.add(oc_part, 1), "==", p.num_oc_parts)):
+                        strips.emit(strip, start, stop, whole, rest)
+
+
+def _emit_offsets(e: Emitter, kernel: TapsKernel, p: Parameters, offsets: Buffer) -> None:
+    """Where each step of the reduction reads, so that a tile runs through all channels and taps in a single loop."""
+    kd, kh, kw = (1,) * (3 - len(kernel.axes)) + kernel.kernel_size
+    with e.loop("ic", kernel.group_in) as ic, e.loop("kd", kd) as d, e.loop("kh", kh) as h, e.loop("kw", kw) as w:
+        step = e.add(e.mul(e.add(e.mul(e.add(e.mul(ic, kd), d), kh), h), kw), w)
+        plane = e.add(e.mul(ic, p.channel), e.mul(d, p.plane))
+        e.store_scalar(e.add(plane, line_offset(e, kernel, p, h), w_offset(e, kernel, p, w)), offsets.at(i=step))
 
 
 def _unravel(e: Emitter, p: Parameters, index: Value, kernel: TapsKernel) -> tuple[Block, Int, Int]:
@@ -62,76 +85,73 @@ class _Strips:
     g: Int
     block: Block
     staged: Buffer
+    offsets: Buffer
+    scratch: Value
 
-    def emit(self, oc_block: Int, rows: int) -> None:
-        """Compute `rows` output channels at all positions of the block."""
+    def emit(self, strip: Int, start: Int, stop: Int, oc_block: Int, rows: int) -> None:
+        """Compute `rows` output channels at positions start … stop - 1 of one strip."""
         e, k, p, block = self.e, self.kernel, self.p, self.block
         blocks = -(-k.group_out // k.rows)
         number = e.add(e.mul(self.g, blocks), oc_block)
-        packed = e.buffer(self.call.workspace, block=k.reduction * k.rows, i=1).moved(block=number)
+        packed = e.buffer(self.call.workspace, block=k.reduction * k.rows, step=k.rows, oc=1).moved(block=number)
         oc = e.add(e.mul(self.g, k.group_out), e.mul(oc_block, k.rows))
         y = e.buffer(self.call.y, n=p.y_n, oc=p.y_c, d=p.y_d, line=p.y_line, w=1)
         y = y.moved(n=block.n, oc=oc, d=block.od, line=block.line, w=block.ow)
-        if not k.is_shifted:
-            with e.loop("line", block.num_lines) as line:
-                strip = self.staged.moved(i=e.mul(line, p.pitch))
-                self._strip(rows, strip, block.width, packed, oc, e.buffer(y.at(line=line), oc=p.y_c, w=1))
-            return
-        length = e.mul(block.num_lines, block.width)
-        if len(k.axes) > 1:  # lines of one channel lie side by side in y too
-            self._strip(rows, self.staged, length, packed, oc, e.buffer(y.pointer, oc=p.y_c, w=1))
-            return
-        results = e.buffer(self.staged.at(i=p.results), oc=p.results_pitch, w=1)
-        self._strip(rows, self.staged, length, packed, oc, results)
-        with e.loop("r", rows) as r, e.loop("line", block.num_lines) as line:
-            source = results.moved(oc=r, w=e.mul(line, block.width))
-            target = y.moved(oc=r, line=line)
-            with e.loop("w", block.width, step=e.lanes) as w:
-                count = e.sub(block.width, w)
-                e.store_masked(e.load_masked(source.at(w=w), count), target.at(w=w), count)
-
-    def _strip(self, rows: int, staged: Buffer, length: Int, packed: Buffer, oc: Int, y: Buffer) -> None:
-        """`rows` output channels at `length` neighbouring positions of the staged block."""
-        e, k = self.e, self.kernel
         bias = [self._bias(e.add(oc, r)) for r in range(rows)]
+        x = self.staged.moved(i=e.mul(strip, p.pitch))
+        if k.is_shifted and len(k.axes) == 1:
+            results = e.buffer(e.byte_buffer(self.scratch).at(i=p.results_at), oc=p.results_pitch, w=1)
+            self._stretch(rows, x, start, stop, packed, bias, results)
+            self._scatter(rows, results, y)
+        else:  # positions of a strip lie side by side in y
+            self._stretch(rows, x, start, stop, packed, bias, y.moved(line=strip))
+
+    def _scatter(self, rows: int, results: Buffer, y: Buffer) -> None:
+        """Copy the strip of a 1-D convolution, which runs across samples, to each of them."""
+        e, block = self.e, self.block
+        with e.loop("r", rows) as r, e.loop("line", block.num_lines) as line:
+            source, target = results.moved(oc=r, w=e.mul(line, block.width)), y.moved(oc=r, line=line)
+            with e.loop("w", block.width, step=e.lanes) as w:
+                mask = e.mask(e.sub(block.width, w))
+                e.store_masked(e.load_masked(source.at(w=w), mask), target.at(w=w), mask)
+
+    def _stretch(
+        self, rows: int, x: Buffer, start: Int, stop: Int, packed: Buffer, bias: list[Value], y: Buffer
+    ) -> None:
+        """Whole tiles first, then single vectors, the last of them partly filled."""
+        e, k = self.e, self.kernel
         width = k.vectors * e.lanes
-        wide, _ = e.divide(e.add(length, e.lanes - 1), width)
-        wide_stop = e.mul(wide, width)
-        with e.loop("q", wide_stop, step=width) as q:
-            self._tile(RegisterTile(e, rows, k.vectors), staged, q, length, packed, bias, y)
-        if k.vectors > 1:
-            with e.loop("q_rest", length, wide_stop, step=e.lanes) as q:
-                self._tile(RegisterTile(e, rows, 1), staged, q, length, packed, bias, y)
+        wide, _ = e.divide(e.sub(stop, start), width)
+        wide_stop = e.add(start, e.mul(wide, width))
+        with e.loop("q", wide_stop, start, step=width) as q:
+            tile = self._sums(RegisterTile(e, rows, k.vectors), x.moved(i=q), packed, bias, None)
+            for v in range(k.vectors):
+                self._store(tile, v, y.moved(w=q), e.lanes)
+        with e.loop("q_rest", stop, wide_stop, step=e.lanes) as q:
+            left = e.minimum(e.sub(stop, q), e.lanes)
+            # a staged block may be read past its end, the input itself may not
+            mask = None if k.is_staged else e.mask(left)
+            tile = self._sums(RegisterTile(e, rows, 1), x.moved(i=q), packed, bias, mask)
+            self._store(tile, 0, y.moved(w=q), left)
 
     def _bias(self, oc: Int) -> Value:
         e = self.e
         return e.broadcast(e.buffer(self.call.bias, oc=1).at(oc=oc)) if self.kernel.has_bias else e.splat(0.0)
 
-    def _tile(
-        self, tile: RegisterTile, staged: Buffer, q: Int, length: Int, packed: Buffer, bias: list[Value], y: Buffer
-    ) -> None:
-        e, k, p = self.e, self.kernel, self.p
+    def _sums(
+        self, tile: RegisterTile, x: Buffer, packed: Buffer, bias: list[Value], mask: Value | None
+    ) -> RegisterTile:
+        """The sums of a tile over all input channels and taps, for the positions from x on."""
+        e, k = self.e, self.kernel
         tile.start(lambda r, v: bias[r])
-        kd, kh, kw = (1,) * (3 - len(k.axes)) + k.kernel_size
-        x = e.buffer(staged.at(i=q), ic=p.channel, kd=p.plane, i=1)
-        w = e.buffer(packed.pointer, ic=k.num_taps * k.rows, tap=k.rows, oc=1)
-        axes = Staging.axes_of(k)
-        with e.loop("ic", k.group_in) as ic, e.loop("kd", kd) as d, e.loop("kh", kh) as h, e.loop("kw", kw) as t:
-            tap = e.add(e.mul(e.add(e.mul(d, kh), h), kw), t)
-            weights = w.moved(ic=ic, tap=tap)
-            place = x.moved(ic=ic, kd=d).moved(i=e.add(axes.line_offset(e, p, h), axes.w_offset(e, p, t)))
-            tile.accumulate(lambda r: weights.at(oc=r), lambda v: e.load(place.at(i=v * e.lanes), f"x_v{v}"))
-        place_of = y.moved(w=q)
-        left = e.sub(length, q)
-        with e.either(e.compare(left, ">=", tile.vectors * e.lanes), likely=True) as (whole, partial):
-            with whole:
-                self._store(tile, place_of, None)
-            with partial:
-                self._store(tile, place_of, left)
+        with e.loop("step", k.reduction) as step:
+            place, weights = x.moved(i=self.offsets.word(step)), packed.moved(step=step)
+            tile.accumulate(
+                lambda r: weights.at(oc=r), lambda v: e.load_masked(place.at(i=v * e.lanes), mask, f"x_v{v}")
+            )
+        return tile
 
-    def _store(self, tile: RegisterTile, y: Buffer, left: Int | None) -> None:
-        lanes = self.e.lanes
-        for v in range(tile.vectors):
-            count = lanes if left is None else self.e.sub(left, v * lanes)
-            for r in range(tile.rows):
-                self.epilogue.store(tile.value(r, v), y.at(oc=r, w=v * lanes), count)
+    def _store(self, tile: RegisterTile, v: int, y: Buffer, count: Int) -> None:
+        mask = self.e.mask(count)
+        for r in range(tile.rows):
+            self.epilogue.store(tile.value(r, v), y.at(oc=r, w=v * self.e.lanes), count, mask)

@@ -1,0 +1,1 @@
+"""How: algorithm, tiles, staging and pieces for one spec on one target."""

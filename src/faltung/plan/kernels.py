@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 ALL_AXES = ("d", "h", "w")
+PACKED_STEPS = 64
+"""Steps of the reduction that one piece of the packing of TapsKernel lays out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +75,15 @@ class RunsKernel(Kernel):
 class TapsKernel(Kernel):
     """Channels first: rows of the tile are output channels, vectors lie along output positions of a staged block."""
 
+    is_staged: bool  # or read where it lies
     is_shifted: bool  # one staged copy for each tap along w, so that vectors run across lines
 
     ALGORITHM: ClassVar[str] = "taps"
     PARAMETERS: ClassVar[tuple[str, ...]] = (
         *("num_line_blocks", "num_w_blocks", "num_oc_parts", "oc_blocks_per_part"),
-        *("block_lines", "block_w", "out_d", "lines", "out_w"),
+        *("block_lines", "block_w", "stretch", "out_d", "lines", "out_w"),
         *("in_d", "in_lines", "in_w", "low_d", "low_h", "low_w"),
         *("x_n", "x_c", "x_d", "x_line", "y_n", "y_c", "y_d", "y_line"),
         *("num_line_phases", "more_lines", "num_copies", "more_w"),
-        *("pitch", "line_phase", "copy", "plane", "channel", "results", "results_pitch"),
+        *("pitch", "line_phase", "copy", "plane", "channel", "staged_at", "results_at", "results_pitch"),
     )

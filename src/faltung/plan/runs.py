@@ -2,13 +2,13 @@
 
 from math import ceil, prod
 
+from faltung.plan.constants import constants_of
 from faltung.plan.kernels import RunsKernel
 from faltung.plan.pieces import SMALLEST_PARALLEL_CYCLES, piece_count
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.target import Target
 from faltung.plan.tiles import candidates, step_cycles
 from faltung.spec import ConvSpec
-from faltung.plan.constants import constants_of
 
 GATHER_CYCLES = 3.0
 """To look up where one row of a tile reads one tap."""
@@ -55,15 +55,19 @@ def plan_runs(spec: ConvSpec, target: Target, x_strides: tuple[int, ...], reason
     ):
         sizes |= {f"out_{axis}": out, f"in_{axis}": size, f"low_{axis}": low}
         strides[f"x_{axis}"] = stride
-    parameters = sizes | strides | {
-        "num_positions": positions,
-        "num_blocks": num_blocks,
-        "piece_positions": piece_positions,
-        "block_positions": min(block_rows * rows, piece_positions),
-        "num_oc_parts": oc_parts,
-        "panels_per_part": panels_per_part,
-        "x_n": x_strides[0],
-    }
+    parameters = (
+        sizes
+        | strides
+        | {
+            "num_positions": positions,
+            "num_blocks": num_blocks,
+            "piece_positions": piece_positions,
+            "block_positions": min(block_rows * rows, piece_positions),
+            "num_oc_parts": oc_parts,
+            "panels_per_part": panels_per_part,
+            "x_n": x_strides[0],
+        }
+    )
     packed_bytes = whole_lines(spec.groups * panels * kernel.reduction * vectors * lanes * item_bytes)
     return Plan(
         spec=spec,
@@ -73,7 +77,10 @@ def plan_runs(spec: ConvSpec, target: Target, x_strides: tuple[int, ...], reason
         pieces=num_blocks * spec.groups * oc_parts,
         shared_bytes=packed_bytes if is_packed else 0,
         scratch_bytes=0,
-        reasons=(*reasons, f"tile of {rows} positions x {vectors} vectors of {lanes}: {_cycles(spec, lanes, rows, vectors):.3g} cycles by the model"),
+        reasons=(
+            *reasons,
+            f"tile of {rows} positions x {vectors} vectors of {lanes}: {_cycles(spec, lanes, rows, vectors):.3g} cycles by the model",
+        ),
     )
 
 

@@ -1,11 +1,12 @@
 """Planning the channels-first kernel: tile, staged block and pieces."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil, prod
 
 from faltung.plan.constants import constants_of
-from faltung.plan.kernels import TapsKernel
+from faltung.plan.kernels import PACKED_STEPS, TapsKernel
 from faltung.plan.pieces import piece_count
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.target import Target
@@ -15,9 +16,13 @@ from faltung.spec import ConvSpec
 STAGE_CYCLES = {1: 0.12, 2: 0.25, 3: 0.4, 4: 0.5}
 """To stage one element, by the stride along w."""
 OTHER_STAGE_CYCLES = 1.5
-LINE_CYCLES = 15.0
+LINE_CYCLES = 8.0
 """To stage one line of one channel, besides its elements."""
 TILE_CYCLES = 20.0
+STRETCH_SHARE = float(__import__('os').environ.get('SS','0.5'))
+FEWEST_PIECES = 8
+FEWEST_BLOCKS = 16
+"""Enough to balance a few threads."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,7 @@ class Shape:
             return cls(1, spec.num_samples, spec.out_size[0], 0, 1, w_reach, w_phases, 1)
         h_reach, h_phases = _reach(taps[-2], stride[-2], dilation[-2])
         outer = spec.num_samples * prod(spec.out_size[:-2])
-        return cls(
-            outer, spec.out_size[-2], spec.out_size[-1], h_reach, h_phases, w_reach, w_phases, prod(taps[:-2])
-        )
+        return cls(outer, spec.out_size[-2], spec.out_size[-1], h_reach, h_phases, w_reach, w_phases, prod(taps[:-2]))
 
 
 def _reach(taps: int, stride: int, dilation: int) -> tuple[int, int]:
@@ -64,9 +67,15 @@ class _Layout:
     kernel_width: int
     channels: int
     lanes: int
+    is_staged: bool
     is_shifted: bool
     lines: int
     width: int
+
+    @property
+    def how(self) -> str:
+        """In words."""
+        return ("staged once for each tap" if self.is_shifted else "staged") if self.is_staged else "read in place"
 
     @property
     def copies(self) -> int:
@@ -122,18 +131,22 @@ def plan_taps(
     shape = Shape.of(spec)
     vectors_of_all = ceil(max(shape.lines * shape.width, 1) / lanes)
     tiles = list(candidates(target, group_out, min(vectors_of_all, 4)))
-    layouts = list(_layouts(spec, shape, lanes, group_in, target.l2_bytes // 3 // item_bytes))
+    layouts = list(_layouts(spec, shape, lanes, group_in, target.l2_bytes // 2 // item_bytes, x_strides[-2]))
     cycles, (rows, vectors), layout = min(
         ((_cycles(spec, layout, *tile), tile, layout) for layout in layouts for tile in tiles), key=lambda c: c[0]
     )
-    kernel = TapsKernel(**constants_of(spec), rows=rows, vectors=vectors, is_shifted=layout.is_shifted)
+    kernel = TapsKernel(
+        **constants_of(spec), rows=rows, vectors=vectors, is_staged=layout.is_staged, is_shifted=layout.is_shifted
+    )
 
     row_blocks = ceil(group_out / rows)
-    wanted = piece_count(spec.groups * cycles, spec.groups)
-    oc_parts = max(1, min(row_blocks, wanted // max(layout.blocks, 1)))
+    # each part of the output channels stages its input again: split them only where blocks are too few to share
+    wanted = min(piece_count(spec.groups * cycles, spec.groups), FEWEST_PIECES)
+    oc_parts = max(1, min(row_blocks, ceil(wanted / max(layout.blocks, 1))))
     blocks_per_part = ceil(row_blocks / oc_parts)
     oc_parts = ceil(row_blocks / blocks_per_part)
-    results = _up(layout.elements, lanes)
+    staged_at = whole_lines(8 * kernel.reduction)  # behind the offsets of the taps
+    results_at = staged_at + (whole_lines(layout.elements * item_bytes) if layout.is_staged else 0)
     results_pitch = _up(layout.lines * layout.width, lanes) + vectors * lanes
     needs_results = layout.is_shifted and spec.rank == 1
     (x_n, x_c, *x_spatial), (y_n, y_c, *y_spatial) = x_strides, y_strides
@@ -146,6 +159,7 @@ def plan_taps(
         "oc_blocks_per_part": blocks_per_part,
         "block_lines": layout.lines,
         "block_w": layout.width,
+        "stretch": layout.lines * layout.width if needs_results else _stretch(layout, target, item_bytes, vectors),
         "out_d": spec.out_size[0] if depth else 1,
         "lines": shape.lines,
         "out_w": shape.width,
@@ -167,54 +181,78 @@ def plan_taps(
         "more_lines": shape.line_tap_reach,
         "num_copies": layout.copies,
         "more_w": layout.more_w,
-        "pitch": layout.pitch,
-        "line_phase": layout.line_phase,
-        "copy": layout.copy,
-        "plane": layout.plane,
-        "channel": layout.channel,
-        "results": results,
+        "staged_at": staged_at,
+        "results_at": results_at,
         "results_pitch": results_pitch,
     }
+    if layout.is_staged:
+        steps = (layout.pitch, layout.line_phase, layout.copy, layout.plane, layout.channel)
+    else:
+        steps = (parameters["x_line"], 0, 0, parameters["x_d"] * spec.dilation[0], x_c)
+    parameters |= zip(("pitch", "line_phase", "copy", "plane", "channel"), steps, strict=True)
     return Plan(
         spec=spec,
         kernel=kernel,
         parameters=parameters,
-        pack_pieces=spec.groups * row_blocks,
+        pack_pieces=spec.groups * ceil(kernel.reduction / PACKED_STEPS),
         pieces=layout.blocks * spec.groups * oc_parts,
         shared_bytes=whole_lines(spec.groups * row_blocks * kernel.reduction * rows * item_bytes),
-        scratch_bytes=whole_lines((results + (rows * results_pitch if needs_results else 0)) * item_bytes),
+        scratch_bytes=whole_lines(results_at + (rows * results_pitch * item_bytes if needs_results else 0)),
         reasons=(
             *reasons,
             f"tile of {rows} channels x {vectors} vectors of {lanes}, blocks of {layout.lines} lines x {layout.width} "
-            f"staged {'once for each tap' if layout.is_shifted else 'once'}: {cycles:.3g} cycles by the model",
+            f"{layout.how}: {cycles:.3g} cycles by the model",
         ),
     )
 
 
-def _layouts(spec: ConvSpec, shape: Shape, lanes: int, channels: int, most_elements: int) -> Iterator[_Layout]:
-    """Ways to stage whose block stays within `most_elements` where possible."""
-    kw = spec.kernel_size[-1]
-    width = max(shape.width, 1)
+def _stretch(layout: _Layout, target: Target, item_bytes: int, vectors: int) -> int:
+    """Positions whose input stays in the first cache: at least two tiles; with little input, all of them."""
+    tile = vectors * layout.lanes
+    numbers_per_position = layout.channels * layout.shape.planes * (layout.copies if layout.is_staged else 1)
+    positions = STRETCH_SHARE * target.l1_bytes / (numbers_per_position * item_bytes)
+    return max(int(positions) // tile, 2) * tile
 
-    def layout(is_shifted: bool, lines: int, width: int) -> _Layout:
-        return _Layout(shape, kw, channels, lanes, is_shifted, lines, width)
 
-    most_lines = max(shape.lines, 1)
+def _layouts(
+    spec: ConvSpec, shape: Shape, lanes: int, channels: int, most_elements: int, x_line: int
+) -> Iterator[_Layout]:
+    """Ways to cut the work into blocks that stay in cache, staged or in place."""
+    yield from _blocks(spec, shape, lanes, channels, most_elements)
+    if any(map(any, spec.padding)) or spec.stride[-1] != 1 or (spec.rank > 1 and spec.stride[-2] != 1):
+        return
+    width, lines = max(shape.width, 1), max(shape.lines, 1)
+    are_lines_joined = spec.rank > 1 and spec.kernel_size[-1] == 1 and x_line == spec.in_size[-1]
+    layout = partial(_Layout, shape, spec.kernel_size[-1], channels, lanes, False, are_lines_joined)
+    fewest = FEWEST_BLOCKS / shape.outer
+    yield layout(max(1, min(lines, int(lines / fewest))), width)
+    if lines < fewest:
+        yield layout(1, min(_up(ceil(width * lines / fewest), 12 * lanes), width))
+
+
+def _blocks(spec: ConvSpec, shape: Shape, lanes: int, channels: int, most_elements: int) -> Iterator[_Layout]:
+    """Staged blocks of at most `most_elements` where possible."""
+    kw, width, most_lines = spec.kernel_size[-1], max(shape.width, 1), max(shape.lines, 1)
+    layout = partial(_Layout, shape, kw, channels, lanes, True)
     # at least a handful of blocks, so that threads have something to share
-    fair = max(1, min(most_lines, most_lines * shape.outer // 16))
-    line_choices = sorted({n for n in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, fair, most_lines) if n <= most_lines})
-    for is_shifted in (False, True) if width < 32 * lanes or kw == 1 else (False,):
-        fitting = [n for n in line_choices if layout(is_shifted, n, width).elements <= most_elements]
-        yield from (layout(is_shifted, n, width) for n in fitting or [1])
-        if fitting:
-            continue
-    if layout(False, 1, width).elements > most_elements or shape.lines * shape.outer < 16:
-        step = 12 * lanes  # a whole number of tiles for every tile width up to 4
-        per_block = most_elements // max(channels * shape.planes * shape.line_phases * shape.w_phases, 1)
-        widest = max(per_block // (1 + shape.line_tap_reach) - shape.w_tap_reach, step)
-        fair_width = ceil(width * shape.lines * shape.outer / 32)
-        for block_width in {widest, fair_width, max(widest // 2, step)}:
-            yield layout(False, 1, min(_up(min(block_width, widest), step), width))
+    fair = max(1, min(most_lines, most_lines * shape.outer // FEWEST_BLOCKS))
+    choices = {n for n in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, fair, most_lines) if n <= most_lines}
+    can_cross_lines = shape.lines > 1 and (width < 32 * lanes or kw == 1)
+    fitting = [
+        layout(is_shifted, lines, width)
+        for is_shifted in ((False, True) if can_cross_lines else (False,))
+        for lines in sorted(choices)
+    ]
+    fitting = [candidate for candidate in fitting if candidate.elements <= most_elements]
+    yield from fitting
+    # long lines are cut: to fit, and so that threads have something to share
+    step = 12 * lanes  # a whole number of tiles for every tile width up to 4
+    per_channel = most_elements // max(channels * shape.planes * shape.line_phases * shape.w_phases, 1)
+    widest = max(per_channel // (1 + shape.line_tap_reach) - shape.w_tap_reach, step)
+    fair_width = ceil(width * shape.lines * shape.outer / FEWEST_BLOCKS)
+    if not fitting or (shape.lines * shape.outer < FEWEST_BLOCKS and fair_width < width):
+        for block_width in {widest, min(fair_width, widest), max(min(fair_width, widest) // 2, step)}:
+            yield layout(False, 1, min(_up(block_width, step), width))
 
 
 def _cycles(spec: ConvSpec, layout: _Layout, rows: int, vectors: int) -> float:
@@ -234,7 +272,7 @@ def _cycles(spec: ConvSpec, layout: _Layout, rows: int, vectors: int) -> float:
     staging = staged_lines * (LINE_CYCLES + (layout.width + layout.more_w) * stage)
     # the last block of a line is shorter; count blocks by what they hold
     blocks = layout.shape.outer * layout.shape.lines * layout.shape.width / max(layout.lines * layout.width, 1)
-    return blocks * (block + staging)
+    return blocks * (block + (staging if layout.is_staged else 0.0))
 
 
 def _up(number: int, step: int) -> int:

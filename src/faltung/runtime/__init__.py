@@ -1,0 +1,1 @@
+"""Running it: target, compilation, object cache, threads, buffers, launch."""

@@ -30,7 +30,12 @@ def empty(shape: tuple[int, ...], dtype: np.dtype, num_bytes: int) -> NDArray:  
     """An uninitialised C-contiguous array of `num_bytes` = prod(shape) * dtype.itemsize."""
     if num_bytes < SMALLEST_RECYCLED_BYTES:
         return np.empty(shape, dtype)
-    return np.ndarray(shape, dtype, _lease(_rounded(num_bytes)))
+    return np.ndarray(shape, dtype, _lease(_rounded(num_bytes)))  # type: ignore[arg-type]  # it is a buffer
+
+
+def _fresh(size: int) -> mmap.mmap:
+    """Pages of our own: a forked child gets a copy, not the same memory."""
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def _rounded(num_bytes: int) -> int:
@@ -47,7 +52,7 @@ def _lease(size: int) -> "ctypes.Array[ctypes.c_char]":
         if block is not None:
             _free_bytes -= size
     if block is None:
-        block = mmap.mmap(-1, size)
+        block = _fresh(size)
         if size >= HUGE_PAGE_BYTES and hasattr(mmap, "MADV_HUGEPAGE"):
             block.madvise(mmap.MADV_HUGEPAGE)
     lease = (ctypes.c_char * size).from_buffer(block)
@@ -100,7 +105,7 @@ def take_workspace(num_bytes: int) -> Workspace:
     except IndexError:
         pass
     size = max(num_bytes, 1 << 20)
-    block = mmap.mmap(-1, size)
+    block = _fresh(size)
     return Workspace(block, size, ctypes.addressof(ctypes.c_char.from_buffer(block)))
 
 

@@ -71,6 +71,11 @@ def generator() -> str:
     return digest.hexdigest()
 
 
+def _head(key: str, body: bytes) -> bytes:
+    """What a file begins with: it belongs to this key and this body only."""
+    return MAGIC + hashlib.sha256(key.encode() + body).digest()
+
+
 def load(key: str) -> bytes | None:
     """The object code kept under `key`, or None if there is none or it is not intact."""
     place = directory()
@@ -82,8 +87,7 @@ def load(key: str) -> bytes | None:
         return None
     head = len(MAGIC) + 32
     body = content[head:]
-    is_intact = content[:head] == MAGIC + hashlib.sha256(body).digest()
-    return body if is_intact else None
+    return body if content[:head] == _head(key, body) else None
 
 
 def keep(key: str, body: bytes) -> None:
@@ -95,7 +99,7 @@ def keep(key: str, body: bytes) -> None:
         handle, name = tempfile.mkstemp(dir=place)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(MAGIC + hashlib.sha256(body).digest() + body)
+                file.write(_head(key, body) + body)
             os.replace(name, place / (key + SUFFIX))
         except OSError:
             with suppress(OSError):

@@ -1,6 +1,5 @@
 """A compiled convolution: `conv = compile(spec)`, then `conv(x, kernel, bias)` as often as you like."""
 
-import ctypes
 from functools import lru_cache
 
 import numpy as np
@@ -39,18 +38,21 @@ class Convolution:
     def __call__(self, x: Array, kernel: Array, bias: Array | None = None, out: Array | None = None) -> Array:
         """Convolve arrays of exactly the spec's shapes and element type; `out` receives the result if given."""
         spec = self.spec
+        if out is not None:
+            self.check_out(out, (x, kernel, bias))
         x = self._checked("x", x, spec.input_shape)
         kernel = self._checked("kernel", kernel, spec.kernel_shape)
         if (bias is not None) != spec.bias:
             state = "has a bias" if spec.bias else "has no bias"
-            raise ShapeError(f"{spec.name}: the compiled spec {state}; got bias={'an array' if bias is not None else None}. "
-                             f"Compile {spec.replace(bias=not spec.bias).to_text()!r}.")
+            got = "None" if bias is None else "an array"
+            remedy = f"Compile {spec.replace(bias=not spec.bias).to_text()!r}."
+            raise ShapeError(f"{spec.name}: the compiled spec {state}; got bias={got}. {remedy}")
         if bias is not None:
             bias = self._checked("bias", bias, (spec.out_channels,))
         return self.run(x, kernel, bias, out)
 
     def _checked(self, name: str, array: Array, shape: tuple[int, ...]) -> Array:
-        array = np.asarray(array)
+        array = np.asarray(array)  # type: ignore[assignment]  # the element type is looked at below
         if array.shape != shape:
             raise ShapeError(
                 f"{self.spec.name}: {name} must have the shape of the compiled spec; got {array.shape}, compiled for "
@@ -140,7 +142,7 @@ def _overlap(a: Array, b: Array) -> bool:
     if not np.may_share_memory(a, b):
         return False
     try:
-        return np.shares_memory(a, b, max_work=100_000)
+        return np.shares_memory(a, b, max_work=100_000)  # type: ignore[arg-type]  # NumPy's stub knows -1 and 0 only
     except np.exceptions.TooHardError:
         return True
 

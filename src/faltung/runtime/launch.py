@@ -95,3 +95,31 @@ class Launch:
         workspace = buffers.take_workspace(workspace_bytes)
         self._native(x, kernel, bias, y, workspace.address, self._job_address, address)
         buffers.give_workspace_back(workspace)
+
+
+@cache
+def _native_launch_of_pointers():  # type: ignore[no-untyped-def]
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 7)(pool.addresses()["launch_pointers"])
+
+
+class Job:
+    """Pieces of one function, cut by hand; the same launcher and threads run them as run a convolution.
+
+    The function is a piece(call, index, scratch) at `function`; `scratch_bytes` is for each thread.
+    """
+
+    def __init__(self, function: int, parameters: tuple[int, ...], scratch_bytes: int = 64) -> None:
+        self._parameters = (ctypes.c_int64 * len(parameters))(*parameters)
+        self._scratch_bytes = scratch_bytes
+        address = ctypes.addressof(self._parameters)
+        self._job = (ctypes.c_int64 * JOB_WORDS)(address, 0, scratch_bytes, 0, 0, function, 0)
+        self._native = _native_launch_of_pointers()
+
+    def run(self, pieces: int, x: int, y: int, *, is_alone: bool = False) -> None:
+        """Run `pieces` pieces on the arrays at the addresses x and y, on all threads or on this one alone."""
+        self._job[JOB_WORDS - 1] = pieces
+        workers = pool.current()
+        workspace = buffers.take_workspace(workers.num_threads * self._scratch_bytes)
+        address = 0 if is_alone else workers.address
+        self._native(x, 0, 0, y, workspace.address, ctypes.addressof(self._job), address)
+        buffers.give_workspace_back(workspace)

@@ -4,7 +4,7 @@ import os
 import threading
 
 
-def lock_across_forks() -> threading.RLock:  # type: ignore[valid-type]
+def lock_across_forks() -> threading.RLock:
     """A reentrant lock; a fork waits for it, and parent and child both go on without it."""
     lock = threading.RLock()
     if hasattr(os, "register_at_fork"):

@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import operator
 import os
 import signal
 import time
@@ -130,11 +131,12 @@ def set_num_threads(num_threads: int) -> None:
 
 def _checked(value: object, name: str) -> int:
     try:
-        number = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else 0
-    except ValueError:
+        number = int(value) if isinstance(value, str) else operator.index(value)  # type: ignore[call-overload]
+    except (TypeError, ValueError):
         number = 0
     if not 1 <= number <= 1024:
-        raise FaltungError(f"{name}: the number of threads must be between 1 and 1024; got {value!r}. Use {os.cpu_count()}.")
+        rule = f"{name}: the number of threads must be between 1 and 1024"
+        raise FaltungError(f"{rule}; got {value!r}. Use {os.cpu_count()}.")
     return number
 
 

@@ -39,16 +39,15 @@ def _target(cpu: str, features: set[str], has_own_features: bool = True) -> Targ
     flags = sorted(f"+{name}" for name in features) if has_own_features else []
     if platform.machine() in ("x86_64", "AMD64"):
         flags.append("-prefer-256-bit")
-        vector_bytes = 64 if "avx512f" in features else 32 if "avx" in features else 16
-        has_fma = "fma" in features
+        vector_bytes = 64 if "avx512f" in features else 32 if features & {"avx", "avx2"} else 16
+        registers, has_fma = (32 if vector_bytes == 64 else 16), "fma" in features
     else:
-        vector_bytes, has_fma = 16, True
-    registers = 32 if vector_bytes in (16, 64) and "sse2" not in features or vector_bytes == 64 else 16
-    sizes = DEFAULT_CACHES | _cache_sizes()
+        vector_bytes, registers, has_fma = 16, 32, True
+    sizes = DEFAULT_CACHES | cache_sizes()
     return Target(cpu, ",".join(flags), vector_bytes, registers, has_fma, sizes["L1"], sizes["L2"])
 
 
-def _cache_sizes() -> dict[str, int]:
+def cache_sizes() -> dict[str, int]:
     """Data caches of the first core as Linux tells them; empty elsewhere."""
     sizes = {}
     for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):

@@ -1,0 +1,33 @@
+"""The suites: every case has a text that is read, or refused for a stated reason."""
+
+import pytest
+
+from faltung.bench.suite import LAYOUTS, SUITES, in_layout, load
+from faltung.errors import UnsupportedConvError
+from faltung.spec import ConvSpec
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_text_is_read(suite: str) -> None:
+    refused = set()
+    for name, text in load(suite).items():
+        try:
+            assert ConvSpec.from_text(text).macs > 0
+        except UnsupportedConvError:
+            refused.add(name)
+    assert refused == ({"istft"} if suite == "complaints" else set())
+
+
+def test_core_and_complaints_are_the_two_parts_of_one_file() -> None:
+    assert {"ecg_first", "ct_mid"} <= load("core").keys()
+    assert {"short_128", "point_64"} <= load("complaints").keys()
+    assert load("core").keys().isdisjoint(load("complaints").keys())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("text", ["conv1d n2 w9 ic3 oc4 kw3", "conv3d n2 d4 h5 w6 ic3 oc4 kd2 kh3 kw3"])
+def test_a_layout_moves_the_channels_only(text: str, layout: str) -> None:
+    spec = ConvSpec.from_text(text)
+    moved = in_layout(spec, layout)
+    assert moved.is_channels_last == (layout == "nwc")
+    assert moved.replace(layout=spec.layout) == in_layout(spec, None) == spec

@@ -1,0 +1,83 @@
+"""What the tests of computed results share: a call from a spec, the oracle's verdict, other sizes, a fresh process."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import faltung as ft
+from faltung import reference
+
+Array = NDArray[Any]
+
+FUNCTIONS = {1: ft.conv1d, 2: ft.conv2d, 3: ft.conv3d}
+SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 23, 31, 32, 33, 40, 47, 64, 65, 129, 500, 2049)
+
+
+def options_of(spec: ft.ConvSpec) -> dict[str, Any]:
+    """Return the keyword arguments with which a call of conv1d … asks for `spec`."""
+    names = ("stride", "padding", "dilation", "groups", "layout", "kernel_layout", "padding_mode", "precision")
+    activation = spec.activation
+    if activation is not None and spec.activation_parameter is not None:
+        return {name: getattr(spec, name) for name in names} | {"activation": (activation, spec.activation_parameter)}
+    return {name: getattr(spec, name) for name in names} | {"activation": activation}
+
+
+def call(spec: ft.ConvSpec, x: Any, kernel: Any, bias: Any = None, out: Array | None = None) -> Array:
+    """Convolve with the public function of the spec's rank."""
+    return FUNCTIONS[spec.rank](x, kernel, bias, out=out, **options_of(spec))
+
+
+def repro(spec: ft.ConvSpec, seed: int, **more: object) -> str:
+    """Return the line that finds a failure again: strategies.random_arrays(spec, seed) are its arrays."""
+    return f"{spec.to_text()} | seed={seed}" + "".join(f" {name}={value}" for name, value in more.items())
+
+
+def assert_is_right(
+    y: Array, spec: ft.ConvSpec, x: Any, kernel: Any, bias: Any, line: str, *, exact: bool = False
+) -> None:
+    """Compare y with the oracle: within its bound, or exactly; NaN and infinities where the oracle has them."""
+    expected = reference.conv(x, kernel, bias, spec=spec)
+    assert (y.shape, y.dtype) == (expected.shape, np.dtype(spec.dtype)), f"{line}: {y.shape} {y.dtype}"
+    bound = np.zeros(expected.shape) if exact else reference.bound(x, kernel, bias, spec=spec)
+    is_finite = np.isfinite(expected)
+    np.testing.assert_array_equal(np.where(is_finite, 0.0, y), np.where(is_finite, 0.0, expected), err_msg=line)
+    error = np.where(is_finite, abs(np.where(is_finite, y, 0.0) - np.where(is_finite, expected, 0.0)), 0.0)
+    wrong = np.flatnonzero(~(error <= np.where(is_finite, bound, 0.0)))
+    assert not wrong.size, (
+        f"{line}: {wrong.size} of {y.size} wrong, first at {np.unravel_index(wrong[0], y.shape)}: "
+        f"got {y.flat[wrong[0]]!r}, reference {expected.flat[wrong[0]]!r}, bound {bound.flat[wrong[0]]:.3g}"
+    )
+
+
+def resized(spec: ft.ConvSpec, rng: np.random.Generator, *, max_macs: int = 200_000) -> ft.ConvSpec:
+    """Return `spec` with other batch and lengths, down to the least that its padding allows: mostly the same kernel."""
+    padding = spec.padding
+    least = [1 if window <= low + high else window - low - high for window, (low, high) in zip(spec.effective_kernel, padding, strict=True)]
+    if spec.padding_mode != "zeros":
+        least = [max(size, low + 1, high + 1) for size, (low, high) in zip(least, padding, strict=True)]
+    for _ in range(10):
+        sizes = [
+            least_size + int(rng.integers(0, 4)) if rng.integers(2) else max(least_size, int(rng.choice(SIZES)))
+            for least_size in least
+        ]
+        batch = tuple(int(rng.choice((1, 1, 2, 3, 5))) for _ in spec.batch)
+        other = spec.replace(in_size=tuple(sizes), batch=batch)
+        if other.macs <= max_macs:
+            return other
+    return spec.replace(in_size=tuple(least), batch=(1,) * len(spec.batch))
+
+
+def python(program: str, *arguments: str, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a fresh interpreter that knows the tests' helpers."""
+    paths = os.pathsep.join(filter(None, [os.path.dirname(__file__), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, "PYTHONPATH": paths, **environment},
+    )
