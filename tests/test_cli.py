@@ -39,6 +39,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         read_gbps=30.0,
         write_gbps=20.0,
         copy_gbps=25.0,
+        processor_share=1.0,
     )
     monkeypatch.setattr(machine, "measure", lambda: host)
     monkeypatch.setattr(run, "measure", measurement)
@@ -97,6 +98,12 @@ def test_info_says_when_the_cache_is_off(quick: None, monkeypatch: pytest.Monkey
     monkeypatch.setattr(cache, "directory", lambda: None)
     monkeypatch.setattr(cache, "size", lambda: (0, 0))
     assert "off" in faltung("info").stdout
+
+
+def test_info_says_when_the_machine_is_busy(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = replace(machine.measure(), processor_share=0.5)
+    monkeypatch.setattr(machine, "measure", lambda: busy)
+    assert "The machine is busy: faltung got 50% of it." in faltung("info").stdout
 
 
 def test_info_clears_the_cache_when_asked(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,6 +158,7 @@ def _progress(steps: list[T], title: str) -> Iterable[T]:
 def _facts() -> Iterator[tuple[str, str]]:
     """Yield the rows of `faltung info`."""
     from faltung.bench import machine as machines
+    from faltung.bench.report import busy_note
     from faltung.runtime import cache
 
     machine = machines.measure()
@@ -170,6 +171,8 @@ def _facts() -> Iterator[tuple[str, str]]:
         "memory, measured",
         f"{machine.read_gbps:.1f} GB/s read, {machine.write_gbps:.1f} write, {machine.copy_gbps:.1f} copy",
     )
+    if note := busy_note(machine.processor_share):
+        yield "", note
     files, size = cache.size()
     yield "cache", f"{cache.directory()}: {files} files, {size / 1e6:.1f} MB" if cache.directory() else "off"
     yield "frameworks", ", ".join(_versions(FRAMEWORKS)) or "none"

@@ -15,7 +15,8 @@ def test_the_machine_is_measured() -> None:
     assert host.processor and host.target == target.current().cpu
     assert host.vector_bits == 8 * target.current().vector_bytes
     assert host.threads == ft.get_num_threads()
-    assert 0.5 < host.peak_gflops_f32 / (2 * host.peak_gflops_f64) < 2
+    assert 0.4 < host.peak_gflops_f32 / (2 * host.peak_gflops_f64) < 2.5  # others may slow down one of them
+    assert 0 < host.processor_share <= 1
     assert all(0.1 < rate < 5000 for rate in (host.read_gbps, host.write_gbps, host.copy_gbps))
 
 

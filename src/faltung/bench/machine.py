@@ -28,13 +28,18 @@ SMALLEST_SHARED_BYTES = 4096
 """Below, a stream runs on one thread."""
 BLOCK_BYTES = 4096
 """A stream that reads and writes changes between the two after about so many bytes."""
+LEAST_PROCESSOR_SECONDS = 0.05
+"""Linux counts the time of other processors' threads in ticks of up to 10 ms."""
 STEPS = 2048
 """Of one piece of arithmetic: some microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The processor and its measured limits; a copy counts the bytes it reads and those it writes."""
+    """The processor and its measured limits; a copy counts the bytes it reads and those it writes.
+
+    `processor_share` is the part of the time that the threads ran at all: below 1, others used the machine.
+    """
 
     processor: str
     target: str
@@ -45,6 +50,7 @@ class Machine:
     read_gbps: float
     write_gbps: float
     copy_gbps: float
+    processor_share: float
 
 
 def measure() -> Machine:
@@ -73,6 +79,7 @@ def measure() -> Machine:
         read_gbps=rates["read"],
         write_gbps=rates["write"],
         copy_gbps=rates["copy"],
+        processor_share=min(peak.processor_share for peak in peaks.values()),
     )
 
 
@@ -87,8 +94,7 @@ class Peak:
         # sum * 1/2 + 1 stays near 2
         self._numbers = np.repeat(np.array([0.5, 1.0], dtype), processor.lanes(dtype))
         self._pieces = 8 * pool.get_num_threads()
-        self.processor_share = 1.0
-        """The part of the last measurement that the threads were running; less than 1 on a busy machine."""
+        self._processor_seconds = self._wanted_seconds = 0.0
 
     def gflops(self, seconds: float) -> float:
         """Measure for about so many seconds."""
@@ -96,8 +102,15 @@ class Peak:
         self._pieces = max(round(self._pieces * seconds / taken), pool.get_num_threads())
         before = time.process_time()
         taken = self._run(self._pieces)
-        self.processor_share = min((time.process_time() - before) / (taken * pool.get_num_threads()), 1.0)
+        self._processor_seconds += time.process_time() - before
+        self._wanted_seconds += taken * pool.get_num_threads()
         return self._pieces * self._piece_flops / taken / 1e9
+
+    @property
+    def processor_share(self) -> float:
+        """The part of all measurements that the threads ran at all; 1 where they were too short to tell."""
+        is_known = self._wanted_seconds >= LEAST_PROCESSOR_SECONDS
+        return min(self._processor_seconds / self._wanted_seconds, 1.0) if is_known else 1.0
 
     def _run(self, pieces: int) -> float:
         start = time.perf_counter()

@@ -10,8 +10,15 @@ from rich.table import Table
 from faltung.bench.machine import Machine
 from faltung.bench.run import Measurement
 
-QUIET_SHARE = 0.95
-"""With less of the processor than this, the report warns."""
+QUIET_SHARE = 0.85
+"""With less of the processor than this, reports warn."""
+
+
+def busy_note(processor_share: float) -> str:
+    """Return a warning if others used the machine, else nothing."""
+    if processor_share >= QUIET_SHARE:
+        return ""
+    return f"The machine is busy: faltung got {processor_share:.0%} of it. Times and shares are uncertain."
 
 
 @dataclass(slots=True)
@@ -31,8 +38,9 @@ class Report:
     def table(self) -> Table:
         """Return the measured cases as a table of up to 120 columns; a text that is its own name is not said twice."""
         machine = self.machine
+        threads = "1 thread" if machine.threads == 1 else f"{machine.threads} threads"
         table = Table(
-            title=f"{machine.processor}, {machine.threads} threads, {machine.peak_gflops_f32:,.0f} GFLOP/s float32, "
+            title=f"{machine.processor}, {threads}, {machine.peak_gflops_f32:,.0f} GFLOP/s float32, "
             f"{machine.read_gbps:.0f} GB/s read, {machine.write_gbps:.0f} written",
             title_justify="left",
             caption=self._caption(),
@@ -69,7 +77,4 @@ class Report:
             f"µs: median of warm calls; {overhead:.1f} of them are the call itself. of the bound: the least time that "
             "the arithmetic, or the memory traffic from the same cache, takes on this machine, over the time taken."
         )
-        share = median(m.processor_share for m in self.measured.values())
-        if share < QUIET_SHARE:
-            caption += f" The machine is busy: faltung got {share:.0%} of it. Times and shares are uncertain."
-        return caption
+        return f"{caption} {busy_note(median(m.processor_share for m in self.measured.values()))}".rstrip()

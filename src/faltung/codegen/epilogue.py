@@ -26,7 +26,10 @@ class Epilogue:
         """Activate the first `count` lanes, those of `mask`, and store them."""
         if self._is_cheap:
             value = activate(self.e, value, self.kernel.activation, self.kernel.activation_parameter)
-        self.e.store_masked(value, place, mask)
+        if self.kernel.writes_around_cache and mask is None:
+            self.e.store_around_cache(value, place)
+        else:
+            self.e.store_masked(value, place, mask)
         if not self._is_cheap:
             self.e.call("activate", place, count)
 

@@ -58,7 +58,7 @@ def _emit_launch_pointers(e: Emitter) -> None:
 
 
 def _emit_run_phase(e: Emitter) -> None:
-    """run_phase(function, pieces, call, scratch, scratch_bytes, pool): all pieces, with the pool's help if it is free."""
+    """run_phase(function, pieces, call, scratch, scratch_bytes, pool): all pieces, helped by the pool if it is free."""
     parameters = ("*function", "pieces", "*call", "*scratch", "scratch_bytes", "*pool")
     with e.function("run_phase", *parameters, internal=True) as (function, pieces, call, scratch, scratch_bytes, pool):
         is_alone = e.variable(1, "is_alone")
@@ -125,8 +125,10 @@ def _is_work_left(e: Emitter, pool: Value) -> Value:
 
 
 def _sleep(e: Emitter, pool: Value) -> None:
-    """Wait for a wake-up. The sleeper counts itself before it looks for work, the caller publishes work before it
-    looks for sleepers: one of the two sees the other.
+    """Wait for a wake-up.
+
+    The sleeper counts itself before it looks for work, the caller publishes work before it looks for sleepers: one of
+    the two sees the other.
     """
     words = e.words(pool)
     mutex, condition = words.at(i=MUTEX), words.at(i=CONDITION)

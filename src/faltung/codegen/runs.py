@@ -42,6 +42,8 @@ def emit_runs(e: Emitter, kernel: RunsKernel) -> None:
             if rest:
                 with e.when(e.compare(e.add(oc_part, 1), "==", p.num_oc_parts)):
                     strips.emit(block, stop, whole, rest)
+        if kernel.writes_around_cache:
+            e.fence()
 
 
 @dataclass

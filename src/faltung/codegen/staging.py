@@ -147,7 +147,9 @@ class _LineCopy:
                 e.store(e.every(vectors, stride), target.at(t=t))
         if stride == 1:
             t = self.vector_stop
-            e.store_masked(e.load_masked(line.at(w=e.add(self.first, t)), self.rest_mask), target.at(t=t), self.rest_mask)
+            e.store_masked(
+                e.load_masked(line.at(w=e.add(self.first, t)), self.rest_mask), target.at(t=t), self.rest_mask
+            )
             return
         with e.loop("t_rest", self.stop, self.vector_stop) as t:
             e.store_scalar(e.load_scalar(line.at(w=e.add(self.first, e.mul(t, stride)))), target.at(t=t))

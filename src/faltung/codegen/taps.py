@@ -40,15 +40,15 @@ def emit_taps(e: Emitter, kernel: TapsKernel) -> None:
         first = e.mul(oc_part, p.oc_blocks_per_part)
         last = e.minimum(e.add(first, p.oc_blocks_per_part), whole)
         length = e.mul(block.num_lines, block.width) if kernel.is_shifted else block.width
-        with e.loop("strip", 1 if kernel.is_shifted else block.num_lines) as strip:
-            # the input of a stretch stays in cache while the output channels pass over it
-            with e.loop("stretch", length, step=p.stretch) as start:
-                stop = e.minimum(e.add(start, p.stretch), length)
-                with e.loop("oc_block", last, first) as oc_block:
-                    strips.emit(strip, start, stop, oc_block, kernel.rows)
-                if rest:
-                    with e.when(e.compare(e.add(oc_part, 1), "==", p.num_oc_parts)):
-                        strips.emit(strip, start, stop, whole, rest)
+        num_strips = 1 if kernel.is_shifted else block.num_lines
+        # the input of a stretch stays in cache while the output channels pass over it
+        with e.loop("strip", num_strips) as strip, e.loop("stretch", length, step=p.stretch) as start:
+            stop = e.minimum(e.add(start, p.stretch), length)
+            with e.loop("oc_block", last, first) as oc_block:
+                strips.emit(strip, start, stop, oc_block, kernel.rows)
+            if rest:
+                with e.when(e.compare(e.add(oc_part, 1), "==", p.num_oc_parts)):
+                    strips.emit(strip, start, stop, whole, rest)
 
 
 def _emit_offsets(e: Emitter, kernel: TapsKernel, p: Parameters, offsets: Buffer) -> None:

@@ -5,6 +5,7 @@ serves all lengths.
 """
 
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 ALL_AXES = ("d", "h", "w")
@@ -28,6 +29,7 @@ class Kernel:
     activation: str | None
     activation_parameter: float | None
     dtype: str
+    writes_around_cache: bool  # results that no cache can hold, in whole aligned vectors
     rows: int
     vectors: int
 
@@ -38,18 +40,18 @@ class Kernel:
 
     @property
     def group_in(self) -> int:
+        """Input channels of one group."""
         return self.in_channels // self.groups
 
     @property
     def group_out(self) -> int:
+        """Output channels of one group."""
         return self.out_channels // self.groups
 
     @property
     def num_taps(self) -> int:
-        taps = 1
-        for k in self.kernel_size:
-            taps *= k
-        return taps
+        """Taps over all axes."""
+        return prod(self.kernel_size)
 
     @property
     def reduction(self) -> int:

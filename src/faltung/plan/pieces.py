@@ -1,9 +1,11 @@
 """How finely work is cut for the threads: the same for every thread count, so that bits do not depend on it."""
 
-SMALLEST_PARALLEL_CYCLES = 60_000.0
+SMALLEST_PARALLEL_CYCLES = 40_000.0
 """Below this one thread is quicker than two: handing over costs about a microsecond, waking a sleeper far more."""
-PIECE_CYCLES = 60_000.0
-"""A piece lasts 10 to 20 microseconds at least, so that claiming it costs nothing."""
+PIECE_CYCLES = 20_000.0
+"""A piece lasts some microseconds at least, so that claiming it costs nothing."""
+BYTES_PER_CYCLE = 16.0
+"""What one core moves to and from its second cache."""
 MOST_PIECES = 128
 
 

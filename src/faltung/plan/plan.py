@@ -21,6 +21,7 @@ class Plan:
 
     @property
     def algorithm(self) -> str:
+        """The name of the algorithm."""
         return self.kernel.ALGORITHM
 
     def parameter_values(self) -> tuple[int, ...]:

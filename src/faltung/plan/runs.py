@@ -4,10 +4,10 @@ from math import ceil, prod
 
 from faltung.plan.constants import constants_of
 from faltung.plan.kernels import RunsKernel
-from faltung.plan.pieces import SMALLEST_PARALLEL_CYCLES, piece_count
+from faltung.plan.pieces import BYTES_PER_CYCLE, SMALLEST_PARALLEL_CYCLES, piece_count
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.target import Target
-from faltung.plan.tiles import candidates, step_cycles
+from faltung.plan.tiles import REMAINDER_COST, candidates, step_cycles
 from faltung.spec import ConvSpec
 
 GATHER_CYCLES = 3.0
@@ -30,9 +30,15 @@ def plan_runs(spec: ConvSpec, target: Target, x_strides: tuple[int, ...], reason
     # reading the kernel in place pays when it is read once or twice, or when packing would only copy it
     is_in_order = spec.kernel_layout.endswith("IO")
     is_packed = not is_in_order or (panels > 1 and positions > 4 * rows) or (group_out % lanes != 0 and positions > 64)
-    kernel = RunsKernel(**constants_of(spec), rows=rows, vectors=vectors, is_packed=is_packed)
+    kernel = RunsKernel(
+        **constants_of(spec),
+        rows=rows,
+        vectors=vectors,
+        is_packed=is_packed,
+        writes_around_cache=spec.output_bytes >= target.l3_bytes and group_out % lanes == 0,
+    )
 
-    cycles = spec.groups * _cycles(spec, lanes, rows, vectors)
+    cycles = max(spec.groups * _cycles(spec, lanes, rows, vectors), spec.bytes_moved / BYTES_PER_CYCLE)
     is_kernel_cached = kernel_bytes <= target.l2_bytes // 2
     # with a large kernel, a piece must be long enough to pay for fetching each panel
     least_positions = rows if is_kernel_cached else 20 * rows
@@ -93,7 +99,7 @@ def _cycles(spec: ConvSpec, lanes: int, rows: int, vectors: int) -> float:
     tiles = ceil(spec.num_samples * prod(spec.out_size) / rows)
     panels = whole + (rest > 0)
     gathered = _gathered_share(spec, rows) * prod(spec.kernel_size) * rows * GATHER_CYCLES
-    return tiles * (steps * step + panels * (TILE_CYCLES + gathered))
+    return tiles * (steps * step + panels * (TILE_CYCLES + gathered)) * (REMAINDER_COST if whole and rest else 1.0)
 
 
 def _gathered_share(spec: ConvSpec, rows: int) -> float:

@@ -1,16 +1,16 @@
 """Planning the channels-first kernel: tile, staged block and pieces."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import ceil, prod
 
 from faltung.plan.constants import constants_of
 from faltung.plan.kernels import PACKED_STEPS, TapsKernel
-from faltung.plan.pieces import piece_count
+from faltung.plan.pieces import BYTES_PER_CYCLE, piece_count
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.target import Target
-from faltung.plan.tiles import candidates, step_cycles
+from faltung.plan.tiles import REMAINDER_COST, candidates, step_cycles
 from faltung.spec import ConvSpec
 
 STAGE_CYCLES = {1: 0.12, 2: 0.25, 3: 0.4, 4: 0.5}
@@ -19,7 +19,10 @@ OTHER_STAGE_CYCLES = 1.5
 LINE_CYCLES = 8.0
 """To stage one line of one channel, besides its elements."""
 TILE_CYCLES = 20.0
-STRETCH_SHARE = float(__import__('os').environ.get('SS','0.5'))
+SCATTER_CYCLES = 0.25
+"""To copy one result of a 1-D strip across samples to its place."""
+STRETCH_SHARE = 0.5
+"""Of the first cache, for the input of a stretch."""
 FEWEST_PIECES = 8
 FEWEST_BLOCKS = 16
 """Enough to balance a few threads."""
@@ -43,6 +46,7 @@ class Shape:
 
     @classmethod
     def of(cls, spec: ConvSpec) -> "Shape":
+        """The view of one spec."""
         taps, stride, dilation = spec.kernel_size, spec.stride, spec.dilation
         w_reach, w_phases = _reach(taps[-1], stride[-1], dilation[-1])
         if spec.rank == 1:
@@ -136,12 +140,18 @@ def plan_taps(
         ((_cycles(spec, layout, *tile), tile, layout) for layout in layouts for tile in tiles), key=lambda c: c[0]
     )
     kernel = TapsKernel(
-        **constants_of(spec), rows=rows, vectors=vectors, is_staged=layout.is_staged, is_shifted=layout.is_shifted
+        **constants_of(spec),
+        rows=rows,
+        vectors=vectors,
+        is_staged=layout.is_staged,
+        is_shifted=layout.is_shifted,
+        writes_around_cache=False,  # lines of one channel need not be aligned
     )
 
     row_blocks = ceil(group_out / rows)
     # each part of the output channels stages its input again: split them only where blocks are too few to share
-    wanted = min(piece_count(spec.groups * cycles, spec.groups), FEWEST_PIECES)
+    all_cycles = max(spec.groups * cycles, spec.bytes_moved / BYTES_PER_CYCLE)
+    wanted = min(piece_count(all_cycles, spec.groups), FEWEST_PIECES)
     oc_parts = max(1, min(row_blocks, ceil(wanted / max(layout.blocks, 1))))
     blocks_per_part = ceil(row_blocks / oc_parts)
     oc_parts = ceil(row_blocks / blocks_per_part)
@@ -270,6 +280,10 @@ def _cycles(spec: ConvSpec, layout: _Layout, rows: int, vectors: int) -> float:
     staged_lines *= layout.lines + layout.shape.line_tap_reach
     stage = STAGE_CYCLES.get(spec.stride[-1], OTHER_STAGE_CYCLES) if spec.stride[-1] <= 8 else OTHER_STAGE_CYCLES
     staging = staged_lines * (LINE_CYCLES + (layout.width + layout.more_w) * stage)
+    if whole and rest:
+        block *= REMAINDER_COST
+    if layout.is_shifted and spec.rank == 1:
+        block += SCATTER_CYCLES * group_out * layout.lines * layout.width
     # the last block of a line is shorter; count blocks by what they hold
     blocks = layout.shape.outer * layout.shape.lines * layout.shape.width / max(layout.lines * layout.width, 1)
     return blocks * (block + (staging if layout.is_staged else 0.0))

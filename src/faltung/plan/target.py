@@ -14,6 +14,7 @@ class Target:
     has_fma: bool
     l1_bytes: int
     l2_bytes: int
+    l3_bytes: int
 
     def lanes(self, dtype: str) -> int:
         """Elements in one vector."""

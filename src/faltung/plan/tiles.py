@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from faltung.plan.target import Target
 
 MOST_VECTORS = 6
+REMAINDER_COST = 1.03
+"""A tile that leaves a remainder of channels puts a second tile into the program: it must be worth compiling."""
 
 
 def most_rows(target: Target, vectors: int) -> int:

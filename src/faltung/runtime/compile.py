@@ -71,7 +71,7 @@ def _module(description: object, emit: Emit, dtype: str, target: Target) -> llvm
 
 
 def _optimised(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> llvm.ModuleRef:
-    """Registers for variables, folded arithmetic, straightened branches: what kernels need, in a tenth of -O3's time."""
+    """Registers for variables, folded arithmetic, straight branches: what kernels need, in a tenth of -O3's time."""
     passes = llvm.create_new_module_pass_manager()
     passes.add_sroa_pass()
     passes.add_instruction_combine_pass()

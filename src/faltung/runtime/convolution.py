@@ -12,6 +12,10 @@ from faltung.runtime.launch import Array, Launch
 from faltung.spec import ConvSpec
 
 
+VECTOR_ALIGNMENT = 64
+"""Of results that are written around the cache; recycled outputs begin at a page."""
+
+
 class Convolution:
     """One ConvSpec, planned and compiled for this processor.
 
@@ -30,10 +34,12 @@ class Convolution:
         self._output_bytes = spec.output_bytes
         self.plan: Plan | None = None
         self._launch: Launch | None = None
+        self._needs_alignment = False
         if spec.output_bytes:
             x = x or Strides.of_contiguous(spec, spec.in_channels, spec.in_size)
             self.plan = choose_plan(spec, target.current(), x)
             self._launch = Launch(self.plan)
+            self._needs_alignment = self.plan.kernel.writes_around_cache
 
     def __call__(self, x: Array, kernel: Array, bias: Array | None = None, out: Array | None = None) -> Array:
         """Convolve arrays of exactly the spec's shapes and element type; `out` receives the result if given."""
@@ -72,7 +78,7 @@ class Convolution:
         else:
             y = out
             self.check_out(out, (x, kernel, bias))
-            if not out.flags.c_contiguous:
+            if not out.flags.c_contiguous or (self._needs_alignment and out.ctypes.data % VECTOR_ALIGNMENT):
                 out[...] = self.run(x, kernel, bias)
                 return out
         if self._launch is not None:

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from functools import cache
+from typing import SupportsIndex
 
 from faltung.codegen import launcher
 from faltung.errors import FaltungError
@@ -129,9 +130,9 @@ def set_num_threads(num_threads: int) -> None:
             _pool = None
 
 
-def _checked(value: object, name: str) -> int:
+def _checked(value: SupportsIndex | str, name: str) -> int:
     try:
-        number = int(value) if isinstance(value, str) else operator.index(value)  # type: ignore[call-overload]
+        number = int(value) if isinstance(value, str) else operator.index(value)
     except (TypeError, ValueError):
         number = 0
     if not 1 <= number <= 1024:

@@ -12,7 +12,7 @@ from faltung.plan.target import Target
 
 # the feature that a level of x86-64 adds and that our kernels would use
 LEVELS = {"x86-64": "sse2", "x86-64-v2": "sse4.2", "x86-64-v3": "avx2", "x86-64-v4": "avx512f"}
-DEFAULT_CACHES = {"L1": 32 * 1024, "L2": 512 * 1024}
+DEFAULT_CACHES = {"L1": 32 * 1024, "L2": 512 * 1024, "L3": 8 * 1024 * 1024}
 
 
 @cache
@@ -44,7 +44,7 @@ def _target(cpu: str, features: set[str], has_own_features: bool = True) -> Targ
     else:
         vector_bytes, registers, has_fma = 16, 32, True
     sizes = DEFAULT_CACHES | cache_sizes()
-    return Target(cpu, ",".join(flags), vector_bytes, registers, has_fma, sizes["L1"], sizes["L2"])
+    return Target(cpu, ",".join(flags), vector_bytes, registers, has_fma, sizes["L1"], sizes["L2"], sizes["L3"])
 
 
 def cache_sizes() -> dict[str, int]:
