@@ -1,8 +1,13 @@
 """What the tests of computed results share: a call from a spec, the oracle's verdict, other sizes, a fresh process."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -81,3 +86,32 @@ def python(program: str, *arguments: str, timeout: float = 60, **environment: st
         timeout=timeout,
         env={**os.environ, "PYTHONPATH": paths, **environment},
     )
+
+
+def fork(work: Callable[[], bool]) -> int:
+    """Start a child process that runs `work`; its exit code is 0 if that returns True."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of forks with threads: we want to survive them
+        child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        code = 0 if work() else 2
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def exit_code(child: int, timeout: float = 60) -> int | str:
+    """Wait for a child of `fork`; one that does not end in time is killed."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return f"still running after {timeout} s"

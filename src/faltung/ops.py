@@ -74,8 +74,10 @@ def _convolution(rank: int | None, **words: str) -> Callable[..., Array]:
         options = (stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
         arrays: list[Any] = [x, kernel, bias]
         try:
-            prepared = _calls[_key(name, x, kernel, bias, options)]
-        except (KeyError, TypeError):
+            prepared = _calls.get(_key(name, x, kernel, bias, options))
+        except TypeError:
+            prepared = None
+        if prepared is None:
             prepared, *arrays = _prepare(name, rank, x, kernel, bias, options)
         return prepared(arrays[0], arrays[1], arrays[2], out)
 

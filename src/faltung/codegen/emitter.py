@@ -343,6 +343,18 @@ class Emitter:
         """Lane i of the result is lane `lanes[i]` of a and b laid end to end."""
         return self.b.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes)))
 
+    def transpose(self, rows: Sequence[Value]) -> list[Value]:
+        """As many vectors as they have lanes, with rows and lanes exchanged: blocks of 1, 2, 4, … change places."""
+        result = list(rows)
+        lanes, size = range(self.lanes), 1
+        while size < self.lanes:
+            for r in (r for r in lanes if not r & size):
+                a, b = result[r], result[r + size]
+                result[r] = self.shuffle(a, b, [i + self.lanes - size if i & size else i for i in lanes])
+                result[r + size] = self.shuffle(a, b, [i + self.lanes if i & size else i + size for i in lanes])
+            size *= 2
+        return result
+
     def every(self, vectors: Sequence[Value], stride: int) -> Value:
         """Numbers 0, stride, 2 stride, … of `stride` vectors laid end to end, as one vector."""
         result = vectors[0]

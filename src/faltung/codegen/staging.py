@@ -93,66 +93,94 @@ def emit_stage_lines(e: Emitter, kernel: TapsKernel) -> None:
     j < lines and t < width; channel and x_c are the steps from channel to channel, pitch and x_line from line to line,
     in_lines and in_w the sizes of x.
     """
-    stride, mode = kernel.stride[-1], kernel.padding_mode
     steps = ("channel", "x_c", "pitch", "x_line")
     sizes = ("lines", "width", "first_line", "first", "in_lines", "in_w")
     with e.function("stage_lines", "*to", "*x", *steps, *sizes, internal=True) as arguments:
         to_pointer, x_pointer, channel, x_c, pitch, x_line, *rest = arguments
         lines, width, first_line, first, in_lines, in_w = rest
-        to, x = e.buffer(to_pointer, ic=channel, j=pitch, t=1), e.buffer(x_pointer, ic=x_c, line=x_line, w=1)
-
-        def steps_to(index: Int) -> Int:
-            """The first t whose input index is at least `index`, within 0 … width."""
-            quotient, _ = e.divide(e.maximum(e.add(e.sub(index, first), stride - 1), 0), stride)
-            return e.minimum(quotient, width)
-
-        inside, outside = steps_to(0), steps_to(in_w)
-        copy = _LineCopy(e, stride, inside, outside, first, in_w)
-        with e.loop("ic", kernel.group_in) as ic, e.loop("j", lines) as j:
+        to = e.buffer(to_pointer, ic=channel, j=pitch, t=1)
+        x = e.buffer(x_pointer, ic=x_c, line=x_line, w=kernel.x_step)
+        line = _Line(e, kernel, width, first, in_w)
+        # channels that lie side by side are staged together, others one by one
+        one_by_one, together = (1, kernel.group_in) if kernel.x_step > 1 else (kernel.group_in, 1)
+        with e.loop("ic", one_by_one) as ic, e.loop("j", lines) as j:
             index = e.i64(e.add(first_line, e.mul(j, line_step(kernel)[0])))
-            line, target = x.moved(ic=ic, line=padded_index(e, index, in_lines, mode)), to.moved(ic=ic, j=j)
-
-            def pad(start: Int, stop: Int, line: Buffer = line, target: Buffer = target) -> None:
-                with e.loop("t_pad", stop, start) as t:
-                    where = padded_index(e, e.i64(e.add(first, e.mul(t, stride))), in_w, mode)
-                    value = e.zero() if mode in ("zeros", None) else e.load_scalar(line.at(w=where))
-                    e.store_scalar(value, target.at(t=t))
-
+            source = x.moved(ic=ic, line=padded_index(e, index, in_lines, kernel.padding_mode))
+            target = to.moved(ic=ic, j=j)
             with e.either(is_there(e, kernel, index, in_lines), likely=True) as (there, missing):
                 with there:
-                    pad(0, inside)
-                    copy.emit(line, target)
-                    pad(outside, width)
-                with missing, e.loop("t_zero", width) as t:
-                    e.store_scalar(e.zero(), target.at(t=t))
+                    line.stage(source, target, together)
+                with missing, e.loop("ic_zero", together) as c, e.loop("t_zero", width) as t:
+                    e.store_scalar(e.zero(), target.at(ic=c, t=t))
 
 
-class _LineCopy:
-    """target[t] = line[first + t * stride] for start <= t < stop; every index lies inside the line."""
+class _Line:
+    """target[ic, t] = source[ic, first + t * stride] for all t < width, padded."""
 
-    def __init__(self, e: Emitter, stride: int, start: Int, stop: Int, first: Int, in_w: Int) -> None:
-        self.e, self.stride, self.start, self.stop, self.first = e, stride, start, stop, first
-        # a step reads `stride` whole vectors and keeps every stride-th number; it must not read past the line
-        last_whole, _ = e.divide(e.maximum(e.sub(in_w, first), 0), stride)
-        steps, _ = e.divide(e.maximum(e.sub(e.minimum(stop, last_whole), start), 0), e.lanes)
-        self.vector_stop = e.add(start, e.mul(steps, e.lanes)) if stride <= MOST_SHUFFLED_STRIDE else start
-        self.rest_mask = e.mask(e.sub(stop, self.vector_stop)) if stride == 1 else None
+    def __init__(self, e: Emitter, kernel: TapsKernel, width: Int, first: Int, in_w: Int) -> None:
+        self.e, self.kernel, self.width, self.first, self.in_w = e, kernel, width, first, in_w
+        self.stride = kernel.stride[-1]
+        self.inside, self.outside = self._steps_to(0), self._steps_to(in_w)
+        # a step along a line reads `stride` whole vectors and keeps every stride-th number: not past the line's end
+        end = self.outside
+        if kernel.x_step == 1:
+            end = e.minimum(end, e.divide(e.maximum(e.sub(in_w, first), 0), self.stride)[0])
+        steps, _ = e.divide(e.maximum(e.sub(end, self.inside), 0), e.lanes)
+        has_vectors = kernel.x_step > 1 or self.stride <= MOST_SHUFFLED_STRIDE
+        self.vector_stop = e.add(self.inside, e.mul(steps, e.lanes)) if has_vectors else self.inside
+        self.rest_mask = e.mask(e.sub(self.outside, self.vector_stop))
 
-    def emit(self, line: Buffer, target: Buffer) -> None:
-        e, stride = self.e, self.stride
-        if stride <= MOST_SHUFFLED_STRIDE:
-            with e.loop("t", self.vector_stop, self.start, step=e.lanes) as t:
-                source = line.moved(w=e.add(self.first, e.mul(t, stride)))
-                vectors = [e.load(source.at(w=v * e.lanes)) for v in range(stride)]
-                e.store(e.every(vectors, stride), target.at(t=t))
-        if stride == 1:
+    def _steps_to(self, index: Int) -> Int:
+        """The first t whose input index is at least `index`, within 0 … width."""
+        e = self.e
+        quotient, _ = e.divide(e.maximum(e.add(e.sub(index, self.first), self.stride - 1), 0), self.stride)
+        return e.minimum(quotient, self.width)
+
+    def stage(self, source: Buffer, target: Buffer, channels: int) -> None:
+        """Stage one line of `channels` channels."""
+        e = self.e
+        self._pad(source, target, channels, 0, self.inside)
+        with e.loop("t", self.vector_stop, self.inside, step=e.lanes) as t:
+            if self.kernel.x_step > 1:
+                self._exchange(source, target, channels, t)
+            else:
+                here = source.moved(w=self._index(t))
+                vectors = [e.load(here.at(w=v * e.lanes)) for v in range(self.stride)]
+                e.store(e.every(vectors, self.stride), target.at(t=t))
+        if self.kernel.x_step == self.stride == 1:
             t = self.vector_stop
-            e.store_masked(
-                e.load_masked(line.at(w=e.add(self.first, t)), self.rest_mask), target.at(t=t), self.rest_mask
-            )
-            return
-        with e.loop("t_rest", self.stop, self.vector_stop) as t:
-            e.store_scalar(e.load_scalar(line.at(w=e.add(self.first, e.mul(t, stride)))), target.at(t=t))
+            e.store_masked(e.load_masked(source.at(w=self._index(t)), self.rest_mask), target.at(t=t), self.rest_mask)
+        else:
+            with e.loop("t_rest", self.outside, self.vector_stop) as t, e.loop("ic_rest", channels) as ic:
+                e.store_scalar(e.load_scalar(source.at(ic=ic, w=self._index(t))), target.at(ic=ic, t=t))
+        self._pad(source, target, channels, self.outside, self.width)
+
+    def _index(self, t: Int) -> Int:
+        return self.e.add(self.first, self.e.mul(t, self.stride))
+
+    def _pad(self, source: Buffer, target: Buffer, channels: int, start: Int, stop: Int) -> None:
+        e, mode = self.e, self.kernel.padding_mode
+        with e.loop("t_pad", stop, start) as t, e.loop("ic_pad", channels) as ic:
+            where = padded_index(e, e.i64(self._index(t)), self.in_w, mode)
+            value = e.zero() if mode in ("zeros", None) else e.load_scalar(source.at(ic=ic, w=where))
+            e.store_scalar(value, target.at(ic=ic, t=t))
+
+    def _exchange(self, source: Buffer, target: Buffer, channels: int, t: Int) -> None:
+        """`lanes` positions of all channels: vectors of channels become vectors of positions."""
+        e = self.e
+        whole, rest = divmod(channels, e.lanes)
+
+        def square(ic: Int, count: int) -> None:
+            positions = [source.at(ic=ic, w=self._index(e.add(t, n))) for n in range(e.lanes)]
+            rows = e.transpose([e.load_masked(place, e.mask(count)) for place in positions])
+            for n in range(count):
+                e.store(rows[n], target.at(ic=e.add(ic, n), t=t))
+
+        if whole:
+            with e.loop("ic_square", whole * e.lanes, step=e.lanes) as ic:
+                square(ic, e.lanes)
+        if rest:
+            square(whole * e.lanes, rest)
 
 
 MOST_SHUFFLED_STRIDE = 8

@@ -1,4 +1,4 @@
-"""The channels-first kernel: vectors along output positions, one broadcast of the packed kernel for each tap.
+"""The taps kernel: vectors along output positions, one broadcast of the packed kernel for each tap.
 
     y[oc, q] = bias[oc] + sum over (ic, kd, kh, kw) of w[ic, kd, kh, kw, oc] * staged[ic, tap offset + q]
 
@@ -6,6 +6,9 @@ A piece first stages its part of the input (see staging.py), where padding, stri
 staged block every tap is a plain offset. Then all its output channels pass over the block, `rows` at a time. The
 positions q of a piece form strips: one for each line of outputs, or a single one across lines where the block holds
 a shifted copy for each tap.
+
+It is made for channels-first layouts. With few output channels it serves channels-last ones too: staging and storing
+then exchange channels and positions, which costs less than the empty lanes of the runs kernel.
 """
 
 from dataclasses import dataclass
@@ -49,6 +52,8 @@ def emit_taps(e: Emitter, kernel: TapsKernel) -> None:
             if rest:
                 with e.when(e.compare(e.add(oc_part, 1), "==", p.num_oc_parts)):
                     strips.emit(strip, start, stop, whole, rest)
+            if kernel.is_interleaved:
+                strips.interleave(strip, start, stop)
 
 
 def _emit_offsets(e: Emitter, kernel: TapsKernel, p: Parameters, offsets: Buffer) -> None:
@@ -90,24 +95,48 @@ class _Strips:
 
     def emit(self, strip: Int, start: Int, stop: Int, oc_block: Int, rows: int) -> None:
         """Compute `rows` output channels at positions start … stop - 1 of one strip."""
-        e, k, p, block = self.e, self.kernel, self.p, self.block
+        e, k, p = self.e, self.kernel, self.p
         blocks = -(-k.group_out // k.rows)
         number = e.add(e.mul(self.g, blocks), oc_block)
         packed = e.buffer(self.call.workspace, block=k.reduction * k.rows, step=k.rows, oc=1).moved(block=number)
-        oc = e.add(e.mul(self.g, k.group_out), e.mul(oc_block, k.rows))
-        y = e.buffer(self.call.y, n=p.y_n, oc=p.y_c, d=p.y_d, line=p.y_line, w=1)
-        y = y.moved(n=block.n, oc=oc, d=block.od, line=block.line, w=block.ow)
+        block_oc = e.mul(oc_block, k.rows)
+        oc = e.add(e.mul(self.g, k.group_out), block_oc)
+        y = self._output().moved(oc=block_oc)
         bias = [self._bias(e.add(oc, r)) for r in range(rows)]
         x = self.staged.moved(i=e.mul(strip, p.pitch))
-        if k.is_shifted and len(k.axes) == 1:
-            results = e.buffer(e.byte_buffer(self.scratch).at(i=p.results_at), oc=p.results_pitch, w=1)
-            self._stretch(rows, x, start, stop, packed, bias, results)
-            self._scatter(rows, results, y)
+        if k.is_interleaved:
+            self._stretch(rows, x, start, stop, packed, bias, self._results(start).moved(oc=block_oc))
+        elif k.crosses_samples:
+            self._stretch(rows, x, start, stop, packed, bias, self._results(0))
+            self._scatter(rows, self._results(0), y)
         else:  # positions of a strip lie side by side in y
             self._stretch(rows, x, start, stop, packed, bias, y.moved(line=strip))
 
+    def _output(self) -> Buffer:
+        """The output at the first position of the block and the first channel of the group."""
+        e, k, p, block = self.e, self.kernel, self.p, self.block
+        y = e.buffer(self.call.y, n=p.y_n, oc=p.y_c, d=p.y_d, line=p.y_line, w=k.y_step)
+        return y.moved(n=block.n, oc=e.mul(self.g, k.group_out), d=block.od, line=block.line, w=block.ow)
+
+    def _results(self, start: Int) -> Buffer:
+        """Where results wait to be moved to their places; seen from position `start` of the strip."""
+        results = self.e.buffer(self.e.byte_buffer(self.scratch).at(i=self.p.results_at), oc=self.p.results_pitch, w=1)
+        return results.moved(w=self.e.sub(0, start))
+
+    def interleave(self, strip: Int, start: Int, stop: Int) -> None:
+        """Move the results of all channels of the group to y, where the channels of a position lie side by side."""
+        e, k = self.e, self.kernel
+        y, results = self._output().moved(line=strip), self._results(start)
+        with e.loop("w", stop, start, step=e.lanes) as w:
+            for oc in range(0, k.group_out, e.lanes):
+                count = min(e.lanes, k.group_out - oc)
+                rows = [e.load(results.at(oc=oc + r, w=w)) if r < count else e.splat(0.0) for r in range(e.lanes)]
+                for n, position in enumerate(e.transpose(rows)):
+                    with e.when(e.compare(e.add(w, n), "<", stop)):
+                        e.store_masked(position, y.at(w=e.add(w, n), oc=oc), e.mask(count))
+
     def _scatter(self, rows: int, results: Buffer, y: Buffer) -> None:
-        """Copy the strip of a 1-D convolution, which runs across samples, to each of them."""
+        """Copy a strip that runs across samples to each of them."""
         e, block = self.e, self.block
         with e.loop("r", rows) as r, e.loop("line", block.num_lines) as line:
             source, target = results.moved(oc=r, w=e.mul(line, block.width)), y.moved(oc=r, line=line)

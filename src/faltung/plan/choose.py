@@ -1,7 +1,7 @@
-"""Which algorithm: ordered rules, each with the reason for which it refuses."""
+"""Which algorithm: each refuses with a reason or offers a plan; the cheapest by the cost model is taken."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from faltung.errors import UnsupportedConvError
 from faltung.plan.plan import Plan
@@ -34,14 +34,14 @@ class Strides:
 class _Rule:
     algorithm: str
     refusal: Callable[[ConvSpec, Strides], str | None]
-    plan: Callable[[ConvSpec, Target, Strides, tuple[str, ...]], Plan]
+    plan: Callable[[ConvSpec, Target, Strides], Plan]
 
 
 def _refuse_taps(spec: ConvSpec, x: Strides) -> str | None:
+    if spec.is_channels_last and spec.in_channels * spec.out_channels > 1:
+        return None if (x.c, x.spatial[-1]) == (1, spec.in_channels) else "one line of the input must be contiguous"
     if x.spatial[-1] != 1:
         return "neighbours along w must lie side by side"
-    if spec.is_channels_last and not (spec.in_channels == spec.out_channels == 1):
-        return "the output's channels lie side by side, vectors along w would have to scatter them"
     return None
 
 
@@ -53,26 +53,32 @@ def _refuse_runs(spec: ConvSpec, x: Strides) -> str | None:
     return None
 
 
-def _plan_taps(spec: ConvSpec, target: Target, x: Strides, reasons: tuple[str, ...]) -> Plan:
+def _plan_taps(spec: ConvSpec, target: Target, x: Strides) -> Plan:
     y = Strides.of_contiguous(spec, spec.out_channels, spec.out_size)
-    return plan_taps(spec, target, (x.n, x.c, *x.spatial), (y.n, y.c, *y.spatial), reasons)
+    return plan_taps(spec, target, (x.n, x.c, *x.spatial), (y.n, y.c, *y.spatial))
 
 
 RULES = (
     _Rule("taps", _refuse_taps, _plan_taps),
-    _Rule("runs", _refuse_runs, lambda spec, target, x, reasons: plan_runs(spec, target, (x.n, *x.spatial), reasons)),
+    _Rule("runs", _refuse_runs, lambda spec, target, x: plan_runs(spec, target, (x.n, *x.spatial))),
 )
 
 
 def choose_plan(spec: ConvSpec, target: Target, x: Strides) -> Plan:
-    """The plan of the first algorithm that does not refuse."""
-    refusals: list[str] = []
+    """The plan that the cost model finds cheapest, with what became of the others."""
+    plans, reasons = [], []
     for rule in RULES:
         refusal = rule.refusal(spec, x)
         if refusal is None:
-            return rule.plan(spec, target, x, (*refusals, f"{rule.algorithm}: chosen"))
-        refusals.append(f"{rule.algorithm}: passed over, {refusal}")
-    raise UnsupportedConvError(f"{spec.name}: no algorithm covers {spec.to_text()}: {'; '.join(refusals)}.")
+            plans.append(rule.plan(spec, target, x))
+        else:
+            reasons.append(f"{rule.algorithm}: passed over, {refusal}")
+    if not plans:
+        raise UnsupportedConvError(f"{spec.name}: no algorithm covers {spec.to_text()}: {'; '.join(reasons)}.")
+    chosen, *others = sorted(plans, key=lambda plan: plan.cycles)
+    reasons += [f"{plan.algorithm}: passed over, {plan.cycles:.3g} cycles by the model" for plan in others]
+    reason = f"{chosen.algorithm}: chosen, {chosen.cycles:.3g} cycles by the model"
+    return replace(chosen, reasons=(reason, *chosen.reasons, *reasons))
 
 
 def is_readable(spec: ConvSpec, x: Strides) -> bool:

@@ -75,10 +75,26 @@ class RunsKernel(Kernel):
 
 @dataclass(frozen=True, slots=True)
 class TapsKernel(Kernel):
-    """Channels first: rows of the tile are output channels, vectors lie along output positions of a staged block."""
+    """Rows of the tile are output channels, vectors lie along output positions; made for channels-first layouts."""
 
+    is_interleaved: bool  # input and output have their channels last
     is_staged: bool  # or read where it lies
     is_shifted: bool  # one staged copy for each tap along w, so that vectors run across lines
+
+    @property
+    def x_step(self) -> int:
+        """Elements from one input position along w to the next."""
+        return self.in_channels if self.is_interleaved else 1
+
+    @property
+    def y_step(self) -> int:
+        """Elements from one output position along w to the next."""
+        return self.out_channels if self.is_interleaved else 1
+
+    @property
+    def crosses_samples(self) -> bool:
+        """Do strips run across the samples of a 1-D convolution, whose results lie apart in y?"""
+        return self.is_shifted and len(self.kernel_size) == 1 and not self.is_interleaved
 
     ALGORITHM: ClassVar[str] = "taps"
     PARAMETERS: ClassVar[tuple[str, ...]] = (

@@ -12,6 +12,7 @@ class Plan:
 
     spec: ConvSpec
     kernel: RunsKernel | TapsKernel
+    cycles: float  # of one core, by the cost model; it ranks plans, it does not predict times
     parameters: dict[str, int]
     pack_pieces: int
     pieces: int

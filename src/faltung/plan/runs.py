@@ -16,7 +16,7 @@ TILE_CYCLES = 20.0
 """To start a tile, find its place and store it."""
 
 
-def plan_runs(spec: ConvSpec, target: Target, x_strides: tuple[int, ...], reasons: tuple[str, ...]) -> Plan:
+def plan_runs(spec: ConvSpec, target: Target, x_strides: tuple[int, ...]) -> Plan:
     """The cheapest tile by the cost model, and the positions in pieces; x_strides are (n, *spatial) in elements."""
     lanes = target.lanes(spec.dtype)
     group_out = spec.out_channels // spec.groups
@@ -78,15 +78,13 @@ def plan_runs(spec: ConvSpec, target: Target, x_strides: tuple[int, ...], reason
     return Plan(
         spec=spec,
         kernel=kernel,
+        cycles=spec.groups * _cycles(spec, lanes, rows, vectors),
         parameters=parameters,
         pack_pieces=spec.groups * panels if is_packed else 0,
         pieces=num_blocks * spec.groups * oc_parts,
         shared_bytes=packed_bytes if is_packed else 0,
         scratch_bytes=0,
-        reasons=(
-            *reasons,
-            f"tile of {rows} positions x {vectors} vectors of {lanes}: {_cycles(spec, lanes, rows, vectors):.3g} cycles by the model",
-        ),
+        reasons=(f"tile of {rows} positions x {vectors} vectors of {lanes}",),
     )
 
 

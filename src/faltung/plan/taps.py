@@ -19,6 +19,8 @@ OTHER_STAGE_CYCLES = 1.5
 LINE_CYCLES = 8.0
 """To stage one line of one channel, besides its elements."""
 TILE_CYCLES = 20.0
+EXCHANGE_CYCLES = 0.5
+"""To stage or to store one element where channels and positions change places."""
 SCATTER_CYCLES = 0.25
 """To copy one result of a 1-D strip across samples to its place."""
 STRETCH_SHARE = 0.5
@@ -126,7 +128,7 @@ class _Layout:
 
 
 def plan_taps(
-    spec: ConvSpec, target: Target, x_strides: tuple[int, ...], y_strides: tuple[int, ...], reasons: tuple[str, ...]
+    spec: ConvSpec, target: Target, x_strides: tuple[int, ...], y_strides: tuple[int, ...]
 ) -> Plan:
     """The cheapest tile and staging by the cost model; strides are (n, c, *spatial) in elements."""
     lanes = target.lanes(spec.dtype)
@@ -135,7 +137,7 @@ def plan_taps(
     shape = Shape.of(spec)
     vectors_of_all = ceil(max(shape.lines * shape.width, 1) / lanes)
     tiles = list(candidates(target, group_out, min(vectors_of_all, 4)))
-    layouts = list(_layouts(spec, shape, lanes, group_in, target.l2_bytes // 2 // item_bytes, x_strides[-2]))
+    layouts = list(_layouts(spec, shape, lanes, group_in, target.l2_bytes // 2 // item_bytes, x_strides))
     cycles, (rows, vectors), layout = min(
         ((_cycles(spec, layout, *tile), tile, layout) for layout in layouts for tile in tiles), key=lambda c: c[0]
     )
@@ -143,6 +145,7 @@ def plan_taps(
         **constants_of(spec),
         rows=rows,
         vectors=vectors,
+        is_interleaved=_is_interleaved(spec),
         is_staged=layout.is_staged,
         is_shifted=layout.is_shifted,
         writes_around_cache=False,  # lines of one channel need not be aligned
@@ -152,13 +155,15 @@ def plan_taps(
     # each part of the output channels stages its input again: split them only where blocks are too few to share
     all_cycles = max(spec.groups * cycles, spec.bytes_moved / BYTES_PER_CYCLE)
     wanted = min(piece_count(all_cycles, spec.groups), FEWEST_PIECES)
-    oc_parts = max(1, min(row_blocks, ceil(wanted / max(layout.blocks, 1))))
+    oc_parts = max(1, min(row_blocks, ceil(wanted / max(layout.blocks, 1)))) if not kernel.is_interleaved else 1
     blocks_per_part = ceil(row_blocks / oc_parts)
     oc_parts = ceil(row_blocks / blocks_per_part)
     staged_at = whole_lines(8 * kernel.reduction)  # behind the offsets of the taps
     results_at = staged_at + (whole_lines(layout.elements * item_bytes) if layout.is_staged else 0)
-    results_pitch = _up(layout.lines * layout.width, lanes) + vectors * lanes
-    needs_results = layout.is_shifted and spec.rank == 1
+    strip = layout.lines * layout.width if layout.is_shifted else layout.width
+    stretch = strip if kernel.crosses_samples else min(_stretch(layout, target, item_bytes, vectors), _up(strip, lanes))
+    results_pitch = _up(stretch, lanes)
+    waiting = group_out if kernel.is_interleaved else rows if kernel.crosses_samples else 0
     (x_n, x_c, *x_spatial), (y_n, y_c, *y_spatial) = x_strides, y_strides
     is_flat = spec.rank == 1
     depth = spec.rank == 3
@@ -169,7 +174,7 @@ def plan_taps(
         "oc_blocks_per_part": blocks_per_part,
         "block_lines": layout.lines,
         "block_w": layout.width,
-        "stretch": layout.lines * layout.width if needs_results else _stretch(layout, target, item_bytes, vectors),
+        "stretch": stretch,
         "out_d": spec.out_size[0] if depth else 1,
         "lines": shape.lines,
         "out_w": shape.width,
@@ -203,17 +208,22 @@ def plan_taps(
     return Plan(
         spec=spec,
         kernel=kernel,
+        cycles=spec.groups * cycles,
         parameters=parameters,
         pack_pieces=spec.groups * ceil(kernel.reduction / PACKED_STEPS),
         pieces=layout.blocks * spec.groups * oc_parts,
         shared_bytes=whole_lines(spec.groups * row_blocks * kernel.reduction * rows * item_bytes),
-        scratch_bytes=whole_lines(results_at + (rows * results_pitch * item_bytes if needs_results else 0)),
+        scratch_bytes=whole_lines(results_at + waiting * results_pitch * item_bytes),
         reasons=(
-            *reasons,
             f"tile of {rows} channels x {vectors} vectors of {lanes}, blocks of {layout.lines} lines x {layout.width} "
-            f"{layout.how}: {cycles:.3g} cycles by the model",
+            f"{layout.how}",
         ),
     )
+
+
+def _is_interleaved(spec: ConvSpec) -> bool:
+    """Do channels lie side by side, and are there several?"""
+    return spec.is_channels_last and spec.in_channels * spec.out_channels > 1
 
 
 def _stretch(layout: _Layout, target: Target, item_bytes: int, vectors: int) -> int:
@@ -225,14 +235,15 @@ def _stretch(layout: _Layout, target: Target, item_bytes: int, vectors: int) -> 
 
 
 def _layouts(
-    spec: ConvSpec, shape: Shape, lanes: int, channels: int, most_elements: int, x_line: int
+    spec: ConvSpec, shape: Shape, lanes: int, channels: int, most_elements: int, x_strides: tuple[int, ...]
 ) -> Iterator[_Layout]:
     """Ways to cut the work into blocks that stay in cache, staged or in place."""
     yield from _blocks(spec, shape, lanes, channels, most_elements)
-    if any(map(any, spec.padding)) or spec.stride[-1] != 1 or (spec.rank > 1 and spec.stride[-2] != 1):
+    is_moved = any(map(any, spec.padding)) or spec.stride[-2:] != (1,) * min(spec.rank, 2)
+    if is_moved or x_strides[-1] != 1:
         return
     width, lines = max(shape.width, 1), max(shape.lines, 1)
-    are_lines_joined = spec.rank > 1 and spec.kernel_size[-1] == 1 and x_line == spec.in_size[-1]
+    are_lines_joined = spec.rank > 1 and spec.kernel_size[-1] == 1 and x_strides[-2] == spec.in_size[-1]
     layout = partial(_Layout, shape, spec.kernel_size[-1], channels, lanes, False, are_lines_joined)
     fewest = FEWEST_BLOCKS / shape.outer
     yield layout(max(1, min(lines, int(lines / fewest))), width)
@@ -279,10 +290,14 @@ def _cycles(spec: ConvSpec, layout: _Layout, rows: int, vectors: int) -> float:
     staged_lines = layout.channels * layout.shape.planes * layout.copies * layout.shape.line_phases
     staged_lines *= layout.lines + layout.shape.line_tap_reach
     stage = STAGE_CYCLES.get(spec.stride[-1], OTHER_STAGE_CYCLES) if spec.stride[-1] <= 8 else OTHER_STAGE_CYCLES
+    if _is_interleaved(spec) and spec.in_channels > 1:
+        stage = EXCHANGE_CYCLES
     staging = staged_lines * (LINE_CYCLES + (layout.width + layout.more_w) * stage)
     if whole and rest:
         block *= REMAINDER_COST
-    if layout.is_shifted and spec.rank == 1:
+    if _is_interleaved(spec):
+        block += EXCHANGE_CYCLES * group_out * layout.lines * layout.width
+    elif layout.is_shifted and spec.rank == 1:
         block += SCATTER_CYCLES * group_out * layout.lines * layout.width
     # the last block of a line is shorter; count blocks by what they hold
     blocks = layout.shape.outer * layout.shape.lines * layout.shape.width / max(layout.lines * layout.width, 1)

@@ -1,0 +1,175 @@
+"""Recycled buffers: used again once they are free, never before; not shared with a forked child; bounded."""
+
+import gc
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from checking import exit_code, fork
+
+import faltung as ft
+from faltung.runtime import buffers
+
+SHAPE = (1, 1024, 64)  # 256 KiB in float32: large enough to be recycled
+
+
+def result(value: float) -> np.ndarray[Any, Any]:
+    return ft.conv1d(np.full((1, 1024, 1), value, "f4"), np.ones((1, 1, 64), "f4"))
+
+
+def address(array: np.ndarray[Any, Any]) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def test_small_results_are_ordinary_arrays() -> None:
+    before = buffers.free_bytes()
+    array = buffers.empty((4, 4), np.dtype("f4"), 64)
+    assert array.base is None
+    del array
+    assert buffers.free_bytes() == before
+
+
+def test_a_block_is_used_again_when_its_array_is_gone() -> None:
+    y = result(1.0)
+    place = address(y)
+    del y
+    assert address(result(2.0)) == place
+
+
+VIEWS: dict[str, Callable[[np.ndarray[Any, Any]], Any]] = {
+    "slice": lambda y: y[:, ::7, 3:],
+    "reshaped": lambda y: y.reshape(-1),
+    "transposed": lambda y: y.T,
+    "other type": lambda y: y.view(np.uint32),
+    "view of a view": lambda y: y[0][::-1].T[3:],
+    "memoryview": memoryview,
+    "frombuffer": lambda y: np.frombuffer(y, np.float32),
+    "scalar view": lambda y: y[0, 0, :1],
+    "iterator": lambda y: y.flat,
+    "subclass": lambda y: y.view(np.matrix) if y.ndim == 2 else y.view(np.recarray),
+    "base of the view": lambda y: y[2:].base,
+    "ctypes": lambda y: y.ctypes,
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_block_is_not_used_again_while_a_view_is_alive(view: str) -> None:
+    y = result(1.0)
+    place, kept = address(y), VIEWS[view](y)
+    del y
+    gc.collect()
+    others = [result(2.0) for _ in range(4)]
+    assert place not in map(address, others)
+    del kept
+    gc.collect()
+    assert place in [address(array) for array in [result(3.0) for _ in range(4)] + others]
+
+
+def test_a_block_in_a_cycle_comes_back_with_the_collector() -> None:
+    y = result(1.0)
+    place = address(y)
+    cycle: list[Any] = [y]
+    cycle.append(cycle)
+    del y, cycle
+    gc.collect()
+    assert address(result(2.0)) == place
+
+
+def test_free_blocks_beyond_the_limit_are_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffers, "MOST_FREE_BYTES", 3_000_000)
+    num_bytes = 1_000_000
+    arrays = [buffers.empty((num_bytes,), np.dtype("u1"), num_bytes) for _ in range(8)]
+    del arrays
+    assert buffers.free_bytes() <= 3_000_000
+    held = buffers.empty((num_bytes,), np.dtype("u1"), num_bytes)
+    held[...] = 1
+    assert buffers.free_bytes() >= 0
+
+
+def test_the_bytes_counted_as_free_are_those_of_free_blocks() -> None:
+    rng = np.random.default_rng(0)
+    alive: list[Any] = []
+    for _ in range(300):
+        num_bytes = int(rng.integers(buffers.SMALLEST_RECYCLED_BYTES, 3_000_000))
+        alive.append(buffers.empty((num_bytes,), np.dtype("u1"), num_bytes))
+        alive = [array for array in alive if rng.integers(4)]
+    del alive
+    gc.collect()
+    assert buffers.free_bytes() == sum(size * len(blocks) for size, blocks in buffers._free.items())
+
+
+@pytest.mark.parametrize("num_bytes", [2**16, 2**16 + 1, 2**20 - 1, 2**20, 2**20 + 1, 3 * 2**20 + 5, 2**26 + 1])
+def test_a_block_is_large_enough_and_not_much_larger(num_bytes: int) -> None:
+    size = buffers._rounded(num_bytes)
+    assert num_bytes <= size <= num_bytes * 9 / 8 + 4096
+
+
+def test_eight_threads_never_share_a_block() -> None:
+    faults: list[str] = []
+
+    def work(name: int) -> None:
+        rng = np.random.default_rng(name)
+        mine: list[tuple[int, Any]] = []
+        for number in range(150):
+            value = 1000 * name + number
+            y = buffers.empty((20_000,), np.dtype("f4"), 80_000)
+            y[...] = value
+            mine.append((value, y[::3]))
+            del y
+            if len(mine) > 5:
+                mine.pop(int(rng.integers(len(mine))))
+            faults.extend(f"{value} was overwritten" for value, array in mine if not np.all(array == value))
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert faults == []
+
+
+def test_results_and_free_blocks_are_not_shared_with_a_forked_child() -> None:
+    """Once wrong: anonymous memory that a fork shared, so that a child wrote into its parent's arrays."""
+    y = result(1.0)
+    free = result(2.0)
+    place = address(free)
+    del free
+
+    def work() -> bool:
+        y[...] = -1.0
+        again = result(-2.0)  # on the block that is free in the parent too
+        return bool(address(again) == place and np.all(again == -2.0))
+
+    child = fork(work)
+    mine = result(3.0)
+    assert exit_code(child) == 0
+    assert np.all(y == 1.0)
+    assert np.all(mine == 3.0)
+
+
+def test_a_workspace_is_not_shared_with_a_forked_child() -> None:
+    workspace = buffers.take_workspace(4096)
+    memory = np.frombuffer(workspace.block, np.uint8)
+    memory[:16] = 7
+
+    def work() -> bool:
+        memory[:16] = 9
+        return True
+
+    assert exit_code(fork(work)) == 0
+    assert np.all(memory[:16] == 7)
+    del memory
+    buffers.give_workspace_back(workspace)
+
+
+def test_a_workspace_is_as_large_as_asked_for_and_aligned() -> None:
+    taken = [buffers.take_workspace(num_bytes) for num_bytes in (1, 1 << 20, (1 << 20) + 1, 5_000_000)]
+    assert all(workspace.address % 64 == 0 for workspace in taken)
+    assert [w.num_bytes >= n for w, n in zip(taken, (1, 1 << 20, (1 << 20) + 1, 5_000_000), strict=True)] == [True] * 4
+    spans = sorted((workspace.address, workspace.address + workspace.num_bytes) for workspace in taken)
+    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    for workspace in taken:
+        buffers.give_workspace_back(workspace)
