@@ -61,7 +61,10 @@ def assert_is_right(
 def resized(spec: ft.ConvSpec, rng: np.random.Generator, *, max_macs: int = 200_000) -> ft.ConvSpec:
     """Return `spec` with other batch and lengths, down to the least that its padding allows: mostly the same kernel."""
     padding = spec.padding
-    least = [1 if window <= low + high else window - low - high for window, (low, high) in zip(spec.effective_kernel, padding, strict=True)]
+    least = [
+        1 if window <= low + high else window - low - high
+        for window, (low, high) in zip(spec.effective_kernel, padding, strict=True)
+    ]
     if spec.padding_mode != "zeros":
         least = [max(size, low + 1, high + 1) for size, (low, high) in zip(least, padding, strict=True)]
     for _ in range(10):
@@ -91,7 +94,9 @@ def python(program: str, *arguments: str, timeout: float = 60, **environment: st
 def fork(work: Callable[[], bool]) -> int:
     """Start a child process that runs `work`; its exit code is 0 if that returns True."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of forks with threads: we want to survive them
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # Python warns of forks with threads: we want to survive them
         child = os.fork()
     if child:
         return child

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from strategies import conv_specs, random_arrays
 
 import faltung as ft
+from faltung.plan import pieces, runs, taps
 from faltung.runtime import buffers
 
 Array = NDArray[Any]
@@ -109,7 +110,9 @@ def run(guard: Guard, spec: ft.ConvSpec, seed: int, is_at_end: bool, has_gaps: b
             return None
         # gaps between lines and samples of x only, where they can be read in place; not between the numbers of a line
         num_outer = len(values.shape) - (2 if spec.is_channels_last else 1)
-        gaps = [int(rng.integers(0, 9)) * (has_gaps and role == "x" and axis < num_outer) for axis in range(values.ndim)]
+        gaps = [
+            int(rng.integers(0, 9)) * (has_gaps and role == "x" and axis < num_outer) for axis in range(values.ndim)
+        ]
         array = guard.empty(role, values.shape, spec.dtype, is_at_end, tuple(gaps))
         array[...] = values
         if array.size:
@@ -140,6 +143,14 @@ def guard_workspaces(guard: Guard) -> None:
     buffers.give_workspace_back = lambda workspace: None
 
 
+def cut_finely(is_fine: bool) -> None:
+    """Let several threads share small work, or nobody share it, from the next plan on."""
+    for module in (pieces, runs, taps):
+        for name in ("PIECE_CYCLES", "SMALLEST_PARALLEL_CYCLES"):
+            if hasattr(module, name):
+                setattr(module, name, 200.0 if is_fine else 60_000.0)
+
+
 def main(arguments: list[str]) -> None:
     guard = Guard()
     guard_workspaces(guard)
@@ -163,6 +174,7 @@ def main(arguments: list[str]) -> None:
     )
     @given(conv_specs(max_macs=50_000))
     def run_family(spec: ft.ConvSpec) -> None:
+        cut_finely(bool(rng.integers(2)))
         for number in range(num_sizes):
             sized = resized(spec, rng, max_macs=2_000_000 if number % 4 == 3 else 50_000) if number else spec
             try:

@@ -98,7 +98,9 @@ def sliced(axis: int) -> Callable[[Array], Array]:
 
     def lay(array: Array) -> Array:
         axis_ = axis % array.ndim
-        longer = np.full([2 * size + 1 if n == axis_ else size for n, size in enumerate(array.shape)], np.nan, array.dtype)
+        longer = np.full(
+            [2 * size + 1 if n == axis_ else size for n, size in enumerate(array.shape)], np.nan, array.dtype
+        )
         view = longer[tuple(slice(1, None, 2) if n == axis_ else slice(None) for n in range(array.ndim))]
         view[...] = array
         return view
@@ -385,7 +387,9 @@ def test_padding_is_a_padded_input(spec: ft.ConvSpec, seed: int) -> None:
 @quick(80)
 @given(LINEAR, SEEDS)
 def test_all_layouts_agree(spec: ft.ConvSpec, seed: int) -> None:
-    spec = spec.replace(batch=spec.num_samples, layout=layouts(spec.rank)[0], kernel_layout=kernel_layouts(spec.rank)[0])
+    spec = spec.replace(
+        batch=spec.num_samples, layout=layouts(spec.rank)[0], kernel_layout=kernel_layouts(spec.rank)[0]
+    )
     x, kernel, bias = integer_arrays(spec, seed)
     expected = call(spec, x, kernel, bias)
     for layout in layouts(spec.rank):

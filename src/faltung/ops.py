@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from faltung.plan.choose import Strides, is_readable
-from faltung.runtime.convolution import Convolution
+from faltung.runtime.convolution import Convolution, as_array
 from faltung.spec import ConvSpec, spec_from_call
 from faltung.spec.conv_spec import Padding, Sizes
 
@@ -175,8 +175,8 @@ def _prepare(
     name: str, rank: int | None, x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None, options: tuple[Any, ...]
 ) -> tuple[_Prepared, Array, Array, Array | None]:
     """Check the call, plan and compile it, and remember it for calls like it."""
-    x, kernel = _as_array(x), _as_array(kernel)
-    bias = None if bias is None else _as_array(bias)
+    x, kernel = as_array(x), as_array(kernel)
+    bias = None if bias is None else as_array(bias)
     spec = spec_from_call(
         name,
         *(x.shape, x.dtype.name, kernel.shape, kernel.dtype.name),
@@ -198,13 +198,6 @@ OPTIONS = (
     *("stride", "padding", "dilation", "groups", "layout", "kernel_layout"),
     *("padding_mode", "activation", "precision"),
 )
-
-
-def _as_array(value: ArrayLike) -> Array:
-    try:
-        return np.asarray(value)
-    except ValueError:  # rows of different lengths: the spec explains an array of objects
-        return np.empty((), dtype=object)
 
 
 def _strides_in_place(spec: ConvSpec, x: Array) -> Strides | None:

@@ -263,7 +263,9 @@ os.kill(os.getpid(), signal.SIGUSR1)
 def test_the_setting_of_the_environment() -> None:
     program = "import faltung as ft; print(ft.get_num_threads())"
     assert python(program, FALTUNG_NUM_THREADS="3").stdout == "3\n"
-    everywhere = "import os; print(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count())"
+    everywhere = (
+        "import os; print(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count())"
+    )
     found = python(f"{program}; {everywhere}", FALTUNG_NUM_THREADS="").stdout.split()
     assert found[0] == found[1]
     on_one = "import os; hasattr(os, 'sched_setaffinity') and os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); "

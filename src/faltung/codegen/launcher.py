@@ -1,10 +1,11 @@
 """Running the pieces of a call on several threads: code of our own, no lock of Python's on the way.
 
-A call is up to two phases (pack, then compute), each a number of pieces. One 64-bit word of the pool holds how many
-pieces the running phase has (upper half) and which is next (lower half); whoever swaps in the word with the next
-number plus one has claimed that piece. A claim can only succeed while pieces are left, and the caller returns only
-when all claimed pieces are done: so a worker never sees a finished call, and the caller never waits for a worker that
-has claimed nothing. Which piece yields which output is fixed by the plan, so bits do not depend on the threads.
+A call is up to two phases (pack, then compute), each a number of pieces. Each thread has a share of neighbouring pieces,
+the same in every call, so that what it wrote last time is still in its cache; done with its own, it helps the others. A
+share is one 64-bit word: its end (upper half) and its next piece (lower half). Whoever swaps in the word with the next
+number plus one has claimed that piece. A claim can only succeed while pieces are left, and the caller returns only when
+all pieces are done: so a worker never sees a finished call, and the caller never waits for a worker that has claimed
+nothing. Which piece yields which output is fixed by the plan, so bits do not depend on the threads.
 
 A second caller that finds the pool taken runs its pieces itself.
 """
@@ -13,10 +14,17 @@ from faltung.codegen.call import WORDS
 from faltung.codegen.emitter import Emitter, Value
 
 # words of the pool; what different threads write lies in different cache lines
-WORK, DONE, OWNER, SLEEPERS = 0, 8, 16, 24
-FUNCTION, CALL, SCRATCH, SCRATCH_BYTES, IS_CLOSING, SPINS = 32, 33, 34, 35, 36, 37
-MUTEX, CONDITION = 40, 56
-POOL_WORDS = 72
+DONE, OWNER, SLEEPERS = 0, 8, 16
+FUNCTION, CALL, SCRATCH, SCRATCH_BYTES, IS_CLOSING, SPINS, NUM_THREADS = 24, 25, 26, 27, 28, 29, 30
+MUTEX, CONDITION = 32, 48
+SHARES, SHARE_WORDS = 64, 8
+"""The shares of the threads, each in a cache line of its own; they end the pool."""
+
+
+def pool_words(num_threads: int) -> int:
+    """The size of a pool."""
+    return SHARES + SHARE_WORDS * num_threads
+
 
 # words of a job, the part of a call that its plan fixes
 JOB_PARAMETERS, JOB_SCRATCH_OFFSET, JOB_SCRATCH_BYTES, JOB_PHASES = 0, 1, 2, 3
@@ -71,7 +79,7 @@ def _emit_run_phase(e: Emitter) -> None:
                 e.store_scalar(scratch, words.at(i=SCRATCH))
                 e.store_scalar(scratch_bytes, words.at(i=SCRATCH_BYTES))
                 e.exchange(words.at(i=DONE), 0)
-                e.exchange(words.at(i=WORK), e.mul(pieces, 2**32))
+                _share_out(e, pool, pieces)
                 with e.when(e.compare(e.load_shared(words.at(i=SLEEPERS)), ">", 0)):
                     _wake(e, pool)
                 e.call("drain", pool, 0)
@@ -83,19 +91,32 @@ def _emit_run_phase(e: Emitter) -> None:
             e.call_stored(function, call, index, scratch)
 
 
+def _share_out(e: Emitter, pool: Value, pieces: Value) -> None:
+    """Give thread t the pieces from t * pieces / threads on."""
+    words = e.words(pool)
+    threads = words.word(NUM_THREADS)
+    with e.loop("share", threads) as t:
+        first, _ = e.divide(e.mul(t, pieces), threads)
+        end, _ = e.divide(e.mul(e.add(t, 1), pieces), threads)
+        e.exchange(words.at(i=e.add(SHARES, e.mul(t, SHARE_WORDS))), e.add(e.mul(end, 2**32), first))
+
+
 def _emit_drain(e: Emitter) -> None:
-    """drain(pool, slot): claim and run pieces until none is left; `slot` says whose scratch to use."""
+    """drain(pool, slot): claim and run pieces until none is left, own ones first; `slot` says whose scratch to use."""
     with e.function("drain", "*pool", "slot", internal=True) as (pool, slot):
         words = e.words(pool)
-        work = words.at(i=WORK)
-        with e.loop_while("claim") as claims:
-            word = e.load_shared(work)
-            total, index = e.halves(word)
-            claims.leave_if(e.compare(index, ">=", total))
-            with e.when(e.replace_if_equal(work, word, e.add(word, 1))):
-                scratch = e.byte_buffer(words.pointer_at(SCRATCH)).at(i=e.mul(slot, words.word(SCRATCH_BYTES)))
-                e.call_stored(words.at(i=FUNCTION), words.pointer_at(CALL), index, scratch)
-                e.add_shared(words.at(i=DONE), 1)
+        threads = words.word(NUM_THREADS)
+        with e.loop("turn", threads) as turn:
+            _, owner = e.divide(e.add(slot, turn), threads)
+            share = words.at(i=e.add(SHARES, e.mul(owner, SHARE_WORDS)))
+            with e.loop_while("claim") as claims:
+                word = e.load_shared(share)
+                end, index = e.halves(word)
+                claims.leave_if(e.compare(index, ">=", end))
+                with e.when(e.replace_if_equal(share, word, e.add(word, 1))):
+                    scratch = e.byte_buffer(words.pointer_at(SCRATCH)).at(i=e.mul(slot, words.word(SCRATCH_BYTES)))
+                    e.call_stored(words.at(i=FUNCTION), words.pointer_at(CALL), index, scratch)
+                    e.add_shared(words.at(i=DONE), 1)
 
 
 def _emit_worker(e: Emitter) -> None:
@@ -120,8 +141,13 @@ def _emit_worker(e: Emitter) -> None:
 
 
 def _is_work_left(e: Emitter, pool: Value) -> Value:
-    total, index = e.halves(e.load_shared(e.words(pool).at(i=WORK)))
-    return e.compare(index, "<", total)
+    words = e.words(pool)
+    is_left = e.variable(0, "is_left")
+    with e.loop("share", words.word(NUM_THREADS)) as t:
+        end, index = e.halves(e.load_shared(words.at(i=e.add(SHARES, e.mul(t, SHARE_WORDS)))))
+        with e.when(e.compare(index, "<", end)):
+            is_left.set(1)
+    return e.compare(is_left.get(), "==", 1)
 
 
 def _sleep(e: Emitter, pool: Value) -> None:

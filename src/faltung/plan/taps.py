@@ -127,9 +127,7 @@ class _Layout:
         return [(1, self.lines * self.width)] if self.is_shifted else [(self.lines, self.width)]
 
 
-def plan_taps(
-    spec: ConvSpec, target: Target, x_strides: tuple[int, ...], y_strides: tuple[int, ...]
-) -> Plan:
+def plan_taps(spec: ConvSpec, target: Target, x_strides: tuple[int, ...], y_strides: tuple[int, ...]) -> Plan:
     """The cheapest tile and staging by the cost model; strides are (n, c, *spatial) in elements."""
     lanes = target.lanes(spec.dtype)
     item_bytes = target.vector_bytes // lanes

@@ -3,14 +3,15 @@
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from faltung.errors import DtypeError, ShapeError
 from faltung.plan.choose import Strides, choose_plan
 from faltung.plan.plan import Plan
 from faltung.runtime import buffers, launch, target
 from faltung.runtime.launch import Array, Launch
-from faltung.spec import ConvSpec
-
+from faltung.spec import ConvSpec, named
+from faltung.spec.dtype import check_dtype
 
 VECTOR_ALIGNMENT = 64
 """Of results that are written around the cache; recycled outputs begin at a page."""
@@ -58,7 +59,9 @@ class Convolution:
         return self.run(x, kernel, bias, out)
 
     def _checked(self, name: str, array: Array, shape: tuple[int, ...]) -> Array:
-        array = np.asarray(array)  # type: ignore[assignment]  # the element type is looked at below
+        array = as_array(array)
+        with named(self.spec.name):
+            check_dtype(name, array.dtype.name)
         if array.shape != shape:
             raise ShapeError(
                 f"{self.spec.name}: {name} must have the shape of the compiled spec; got {array.shape}, compiled for "
@@ -144,6 +147,14 @@ class Convolution:
         return launch.assembly_of(self.plan.kernel) if self.plan else ""
 
 
+def as_array(value: ArrayLike) -> Array:
+    """The value as an array; of objects if its rows differ in length, which check_dtype explains."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        return np.empty((), dtype=object)
+
+
 def _overlap(a: Array, b: Array) -> bool:
     if not np.may_share_memory(a, b):
         return False
@@ -153,10 +164,15 @@ def _overlap(a: Array, b: Array) -> bool:
         return True
 
 
-@lru_cache(maxsize=1024)
 def compile(spec: ConvSpec) -> Convolution:
     """Plan and compile a convolution for contiguous arrays; equal specs share one."""
-    return Convolution(spec)
+    if not isinstance(spec, ConvSpec):
+        got = f"{spec!r} of type {type(spec).__name__}"
+        raise ShapeError(f"compile: spec must be a ConvSpec; got {got}. Use ConvSpec.from_text(…).")
+    return _compiled(spec)
+
+
+_compiled = lru_cache(maxsize=1024)(Convolution)
 
 
 __all__ = ["Convolution", "compile"]

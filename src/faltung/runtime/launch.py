@@ -2,6 +2,7 @@
 
 import ctypes
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from faltung.runtime import buffers, pool, target
 from faltung.runtime import compile as compiler
 from faltung.runtime.locks import lock_across_forks
 
-Array = NDArray[np.float32] | NDArray[np.float64]
+Array = NDArray[Any]
 
 _lock = lock_across_forks()
 _programs: dict[RunsKernel | TapsKernel, compiler.Program] = {}

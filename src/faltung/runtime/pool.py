@@ -61,12 +61,13 @@ class Pool:
 
     def _start(self) -> None:
         # workers may outlive the interpreter's memory, so theirs is never freed
-        size = 8 * (launcher.POOL_WORDS + 2 * self.num_threads) + 64
+        arguments = launcher.pool_words(self.num_threads)
+        num_words = arguments + 2 * self.num_threads
         allocate = ctypes.pythonapi.PyMem_RawCalloc
         allocate.restype, allocate.argtypes = ctypes.c_void_p, [ctypes.c_size_t, ctypes.c_size_t]
-        self.address = -(-allocate(size, 1) // 64) * 64
-        words = (ctypes.c_int64 * (launcher.POOL_WORDS + 2 * self.num_threads)).from_address(self.address)
-        words[launcher.SPINS] = _spins()
+        self.address = -(-allocate(8 * num_words + 64, 1) // 64) * 64
+        words = (ctypes.c_int64 * num_words).from_address(self.address)
+        words[launcher.SPINS], words[launcher.NUM_THREADS] = _spins(), self.num_threads
         self._words = words
         c = ctypes.CDLL(None)
         c.pthread_mutex_init(ctypes.c_void_p(self.address + 8 * launcher.MUTEX), None)
@@ -75,7 +76,7 @@ class Pool:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             for slot in range(1, self.num_threads):
-                place = launcher.POOL_WORDS + 2 * slot
+                place = arguments + 2 * slot
                 words[place], words[place + 1] = self.address, slot
                 thread = ctypes.c_ulong()
                 argument = ctypes.c_void_p(self.address + 8 * place)
