@@ -60,13 +60,10 @@ def assert_is_right(
 
 def resized(spec: ft.ConvSpec, rng: np.random.Generator, *, max_macs: int = 200_000) -> ft.ConvSpec:
     """Return `spec` with other batch and lengths, down to the least that its padding allows: mostly the same kernel."""
-    padding = spec.padding
-    least = [
-        1 if window <= low + high else window - low - high
-        for window, (low, high) in zip(spec.effective_kernel, padding, strict=True)
-    ]
-    if spec.padding_mode != "zeros":
-        least = [max(size, low + 1, high + 1) for size, (low, high) in zip(least, padding, strict=True)]
+    least = []
+    for window, (low, high) in zip(spec.effective_kernel, spec.padding, strict=True):
+        inside = max(window - low - high, 1)
+        least.append(inside if spec.padding_mode == "zeros" else max(inside, low + 1, high + 1))
     for _ in range(10):
         sizes = [
             least_size + int(rng.integers(0, 4)) if rng.integers(2) else max(least_size, int(rng.choice(SIZES)))
@@ -79,7 +76,7 @@ def resized(spec: ft.ConvSpec, rng: np.random.Generator, *, max_macs: int = 200_
     return spec.replace(in_size=tuple(least), batch=(1,) * len(spec.batch))
 
 
-def python(program: str, *arguments: str, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
+def python(program: str, *arguments: str, timeout: float = 60, **environment: Any) -> subprocess.CompletedProcess[str]:
     """Run a program in a fresh interpreter that knows the tests' helpers."""
     paths = os.pathsep.join(filter(None, [os.path.dirname(__file__), os.environ.get("PYTHONPATH")]))
     return subprocess.run(
@@ -94,9 +91,7 @@ def python(program: str, *arguments: str, timeout: float = 60, **environment: st
 def fork(work: Callable[[], bool]) -> int:
     """Start a child process that runs `work`; its exit code is 0 if that returns True."""
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # Python warns of forks with threads: we want to survive them
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of forks beside threads; we survive them
         child = os.fork()
     if child:
         return child

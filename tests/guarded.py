@@ -109,10 +109,8 @@ def run(guard: Guard, spec: ft.ConvSpec, seed: int, is_at_end: bool, has_gaps: b
         if values is None:
             return None
         # gaps between lines and samples of x only, where they can be read in place; not between the numbers of a line
-        num_outer = len(values.shape) - (2 if spec.is_channels_last else 1)
-        gaps = [
-            int(rng.integers(0, 9)) * (has_gaps and role == "x" and axis < num_outer) for axis in range(values.ndim)
-        ]
+        num_outer = (values.ndim - (2 if spec.is_channels_last else 1)) * (has_gaps and role == "x")
+        gaps = [int(rng.integers(0, 9)) if axis < num_outer else 0 for axis in range(values.ndim)]
         array = guard.empty(role, values.shape, spec.dtype, is_at_end, tuple(gaps))
         array[...] = values
         if array.size:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from faltung.plan.choose import Strides, is_readable
+from faltung.plan.choose import is_readable
+from faltung.plan.problem import Problem, Strides
 from faltung.runtime.convolution import Convolution, as_array
 from faltung.spec import ConvSpec, spec_from_call
 from faltung.spec.conv_spec import Padding, Sizes
@@ -204,7 +205,7 @@ def _strides_in_place(spec: ConvSpec, x: Array) -> Strides | None:
     """Strides of x in elements if a kernel can read it where it lies; steps of axes of length 1 do not matter."""
     if not x.dtype.isnative or any(step % x.itemsize for step in x.strides):
         return None
-    plain = Strides.of_contiguous(spec, spec.in_channels, spec.in_size)
+    plain = Strides.of_contiguous(spec.is_channels_last, spec.in_channels, spec.in_size)
     axes = list(zip(x.shape, (step // x.itemsize for step in x.strides), strict=True))
     batch, rest = axes[: len(spec.batch)], axes[len(spec.batch) :]
     channel = rest.pop(-1 if spec.is_channels_last else 0)
@@ -221,7 +222,7 @@ def _strides_in_place(spec: ConvSpec, x: Array) -> Strides | None:
             return None
         span = step * size
     strides = Strides(n, c, tuple(spatial))
-    return strides if is_readable(spec, strides) else None
+    return strides if is_readable(Problem.of(spec, strides)) else None
 
 
 def _is_in_order(array: Array) -> bool:

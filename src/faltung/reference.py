@@ -1,4 +1,4 @@
-"""What a convolution means: one N-D definition in plain NumPy float64, and how far a result may be from it.
+"""What a convolution and its gradients mean: one N-D definition in NumPy float64, and how far a result may be from it.
 
 It shares no code with kernels or frameworks. Where padding is zeros they are multiplied like other inputs, so an
 infinite kernel entry over padding gives NaN here.
@@ -6,7 +6,7 @@ infinite kernel entry over padding gives NaN here.
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,18 +46,81 @@ def bound(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None, *, spe
     reference; L is the Lipschitz constant of the activation. The last term, absent without activation, is for the
     activation's own rounding. Magnitudes count as at least the smallest normal number, for results that underflow.
     """
-    limits = np.finfo(spec.dtype)
-    eps, tiny = float(limits.eps), float(limits.tiny)
     num_terms = math.prod(spec.kernel_size) * (spec.in_channels // spec.groups) + spec.bias
     with np.errstate(all="ignore"):
         magnitude = _pre_activation(np.abs(x), np.abs(kernel), None if bias is None else np.abs(bias), spec)
-        error = num_terms * eps * np.maximum(magnitude, tiny)
+        error = _rounding(num_terms, magnitude, spec)
         if spec.activation is None:
             return error
         before = _pre_activation(x, kernel, bias, spec)
         after = activate(before, spec.activation, spec.activation_parameter)
-        largest = np.maximum(np.maximum(np.abs(before), np.abs(after)), tiny)
-        return _lipschitz(spec) * error + 4 * eps * largest
+        limits = np.finfo(spec.dtype)
+        largest = np.maximum(np.maximum(np.abs(before), np.abs(after)), float(limits.tiny))
+        return _lipschitz(spec) * error + 4 * float(limits.eps) * largest
+
+
+def input_gradient(dy: ArrayLike, kernel: ArrayLike, *, spec: ConvSpec) -> Array:
+    """Return the gradient of ``sum(y * dy)`` with respect to x, computed in float64: the adjoint of :func:`conv`.
+
+    ``dpadded_x[n, q, i] = sum(dy[n, p, o] * kernel[k, i, o] for p, k, o if p*stride + k*dilation == q)``, and what
+    arrives in the padding goes to the inputs that were read there. dy is the gradient before the activation.
+
+    >>> spec = ConvSpec.from_text("conv1d n2 w10 ic3 oc4 kw3 sw2 same")
+    >>> input_gradient(np.ones((2, 5, 4)), np.ones((3, 3, 4)), spec=spec).shape
+    (2, 10, 3)
+    """
+    arriving, taps = _grouped_output(dy, spec), _grouped_kernel(kernel, spec)  # (G, P, O), (*K, G, I, O)
+    padded_size = (low + size + high for size, (low, high) in zip(spec.in_size, spec.padding, strict=True))
+    dx: Array = np.zeros((spec.groups, spec.num_samples, *padded_size, taps.shape[-2]))
+    with np.errstate(all="ignore"):
+        for tap, met in _taps(spec):
+            dx[:, :, *met] += (arriving @ taps[tap].swapaxes(1, 2)).reshape(dx[:, :, *met].shape)
+        return _ungrouped_input(dx, spec)
+
+
+def kernel_gradient(x: ArrayLike, dy: ArrayLike, *, spec: ConvSpec) -> Array:
+    """Return the gradient of ``sum(y * dy)`` with respect to the kernel, in the kernel's layout, computed in float64.
+
+    ``dkernel[k, i, o] = sum(padded_x[n, p*stride + k*dilation, i] * dy[n, p, o] for n, p)``; dy as in
+    :func:`input_gradient`.
+
+    >>> spec = ConvSpec.from_text("conv1d n2 w10 ic3 oc4 kw3 sw2 same")
+    >>> kernel_gradient(np.ones((2, 10, 3)), np.ones((2, 5, 4)), spec=spec).shape
+    (3, 3, 4)
+    """
+    windows, arriving = _grouped_input(x, spec), _grouped_output(dy, spec)  # (G, N, *padded, I), (G, P, O)
+    inputs, outputs = windows.shape[-1], arriving.shape[-1]
+    dkernel: Array = np.zeros((*spec.kernel_size, spec.groups, inputs, outputs))
+    with np.errstate(all="ignore"):
+        for tap, met in _taps(spec):
+            dkernel[tap] = windows[:, :, *met].reshape(*arriving.shape[:2], inputs).swapaxes(1, 2) @ arriving
+    dkernel = np.moveaxis(dkernel, -3, -2).reshape(*spec.kernel_size, inputs, spec.out_channels)
+    return np.moveaxis(dkernel, (-1, -2), (0, 1)) if spec.kernel_layout.startswith("O") else dkernel
+
+
+def bias_gradient(dy: ArrayLike, *, spec: ConvSpec) -> Array:
+    """Return the gradient of ``sum(y * dy)`` with respect to the bias, ``(C_out,)``: dy summed over all positions."""
+    return _grouped_output(dy, spec).sum(axis=1).reshape(spec.out_channels)
+
+
+def input_gradient_bound(dy: ArrayLike, kernel: ArrayLike, *, spec: ConvSpec) -> Array:
+    """Return how far each element may lie from :func:`input_gradient`: ``n*eps * sum(|dy||kernel|)``, as in :func:`bound`.
+
+    n counts the terms of each sum: fewer at the edges and between strides, more where padding reads inputs twice.
+    """
+    num_terms = input_gradient(np.ones(spec.output_shape), np.ones(spec.kernel_shape), spec=spec)
+    return _rounding(num_terms, input_gradient(np.abs(dy), np.abs(kernel), spec=spec), spec)
+
+
+def kernel_gradient_bound(x: ArrayLike, dy: ArrayLike, *, spec: ConvSpec) -> Array:
+    """Return how far each element may lie from :func:`kernel_gradient`: ``n*eps * sum(|x||dy|)``, n samples x positions."""
+    num_terms = spec.num_samples * math.prod(spec.out_size)
+    return _rounding(num_terms, kernel_gradient(np.abs(x), np.abs(dy), spec=spec), spec)
+
+
+def bias_gradient_bound(dy: ArrayLike, *, spec: ConvSpec) -> Array:
+    """Return how far each element may lie from :func:`bias_gradient`: ``n*eps * sum(|dy|)``, n samples x positions."""
+    return _rounding(spec.num_samples * math.prod(spec.out_size), bias_gradient(np.abs(dy), spec=spec), spec)
 
 
 def activate(x: Array, name: str | None, parameter: float | None = None) -> Array:
@@ -70,17 +133,24 @@ def _pre_activation(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None, spe
     windows, taps = _grouped_input(x, spec), _grouped_kernel(kernel, spec)  # (G, N, *padded, I), (*K, G, I, O)
     num_positions = spec.num_samples * math.prod(spec.out_size)
     total: Array = np.zeros((spec.groups, num_positions, spec.out_channels // spec.groups))
-    for tap in itertools.product(*map(range, spec.kernel_size)):
-        # The inputs that this tap meets, one for each output position.
-        met = tuple(
-            slice(index * dilation, index * dilation + size * stride, stride)
-            for index, dilation, size, stride in zip(tap, spec.dilation, spec.out_size, spec.stride, strict=True)
-        )
+    for tap, met in _taps(spec):
         total += windows[:, :, *met].reshape(spec.groups, num_positions, taps.shape[-2]) @ taps[tap]
     y = total.transpose(1, 0, 2).reshape(*spec.batch, *spec.out_size, spec.out_channels)
     if bias is not None:
         y = y + np.asarray(bias, np.float64)
     return y if spec.is_channels_last else np.moveaxis(y, -1, 1)
+
+
+def _taps(spec: ConvSpec) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...]]]:
+    """Yield each tap and the padded inputs that it meets, one for each output position."""
+    for tap in itertools.product(*map(range, spec.kernel_size)):
+        yield (
+            tap,
+            tuple(
+                slice(index * dilation, index * dilation + size * stride, stride)
+                for index, dilation, size, stride in zip(tap, spec.dilation, spec.out_size, spec.stride, strict=True)
+            ),
+        )
 
 
 def _grouped_input(x: ArrayLike, spec: ConvSpec) -> Array:
@@ -99,6 +169,31 @@ def _grouped_input(x: ArrayLike, spec: ConvSpec) -> Array:
     return np.moveaxis(x, -2, 0)
 
 
+def _ungrouped_input(dx: Array, spec: ConvSpec) -> Array:
+    """Return the gradient of :func:`_grouped_input`, in the shape of x: the padding added to where it was read."""
+    dx = np.moveaxis(dx, 0, -2)  # (n, *padded, groups, channels)
+    for axis, (size, (low, high)) in enumerate(zip(spec.in_size, spec.padding, strict=True), start=1):
+        inside = dx.take(range(low, low + size), axis)
+        if spec.padding_mode != "zeros":
+            sources = SOURCES[spec.padding_mode](np.arange(-low, size + high), size)
+            inside = np.zeros_like(inside)
+            np.add.at(np.moveaxis(inside, axis, 0), sources, np.moveaxis(dx, axis, 0))
+        dx = inside
+    dx = dx.reshape(*spec.batch, *spec.in_size, spec.in_channels)
+    return dx if spec.is_channels_last else np.moveaxis(dx, -1, 1)
+
+
+def _grouped_output(dy: ArrayLike, spec: ConvSpec) -> Array:
+    """Return dy as (groups, samples x positions, outputs of one group)."""
+    dy = np.asarray(dy, np.float64)
+    if dy.shape != spec.output_shape:
+        raise ValueError(f"reference: dy must have the spec's output shape, {spec.output_shape}; got {dy.shape}.")
+    if not spec.is_channels_last:
+        dy = np.moveaxis(dy, 1, -1)
+    num_positions = spec.num_samples * math.prod(spec.out_size)
+    return dy.reshape(num_positions, spec.groups, spec.out_channels // spec.groups).swapaxes(0, 1)
+
+
 def _grouped_kernel(kernel: ArrayLike, spec: ConvSpec) -> Array:
     """Return the kernel as (*kernel_size, groups, inputs, outputs of one group)."""
     kernel = np.asarray(kernel, np.float64)
@@ -108,6 +203,12 @@ def _grouped_kernel(kernel: ArrayLike, spec: ConvSpec) -> Array:
         kernel = np.moveaxis(kernel, (1, 0), (-2, -1))
     kernel = kernel.reshape(*kernel.shape[:-1], spec.groups, spec.out_channels // spec.groups)
     return np.moveaxis(kernel, -2, -3)
+
+
+def _rounding(num_terms: ArrayLike, magnitude: Array, spec: ConvSpec) -> Array:
+    """Return how far sums of ``num_terms`` products, of this magnitude in total, may be off in ``spec.dtype``."""
+    limits = np.finfo(spec.dtype)
+    return np.asarray(num_terms) * float(limits.eps) * np.maximum(magnitude, float(limits.tiny))
 
 
 def _relu6(x: Array) -> Array:

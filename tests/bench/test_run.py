@@ -67,4 +67,4 @@ def test_without_outputs_there_is_nothing_to_measure() -> None:
     ],
 )
 def test_only_what_a_convolution_reads_counts(text: str, read: int) -> None:
-    assert run._bytes_read(ft.ConvSpec.from_text(text)) == 4 * read
+    assert run.bytes_read(ft.ConvSpec.from_text(text)) == 4 * read

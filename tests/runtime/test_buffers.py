@@ -1,6 +1,7 @@
 """Recycled buffers: used again once they are free, never before; not shared with a forked child; bounded."""
 
 import gc
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -44,7 +45,7 @@ VIEWS: dict[str, Callable[[np.ndarray[Any, Any]], Any]] = {
     "transposed": lambda y: y.T,
     "other type": lambda y: y.view(np.uint32),
     "view of a view": lambda y: y[0][::-1].T[3:],
-    "memoryview": memoryview,
+    "memoryview": lambda y: memoryview(y),  # type: ignore[arg-type]
     "frombuffer": lambda y: np.frombuffer(y, np.float32),
     "scalar view": lambda y: y[0, 0, :1],
     "iterator": lambda y: y.flat,
@@ -161,7 +162,6 @@ def test_a_workspace_is_not_shared_with_a_forked_child() -> None:
 
     assert exit_code(fork(work)) == 0
     assert np.all(memory[:16] == 7)
-    del memory
     buffers.give_workspace_back(workspace)
 
 
@@ -170,6 +170,6 @@ def test_a_workspace_is_as_large_as_asked_for_and_aligned() -> None:
     assert all(workspace.address % 64 == 0 for workspace in taken)
     assert [w.num_bytes >= n for w, n in zip(taken, (1, 1 << 20, (1 << 20) + 1, 5_000_000), strict=True)] == [True] * 4
     spans = sorted((workspace.address, workspace.address + workspace.num_bytes) for workspace in taken)
-    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
     for workspace in taken:
         buffers.give_workspace_back(workspace)

@@ -4,7 +4,7 @@ import json
 import platform
 import re
 
-import llvmlite.binding as llvm
+import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import pytest
 from checking import python
 
@@ -89,7 +89,7 @@ def test_what_is_no_level_is_refused(level: str) -> None:
 
 def test_a_level_that_the_host_lacks_is_refused() -> None:
     program = """
-import llvmlite.binding as llvm
+import llvmlite.binding as llvm  # type: ignore[import-untyped]
 features = dict(llvm.get_host_cpu_features())
 features.update(avx512f=False, avx2=False)
 llvm.get_host_cpu_features = lambda: features

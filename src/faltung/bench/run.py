@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import faltung as ft
+from faltung.bench.arrays import CACHE_LINE, random_arrays, source_bytes
 from faltung.bench.check import check
 from faltung.bench.machine import Peak, Stream, memory
 from faltung.bench.suite import in_layout
@@ -31,7 +32,6 @@ CASE_SHARE = 0.6
 """The part of the time that goes to the convolution; the rest goes to the machine."""
 BATCH_SECONDS = 100e-6
 """Calls are timed in batches of this length at least: reading the clock takes time, too."""
-CACHE_LINE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,10 @@ def measure(text: str, *, layout: str | None = None, seconds: float = 0.5) -> Me
     convolution = ft.compile(spec)
     if convolution.plan is None:
         raise ShapeError(f"{spec.name}: a measurement needs outputs; got the output shape {spec.output_shape}.")
-    convolve = _public_function(spec)
-    stream = Stream(_bytes_read(spec), spec.output_bytes)
-    source = memory(max(stream.read_bytes, _whole_lines(spec.input_bytes) + spec.kernel_bytes))
-    x, kernel, bias = _arrays(spec, source)
+    convolve = public_function(spec)
+    stream = Stream(bytes_read(spec), spec.output_bytes)
+    source = memory(max(stream.read_bytes, source_bytes(spec)))
+    x, kernel, bias = random_arrays(spec, source)
     checked = check(convolve, x, kernel, bias, spec=spec)
     turns, processor_share = _turns(spec, lambda: convolve(x, kernel, bias), stream, source, seconds)
     compile_ms, cached_load_ms = _compile_times(convolution)
@@ -127,9 +127,9 @@ def _turns(
         return buffers.empty((written,), np.dtype(np.uint8), written)
 
     stream.choose(source, target(), seconds / 10)
-    one = _time(call, 1)
+    one = seconds_of(call, 1)
     if one < seconds:
-        one = min(one, _time(call, 1))
+        one = min(one, seconds_of(call, 1))
     for_case = CASE_SHARE * seconds
     count = min(max(int(for_case / max(5 * one, 0.01)), LEAST_TURNS), MOST_TURNS)
     for_machine = (seconds - for_case) / 2 / count
@@ -141,53 +141,34 @@ def _turns(
         peak_seconds = spec.flops / peak.gflops(for_machine) / 1e9
         if one < for_machine:
             call()  # the stream's memory is warm now, not the call's
-        case = [_time(call, batch) for _ in range(calls)]
+        case = [seconds_of(call, batch) for _ in range(calls)]
         turns.append(_Turn(case, peak_seconds, stream_seconds))
     return turns, peak.processor_share
 
 
-def _time(call: Callable[[], object], count: int) -> float:
-    """Seconds of one of `count` calls."""
+def seconds_of(call: Callable[[], object], count: int) -> float:
+    """Return the seconds of one of `count` calls."""
     start = time.perf_counter()
     for _ in range(count):
         call()
     return (time.perf_counter() - start) / count
 
 
-def _public_function(spec: ft.ConvSpec) -> Callable[..., Array]:
-    """The function of faltung that computes the spec, with the spec's options."""
+def public_function(spec: ft.ConvSpec) -> Callable[..., Array]:
+    """Return the function of faltung that computes the spec, with the spec's options."""
+    return partial(getattr(ft, spec.name), **options_of(spec))
+
+
+def options_of(spec: ft.ConvSpec) -> dict[str, Any]:
+    """Return the options with which a call of the public functions asks for the spec."""
+    names = ("stride", "padding", "dilation", "groups", "layout", "kernel_layout", "padding_mode", "precision")
     parameter = spec.activation_parameter
-    return partial(
-        getattr(ft, spec.name),
-        stride=spec.stride,
-        padding=spec.padding,
-        dilation=spec.dilation,
-        groups=spec.groups,
-        layout=spec.layout,
-        kernel_layout=spec.kernel_layout,
-        padding_mode=spec.padding_mode,
-        activation=spec.activation if parameter is None else (spec.activation, parameter),
-        precision=spec.precision,
-    )
+    activation = spec.activation if parameter is None else (spec.activation, parameter)
+    return {name: getattr(spec, name) for name in names} | {"activation": activation}
 
 
-def _arrays(spec: ft.ConvSpec, source: NDArray[np.uint8]) -> tuple[Array, Array, Array | None]:
-    """Random x and kernel, one after the other in `source`, and a bias if there is one."""
-    x = source[: spec.input_bytes].view(spec.dtype)
-    start = _whole_lines(spec.input_bytes)
-    kernel = source[start : start + spec.kernel_bytes].view(spec.dtype)
-    bias = np.empty(spec.out_channels if spec.bias else 0, spec.dtype)
-    # large arrays repeat: a prime number of numbers, so that no two windows of a line are alike
-    numbers = np.random.default_rng(0).standard_normal(1_000_003).astype(spec.dtype)
-    for array in (x, kernel, bias):
-        for start in range(0, array.size, numbers.size):
-            part = array[start : start + numbers.size]
-            part[:] = numbers[: part.size]
-    return x.reshape(spec.input_shape), kernel.reshape(spec.kernel_shape), bias if spec.bias else None
-
-
-def _bytes_read(spec: ft.ConvSpec) -> int:
-    """The bytes that a convolution must read: the kernel, and the cache lines of the input that strides do not skip."""
+def bytes_read(spec: ft.ConvSpec) -> int:
+    """Return the bytes that a convolution must read: the kernel, and the cache lines of the input that strides do not skip."""
     item = np.dtype(spec.dtype).itemsize
     share = 1.0
     for axis in range(spec.rank):
@@ -210,10 +191,6 @@ def _touched(spec: ft.ConvSpec, axis: int) -> NDArray[np.bool_]:
         first = tap * spec.dilation[axis]
         touched[first : first + reach : stride] = True
     return touched[low : low + spec.in_size[axis]]
-
-
-def _whole_lines(num_bytes: int) -> int:
-    return -(-num_bytes // CACHE_LINE) * CACHE_LINE
 
 
 def _compile_times(convolution: ft.Convolution) -> tuple[float, float]:
@@ -240,7 +217,7 @@ def _call_overhead(spec: ft.ConvSpec) -> float:
         **{"batch": 1, "in_size": (1,) * spec.rank, "in_channels": 1, "out_channels": 1, "kernel_size": 1},
         **{"stride": 1, "dilation": 1, "padding": 0, "groups": 1, "padding_mode": "zeros"},
     )
-    convolve = _public_function(one)
+    convolve = public_function(one)
     x, kernel, bias = (np.ones(shape, one.dtype) for shape in (one.input_shape, one.kernel_shape, (1,)))
     arguments = (x, kernel, bias) if one.bias else (x, kernel)
-    return 1e6 * min(_time(lambda: convolve(*arguments), 200) for _ in range(20))
+    return 1e6 * min(seconds_of(lambda: convolve(*arguments), 200) for _ in range(20))

@@ -203,7 +203,9 @@ class Emitter:
 
     def _stack_slot(self, kind: ir.Type, name: str, count: int = 1) -> Value:
         with self.b.goto_entry_block():
-            return self.b.alloca(kind, count, name)
+            slot = self.b.alloca(kind, count, name)
+        slot.type = POINTER  # llvmlite types it by its element, which would forbid vectors
+        return slot
 
     def integers(self, count: int, name: str) -> "Buffer":
         """A small array of i64 on the stack."""

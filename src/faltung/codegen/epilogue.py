@@ -1,7 +1,7 @@
 """What happens to a tile after its sums: activation and store; and before them: the bias."""
 
 from faltung.codegen.activation import activate, is_cheap
-from faltung.codegen.emitter import Buffer, Emitter, Int, Value
+from faltung.codegen.emitter import Emitter, Int, Value
 from faltung.codegen.tile import RegisterTile
 from faltung.plan.kernels import Kernel
 
@@ -33,17 +33,10 @@ class Epilogue:
         if not self._is_cheap:
             self.e.call("activate", place, count)
 
-    def store_rows(self, tile: RegisterTile, y: Buffer, channels: int, limit: Int | None = None) -> None:
-        """Store rows of `channels` numbers at y(p=row); only rows below `limit` where one is given."""
-        for r in range(tile.rows):
-            if limit is None or r == 0:
-                self._store_row(tile, y, r, channels)
-            else:
-                with self.e.when(self.e.compare(r, "<", limit)):
-                    self._store_row(tile, y, r, channels)
-
-    def _store_row(self, tile: RegisterTile, y: Buffer, r: int, channels: int) -> None:
+    def store_row(self, tile: RegisterTile, r: int, place: Value, channels: int) -> None:
+        """Store one row of `channels` neighbouring numbers."""
+        y = self.e.buffer(place, oc=1)
         for v in range(tile.vectors):
             lane = v * self.e.lanes
             count = min(self.e.lanes, channels - lane)
-            self.store(tile.value(r, v), y.at(p=r, oc=lane), count, self.e.mask(count))
+            self.store(tile.value(r, v), y.at(oc=lane), count, self.e.mask(count))

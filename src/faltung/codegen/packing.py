@@ -1,7 +1,7 @@
 """Packing: the learned kernel laid out in the order in which a tile reads it, once a call, padded with zeros."""
 
 from faltung.codegen.call import Call
-from faltung.codegen.emitter import Buffer, Emitter, Value
+from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.plan.kernels import PACKED_STEPS, RunsKernel, TapsKernel
 
 
@@ -12,14 +12,13 @@ def emit_runs_packing(e: Emitter, kernel: RunsKernel) -> None:
     with e.function("pack", "*call", "index", "*scratch") as (pointer, index, _):
         call = Call(e, pointer)
         g, panel = e.divide(index, panels)
-        first = e.add(e.mul(g, kernel.group_out), e.mul(panel, width))
         wanted = e.minimum(e.sub(kernel.group_out, e.mul(panel, width)), width)
         packed = e.buffer(call.workspace, panel=kernel.reduction * width, k=width, oc=1).moved(panel=index)
-        source = _source(e, kernel, call.kernel).moved(oc=first)
+        source = _source(e, kernel, call.kernel).moved(g=g, oc=e.mul(panel, width))
         masks = [e.mask(e.sub(wanted, lane)) for lane in range(0, width, e.lanes)]
         with e.loop("tap", kernel.num_taps) as tap, e.loop("ic", kernel.group_in) as ic:
-            row, out = source.moved(tap=tap, ic=ic), packed.moved(k=e.add(e.mul(tap, kernel.group_in), ic))
-            if not kernel.kernel_is_oiw:
+            row, out = source.moved(ic=ic, **_taps(e, kernel, tap)), packed.moved(k=e.add(e.mul(tap, kernel.group_in), ic))
+            if kernel.w.outer == 1:
                 for n, mask in enumerate(masks):
                     e.store(e.load_masked(row.at(oc=n * e.lanes), mask), out.at(oc=n * e.lanes))
             else:
@@ -40,26 +39,34 @@ def emit_taps_packing(e: Emitter, kernel: TapsKernel) -> None:
         first = e.mul(chunk, PACKED_STEPS)
         packed = e.buffer(call.workspace, block=kernel.reduction * rows, step=rows, oc=1)
         packed = packed.moved(block=e.mul(g, whole + (rest > 0)))
-        source = _source(e, kernel, call.kernel).moved(oc=e.mul(g, group_out))
+        source = _source(e, kernel, call.kernel).moved(g=g)
         with e.loop("step", e.minimum(e.add(first, PACKED_STEPS), kernel.reduction), first) as step:
             ic, tap = e.divide(step, kernel.num_taps)
-            row, out = source.moved(ic=ic, tap=tap), packed.moved(step=step)
+            row, out = source.moved(ic=ic, **_taps(e, kernel, tap)), packed.moved(step=step)
             with e.loop("block", whole) as block:
-                _copy(e, row.moved(oc=e.mul(block, rows)), out.moved(block=block), rows, kernel.kernel_is_oiw)
+                _copy(e, row.moved(oc=e.mul(block, rows)), out.moved(block=block), rows, kernel.w.outer)
             if rest:
-                _copy(e, row.moved(oc=whole * rows), out.moved(block=whole), rest, kernel.kernel_is_oiw)
+                _copy(e, row.moved(oc=whole * rows), out.moved(block=whole), rest, kernel.w.outer)
 
 
 def _source(e: Emitter, kernel: RunsKernel | TapsKernel, pointer: Value) -> Buffer:
-    """The kernel as the caller holds it."""
-    if kernel.kernel_is_oiw:
-        return e.buffer(pointer, tap=1, ic=kernel.num_taps, oc=kernel.reduction)
-    return e.buffer(pointer, tap=kernel.group_in * kernel.out_channels, ic=kernel.out_channels, oc=1)
+    """The kernel as the caller holds it, through the problem's view."""
+    view = kernel.w
+    taps = dict(zip(("kd", "kh", "kw")[-len(view.taps) :], view.taps, strict=True))
+    return e.buffer(pointer, i=1, g=view.group, ic=view.inner, oc=view.outer, **taps).moved(i=view.offset)
 
 
-def _copy(e: Emitter, source: Buffer, target: Buffer, count: int, is_strided: bool) -> None:
-    """`count` neighbouring output channels."""
-    if not is_strided:
+def _taps(e: Emitter, kernel: RunsKernel | TapsKernel, tap: Int) -> dict[str, Int]:
+    """The number of a tap taken apart."""
+    indices: dict[str, Int] = {}
+    for axis, size in reversed(list(zip(kernel.axes, kernel.kernel_size, strict=True))):
+        tap, indices[f"k{axis}"] = e.divide(tap, size)
+    return indices
+
+
+def _copy(e: Emitter, source: Buffer, target: Buffer, count: int, step: int) -> None:
+    """`count` output channels, `step` elements apart in the source, neighbours in the target."""
+    if step == 1:
         e.copy_numbers(source.pointer, target.pointer, count)
         return
     with e.loop("oc", count) as oc:

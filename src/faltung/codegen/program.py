@@ -1,19 +1,25 @@
 """The program of a kernel: the functions that a call runs, in order."""
 
 from faltung.codegen.emitter import Emitter
+from faltung.codegen.kernel_gradient import emit_kernel_gradient
 from faltung.codegen.packing import emit_runs_packing, emit_taps_packing
 from faltung.codegen.runs import emit_runs
 from faltung.codegen.taps import emit_taps
-from faltung.plan.kernels import RunsKernel, TapsKernel
-
-FUNCTIONS = ("pack", "piece")
+from faltung.plan.kernels import AnyKernel, GradientKernel, RunsKernel
 
 
-def emit_program(e: Emitter, kernel: RunsKernel | TapsKernel) -> None:
-    """pack(call, index, scratch) lays out the kernel; piece(call, index, scratch) computes a part of the output."""
-    if isinstance(kernel, RunsKernel):
+def emit_program(e: Emitter, kernel: AnyKernel) -> None:
+    """The functions that the phases of a plan name, each as name(call, index, scratch)."""
+    if isinstance(kernel, GradientKernel):
+        emit_kernel_gradient(e, kernel)
+    elif isinstance(kernel, RunsKernel):
         emit_runs_packing(e, kernel)
         emit_runs(e, kernel)
     else:
         emit_taps_packing(e, kernel)
         emit_taps(e, kernel)
+
+
+def functions_of(kernel: AnyKernel) -> tuple[str, str]:
+    """The names of the functions, in the order of the phases."""
+    return ("partial", "total") if isinstance(kernel, GradientKernel) else ("pack", "piece")

@@ -55,6 +55,10 @@ class _Place:
     def __getitem__(self, axis: str) -> Value:
         return self.axes[axis].get()
 
+    def indices(self, prefix: str) -> dict[str, Value]:
+        """{"n": …, "ow": …} for addresses; the prefix goes before spatial axes."""
+        return {axis if axis == "n" else prefix + axis: self[axis] for axis in self.axes}
+
     def advance(self, e: Emitter, step: int, sizes: dict[str, Value]) -> None:
         """Move `step` positions on, carrying from w over h and d to n."""
         inner = self.axes["w"]
@@ -101,22 +105,26 @@ class _Strips:
 
     def emit(self, first: Value, stop: Value, panel: Int, channels: int) -> None:
         """Compute `channels` output channels of one panel at positions first … stop - 1."""
-        e, k = self.e, self.kernel
+        e, k, p = self.e, self.kernel, self.p
         tile = RegisterTile(e, k.rows, -(-channels // e.lanes))
         oc = e.add(e.mul(self.g, k.group_out), e.mul(panel, k.vectors * e.lanes))
         out = _Panel(e, k, self.call, panel, oc, channels, self.g)
         bias = [out.bias(v) for v in range(tile.vectors)]
+        y_strides = {"od": p.y_d, "oh": p.y_h, "ow": k.y_step}
+        y = e.buffer(self.call.y, n=p.y_n, oc=1, **{f"o{axis}": y_strides[f"o{axis}"] for axis in k.axes})
+        y = y.moved(oc=e.add(oc, p.y_offset))
         place = self._place_of(first)
         with e.loop("position", stop, first, k.rows) as position:
-            y = e.buffer(self.call.y, p=k.out_channels, oc=1).moved(p=position, oc=oc)
             tile.start(lambda r, v: bias[v])
             with e.either(self._is_inside(place, position, stop), likely=True) as (inline, gathered):
                 with inline:
                     self._inline_tile(tile, place, out)
-                    self.epilogue.store_rows(tile, y, channels)
+                    here = y.at(**place.indices("o"))
+                    self._store(tile, [e.buffer(here, w=k.y_step).at(w=r) for r in range(k.rows)], channels)
                 with gathered:
-                    self._gathered_tile(tile, place, position, stop, out)
-                    self.epilogue.store_rows(tile, y, channels, limit=e.sub(stop, position))
+                    places = self._gathered_tile(tile, place, position, stop, out, y)
+                    rows = [places.pointer_at(r) for r in range(k.rows)]
+                    self._store(tile, rows, channels, limit=e.sub(stop, position))
             place.advance(e, k.rows, self.out_size)
 
     def _place_of(self, position: Value) -> _Place:
@@ -145,8 +153,7 @@ class _Strips:
 
     def _window_start(self, axis: str, index: Int) -> Int:
         """Where the window of an output begins along one axis of the input; negative in the padding."""
-        start = self.e.mul(index, self.stride[axis])
-        return start if self.kernel.padding_mode is None else self.e.sub(start, self.low[axis])
+        return self.e.sub(self.e.mul(index, self.stride[axis]), self.low[axis])
 
     def _inline_tile(self, tile: RegisterTile, place: _Place, out: "_Panel") -> None:
         e, k = self.e, self.kernel
@@ -179,13 +186,18 @@ class _Strips:
                 tap,
             )
 
-    def _gathered_tile(self, tile: RegisterTile, place: _Place, position: Value, stop: Value, out: "_Panel") -> None:
+    def _gathered_tile(
+        self, tile: RegisterTile, place: _Place, position: Value, stop: Value, out: "_Panel", y: Buffer
+    ) -> Buffer:
+        """Sum a tile row by row; returns where its rows go."""
         e, k = self.e, self.kernel
         sample = e.integers(k.rows, "row_sample")
         start = {axis: e.integers(k.rows, f"row_start_{axis}") for axis in k.axes}
         walk = _Place({axis: e.variable(place[axis], f"walk_{axis}") for axis in place.axes})
+        places = e.pointers(k.rows, "row_place")
         with e.loop("r", k.rows) as r:
             e.store_scalar(walk["n"], sample.at(i=r))
+            e.store_scalar(y.at(**walk.indices("o")), places.at(i=r))
             for axis in k.axes:
                 e.store_scalar(e.i64(self._window_start(axis, walk[axis])), start[axis].at(i=r))
             # rows past the end repeat the last position; they are not stored
@@ -202,6 +214,16 @@ class _Strips:
                 tile.accumulate(lambda r: rows[r].at(j=j), lambda v: out.vector(w, j, v))
 
         self._for_each_tap(reduce, is_merged=False)
+        return places
+
+    def _store(self, tile: RegisterTile, rows: list[Value], channels: int, limit: Int | None = None) -> None:
+        """Store each row at its place; only rows below `limit` where one is given."""
+        for r, place in enumerate(rows):
+            if limit is None or r == 0:
+                self.epilogue.store_row(tile, r, place, channels)
+            else:
+                with self.e.when(self.e.compare(r, "<", limit)):
+                    self.epilogue.store_row(tile, r, place, channels)
 
     def _tap_address(self, sample: Buffer, start: dict[str, Buffer], r: Int, indices: dict[str, Int]) -> Value:
         """Where row r reads the channels of one tap."""

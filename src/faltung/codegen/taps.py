@@ -106,9 +106,12 @@ class _Strips:
         x = self.staged.moved(i=e.mul(strip, p.pitch))
         if k.is_interleaved:
             self._stretch(rows, x, start, stop, packed, bias, self._results(start).moved(oc=block_oc))
-        elif k.crosses_samples:
-            self._stretch(rows, x, start, stop, packed, bias, self._results(0))
-            self._scatter(rows, self._results(0), y)
+        elif k.has_results_apart:
+            self._stretch(rows, x, start, stop, packed, bias, self._results(start))
+            if k.crosses_samples:
+                self._scatter(rows, self._results(start), y)
+            else:
+                self._spread(rows, start, stop, self._results(start), y.moved(line=strip))
         else:  # positions of a strip lie side by side in y
             self._stretch(rows, x, start, stop, packed, bias, y.moved(line=strip))
 
@@ -116,7 +119,8 @@ class _Strips:
         """The output at the first position of the block and the first channel of the group."""
         e, k, p, block = self.e, self.kernel, self.p, self.block
         y = e.buffer(self.call.y, n=p.y_n, oc=p.y_c, d=p.y_d, line=p.y_line, w=k.y_step)
-        return y.moved(n=block.n, oc=e.mul(self.g, k.group_out), d=block.od, line=block.line, w=block.ow)
+        y = y.moved(n=block.n, oc=e.mul(self.g, k.group_out), d=block.od, line=block.line, w=block.ow)
+        return e.buffer(e.buffer(y.pointer, i=1).at(i=p.y_offset), **y.strides)
 
     def _results(self, start: Int) -> Buffer:
         """Where results wait to be moved to their places; seen from position `start` of the strip."""
@@ -143,6 +147,12 @@ class _Strips:
             with e.loop("w", block.width, step=e.lanes) as w:
                 mask = e.mask(e.sub(block.width, w))
                 e.store_masked(e.load_masked(source.at(w=w), mask), target.at(w=w), mask)
+
+    def _spread(self, rows: int, start: Int, stop: Int, results: Buffer, y: Buffer) -> None:
+        """Copy results to places that lie apart in y."""
+        e = self.e
+        with e.loop("r", rows) as r, e.loop("w", stop, start) as w:
+            e.store_scalar(e.load_scalar(results.at(oc=r, w=w)), y.at(oc=r, w=w))
 
     def _stretch(
         self, rows: int, x: Buffer, start: Int, stop: Int, packed: Buffer, bias: list[Value], y: Buffer

@@ -1,23 +1,24 @@
-"""From a spec to the constants that every kernel has."""
+"""From a problem to the constants that every kernel has."""
 
 from typing import Any
 
-from faltung.spec import ConvSpec
+from faltung.plan.problem import Problem
 
 
-def constants_of(spec: ConvSpec) -> dict[str, Any]:
+def constants_of(problem: Problem) -> dict[str, Any]:
     """The fields of Kernel, without the tile."""
     return {
-        "kernel_size": spec.kernel_size,
-        "stride": spec.stride,
-        "dilation": spec.dilation,
-        "groups": spec.groups,
-        "in_channels": spec.in_channels,
-        "out_channels": spec.out_channels,
-        "kernel_is_oiw": spec.kernel_layout.startswith("OI"),
-        "padding_mode": spec.padding_mode if any(map(any, spec.padding)) else None,
-        "has_bias": spec.bias,
-        "activation": spec.activation,
-        "activation_parameter": spec.activation_parameter,
-        "dtype": spec.dtype,
+        "kernel_size": problem.kernel_size,
+        "stride": problem.stride,
+        "dilation": problem.dilation,
+        "groups": problem.groups,
+        "in_channels": problem.in_channels,
+        "out_channels": problem.out_channels,
+        "w": problem.w,
+        "y_step": problem.y.spatial[-1],
+        "padding_mode": problem.padding_mode,
+        "has_bias": problem.has_bias,
+        "activation": problem.activation,
+        "activation_parameter": problem.activation_parameter,
+        "dtype": problem.dtype,
     }

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
+from faltung.plan.problem import KernelView
+
 ALL_AXES = ("d", "h", "w")
 PACKED_STEPS = 64
 """Steps of the reduction that one piece of the packing of TapsKernel lays out."""
@@ -15,7 +17,7 @@ PACKED_STEPS = 64
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """The constants that every forward kernel has; tuples hold one number for each spatial axis."""
+    """The constants that runs and taps share; tuples hold one number for each spatial axis."""
 
     kernel_size: tuple[int, ...]
     stride: tuple[int, ...]
@@ -23,7 +25,8 @@ class Kernel:
     groups: int
     in_channels: int
     out_channels: int
-    kernel_is_oiw: bool
+    w: KernelView
+    y_step: int  # elements from one output position along w to the next
     padding_mode: str | None  # None where no window touches padding
     has_bias: bool
     activation: str | None
@@ -63,13 +66,13 @@ class Kernel:
 class RunsKernel(Kernel):
     """Channels last: rows of the tile are output positions, vectors lie along output channels."""
 
-    is_packed: bool
+    is_packed: bool  # or read as the caller holds it, channels side by side
 
     ALGORITHM: ClassVar[str] = "runs"
     PARAMETERS: ClassVar[tuple[str, ...]] = (
         *("num_positions", "num_blocks", "piece_positions", "block_positions", "num_oc_parts", "panels_per_part"),
         *("out_d", "out_h", "out_w", "in_d", "in_h", "in_w", "low_d", "low_h", "low_w"),
-        *("x_n", "x_d", "x_h"),
+        *("x_n", "x_d", "x_h", "y_n", "y_d", "y_h", "y_offset"),
     )
 
 
@@ -87,21 +90,68 @@ class TapsKernel(Kernel):
         return self.in_channels if self.is_interleaved else 1
 
     @property
-    def y_step(self) -> int:
-        """Elements from one output position along w to the next."""
-        return self.out_channels if self.is_interleaved else 1
-
-    @property
     def crosses_samples(self) -> bool:
         """Do strips run across the samples of a 1-D convolution, whose results lie apart in y?"""
         return self.is_shifted and len(self.kernel_size) == 1 and not self.is_interleaved
+
+    @property
+    def has_results_apart(self) -> bool:
+        """Do neighbouring results of one channel lie apart in y, so that they wait and are moved to their places?"""
+        return self.crosses_samples or (self.y_step > 1 and not self.is_interleaved)
 
     ALGORITHM: ClassVar[str] = "taps"
     PARAMETERS: ClassVar[tuple[str, ...]] = (
         *("num_line_blocks", "num_w_blocks", "num_oc_parts", "oc_blocks_per_part"),
         *("block_lines", "block_w", "stretch", "out_d", "lines", "out_w"),
         *("in_d", "in_lines", "in_w", "low_d", "low_h", "low_w"),
-        *("x_n", "x_c", "x_d", "x_line", "y_n", "y_c", "y_d", "y_line"),
+        *("x_n", "x_c", "x_d", "x_line", "y_n", "y_c", "y_d", "y_line", "y_offset"),
         *("num_line_phases", "more_lines", "num_copies", "more_w"),
         *("pitch", "line_phase", "copy", "plane", "channel", "staged_at", "results_at", "results_pitch"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class GradientKernel(Kernel):
+    """The kernel gradient: rows of the tile are numbers of a run of the input, vectors lie along output channels."""
+
+    is_channels_last: bool
+    stages_x: bool  # padded or channels first: gathered into lines of positions; otherwise read in place
+    stages_dy: bool  # channels first
+
+    @property
+    def x_step(self) -> int:
+        """Elements from one input position along w to the next."""
+        return self.in_channels if self.is_channels_last else 1
+
+    @property
+    def is_merged(self) -> bool:
+        """Are the taps of a line one run?"""
+        is_side_by_side = self.stages_x or self.groups == 1
+        return is_side_by_side and (self.dilation[-1] == 1 or self.kernel_size[-1] == 1)
+
+    @property
+    def run_length(self) -> int:
+        """Numbers of a run."""
+        return self.group_in * (self.kernel_size[-1] if self.is_merged else 1)
+
+    def padded_out(self, lanes: int) -> int:
+        """Output channels of a group, rounded up to whole vectors."""
+        return -(-self.group_out // lanes) * lanes
+
+    def step(self, name: str) -> tuple[int, int, int]:
+        """Stride or dilation along planes, lines and w; 1 where the rank has no such axis."""
+        steps: tuple[int, ...] = getattr(self, name)
+        d, h, w = (1,) * (3 - len(steps)) + steps
+        return d, h, w
+
+    ALGORITHM: ClassVar[str] = "kernel gradient"
+    PARAMETERS: ClassVar[tuple[str, ...]] = (
+        *("num_chunks", "num_parts", "panels_per_part", "rows_per_piece"),
+        *("num_blocks", "num_line_blocks", "num_w_blocks", "block_lines", "block_w"),
+        *("out_d", "lines", "out_w", "in_d", "in_lines", "in_w", "low_d", "low_h", "low_w"),
+        *("x_n", "x_c", "x_d", "x_line", "y_n", "y_c", "y_d", "y_line"),
+        *("staged_line", "staged_plane", "dy_at"),
+    )
+
+
+AnyKernel = RunsKernel | TapsKernel | GradientKernel

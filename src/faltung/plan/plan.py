@@ -2,20 +2,19 @@
 
 from dataclasses import dataclass
 
-from faltung.plan.kernels import RunsKernel, TapsKernel
-from faltung.spec import ConvSpec
+from faltung.plan.kernels import AnyKernel
+from faltung.plan.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Everything a call needs beyond its arrays. The pieces do not depend on the number of threads."""
 
-    spec: ConvSpec
-    kernel: RunsKernel | TapsKernel
+    problem: Problem
+    kernel: AnyKernel
     cycles: float  # of one core, by the cost model; it ranks plans, it does not predict times
     parameters: dict[str, int]
-    pack_pieces: int
-    pieces: int
+    phases: tuple[tuple[str, int], tuple[str, int]]  # functions of the program, and in how many pieces each runs
     shared_bytes: int  # the packed kernel
     scratch_bytes: int  # for each thread
     reasons: tuple[str, ...]
@@ -24,6 +23,11 @@ class Plan:
     def algorithm(self) -> str:
         """The name of the algorithm."""
         return self.kernel.ALGORITHM
+
+    @property
+    def pieces(self) -> int:
+        """Pieces of the larger phase."""
+        return max(pieces for _, pieces in self.phases)
 
     def parameter_values(self) -> tuple[int, ...]:
         """The numbers in the order in which the kernel reads them."""

@@ -8,7 +8,7 @@ from faltung.plan.pieces import BYTES_PER_CYCLE, SMALLEST_PARALLEL_CYCLES, piece
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.target import Target
 from faltung.plan.tiles import REMAINDER_COST, candidates, step_cycles
-from faltung.spec import ConvSpec
+from faltung.plan.problem import KernelView, Problem
 
 GATHER_CYCLES = 3.0
 """To look up where one row of a tile reads one tap."""
@@ -16,33 +16,32 @@ TILE_CYCLES = 20.0
 """To start a tile, find its place and store it."""
 
 
-def plan_runs(spec: ConvSpec, target: Target, x_strides: tuple[int, ...]) -> Plan:
-    """The cheapest tile by the cost model, and the positions in pieces; x_strides are (n, *spatial) in elements."""
-    lanes = target.lanes(spec.dtype)
-    group_out = spec.out_channels // spec.groups
-    positions = spec.num_samples * prod(spec.out_size)
+def plan_runs(problem: Problem, target: Target) -> Plan:
+    """The cheapest tile by the cost model, and the positions in pieces."""
+    lanes = target.lanes(problem.dtype)
+    group_out = problem.group_out
+    positions = problem.num_samples * prod(problem.out_size)
     vectors_needed = ceil(group_out / lanes)
     tiles = candidates(target, positions, vectors_needed)
-    rows, vectors = min(tiles, key=lambda tile: _cycles(spec, lanes, *tile))
+    rows, vectors = min(tiles, key=lambda tile: _cycles(problem, lanes, *tile))
     item_bytes = target.vector_bytes // lanes
     panels = ceil(vectors_needed / vectors)
-    kernel_bytes = spec.kernel_bytes // spec.groups
     # reading the kernel in place pays when it is read once or twice, or when packing would only copy it
-    is_in_order = spec.kernel_layout.endswith("IO")
+    is_in_order = problem.w == _in_order(problem)
     is_packed = not is_in_order or (panels > 1 and positions > 4 * rows) or (group_out % lanes != 0 and positions > 64)
     kernel = RunsKernel(
-        **constants_of(spec),
+        **constants_of(problem),
         rows=rows,
         vectors=vectors,
         is_packed=is_packed,
-        writes_around_cache=spec.output_bytes >= target.l3_bytes and group_out % lanes == 0,
+        writes_around_cache=problem.is_dense and problem.output_bytes >= target.l3_bytes and group_out % lanes == 0,
     )
 
-    cycles = max(spec.groups * _cycles(spec, lanes, rows, vectors), spec.bytes_moved / BYTES_PER_CYCLE)
-    is_kernel_cached = kernel_bytes <= target.l2_bytes // 2
+    cycles = max(problem.groups * _cycles(problem, lanes, rows, vectors), problem.bytes_moved / BYTES_PER_CYCLE)
+    is_kernel_cached = problem.kernel_bytes <= target.l2_bytes // 2
     # with a large kernel, a piece must be long enough to pay for fetching each panel
     least_positions = rows if is_kernel_cached else 20 * rows
-    pieces_wanted = piece_count(cycles, spec.groups)
+    pieces_wanted = piece_count(cycles, problem.groups)
     oc_parts = 1
     if cycles > SMALLEST_PARALLEL_CYCLES and positions < pieces_wanted * least_positions:
         oc_parts = max(1, min(panels, pieces_wanted // max(positions // least_positions, 1)))
@@ -51,16 +50,14 @@ def plan_runs(spec: ConvSpec, target: Target, x_strides: tuple[int, ...]) -> Pla
     piece_positions = max(ceil(positions / ceil(pieces_wanted / oc_parts)), least_positions)
     piece_positions = ceil(piece_positions / rows) * rows
     num_blocks = ceil(positions / piece_positions)
-    position_bytes = item_bytes * (spec.in_channels * prod(spec.stride) + spec.out_channels)
+    position_bytes = item_bytes * (problem.in_channels * prod(problem.stride) + problem.out_channels)
     block_rows = max(target.l1_bytes // 2 // (position_bytes * rows), 1) if is_kernel_cached else piece_positions
     axes = ("d", "h", "w")
     sizes = {f"{name}_{axis}": 1 for name in ("out", "in") for axis in axes} | {f"low_{axis}": 0 for axis in axes}
-    strides = {"x_d": 0, "x_h": 0}
-    for axis, out, size, (low, _), stride in zip(
-        kernel.axes, spec.out_size, spec.in_size, spec.padding, x_strides[1:], strict=True
-    ):
-        sizes |= {f"out_{axis}": out, f"in_{axis}": size, f"low_{axis}": low}
-        strides[f"x_{axis}"] = stride
+    strides = {"x_d": 0, "x_h": 0, "y_d": 0, "y_h": 0}
+    for n, axis in enumerate(kernel.axes):
+        sizes |= {f"out_{axis}": problem.out_size[n], f"in_{axis}": problem.in_size[n], f"low_{axis}": problem.low[n]}
+        strides |= {f"x_{axis}": problem.x.spatial[n], f"y_{axis}": problem.y.spatial[n]}
     parameters = (
         sizes
         | strides
@@ -71,43 +68,56 @@ def plan_runs(spec: ConvSpec, target: Target, x_strides: tuple[int, ...]) -> Pla
             "block_positions": min(block_rows * rows, piece_positions),
             "num_oc_parts": oc_parts,
             "panels_per_part": panels_per_part,
-            "x_n": x_strides[0],
+            "x_n": problem.x.n,
+            "y_n": problem.y.n,
+            "y_offset": problem.y_offset,
         }
     )
-    packed_bytes = whole_lines(spec.groups * panels * kernel.reduction * vectors * lanes * item_bytes)
+    packed_bytes = whole_lines(problem.groups * panels * kernel.reduction * vectors * lanes * item_bytes)
     return Plan(
-        spec=spec,
+        problem=problem,
         kernel=kernel,
-        cycles=spec.groups * _cycles(spec, lanes, rows, vectors),
+        cycles=problem.groups * _cycles(problem, lanes, rows, vectors),
         parameters=parameters,
-        pack_pieces=spec.groups * panels if is_packed else 0,
-        pieces=num_blocks * spec.groups * oc_parts,
+        phases=(
+            ("pack", problem.groups * panels if is_packed else 0),
+            ("piece", num_blocks * problem.groups * oc_parts),
+        ),
         shared_bytes=packed_bytes if is_packed else 0,
         scratch_bytes=0,
         reasons=(f"tile of {rows} positions x {vectors} vectors of {lanes}",),
     )
 
 
-def _cycles(spec: ConvSpec, lanes: int, rows: int, vectors: int) -> float:
+def _cycles(problem: Problem, lanes: int, rows: int, vectors: int) -> float:
     """The model's cycles for one group."""
-    group_in, group_out = spec.in_channels // spec.groups, spec.out_channels // spec.groups
-    steps = prod(spec.kernel_size) * group_in
-    whole, rest = divmod(ceil(group_out / lanes), vectors)
+    steps = prod(problem.kernel_size) * problem.group_in
+    whole, rest = divmod(ceil(problem.group_out / lanes), vectors)
     step = whole * step_cycles(rows, vectors) + (step_cycles(rows, rest) if rest else 0.0)
-    tiles = ceil(spec.num_samples * prod(spec.out_size) / rows)
+    tiles = ceil(problem.num_samples * prod(problem.out_size) / rows)
     panels = whole + (rest > 0)
-    gathered = _gathered_share(spec, rows) * prod(spec.kernel_size) * rows * GATHER_CYCLES
+    gathered = _gathered_share(problem, rows) * prod(problem.kernel_size) * rows * GATHER_CYCLES
     return tiles * (steps * step + panels * (TILE_CYCLES + gathered)) * (REMAINDER_COST if whole and rest else 1.0)
 
 
-def _gathered_share(spec: ConvSpec, rows: int) -> float:
+def _gathered_share(problem: Problem, rows: int) -> float:
     """The share of tiles that straddle lines or touch padding."""
     inside = 1.0
-    for axis, (out, size, window, stride, (low, high)) in enumerate(
-        zip(spec.out_size, spec.in_size, spec.effective_kernel, spec.stride, spec.padding, strict=True)
+    for axis, (out, size, window, stride, low) in enumerate(
+        zip(problem.out_size, problem.in_size, problem.effective_kernel, problem.stride, problem.low, strict=True)
     ):
-        clear = out if low == high == 0 else max((size - window) // stride + 1 - ceil(low / stride), 0)
-        if axis == spec.rank - 1 and (clear < out or out % rows):
+        first, last = max(ceil(low / stride), 0), min((size - window + low) // stride, out - 1)
+        clear = max(last - first + 1, 0)
+        if axis == problem.rank - 1 and (clear < out or out % rows):
             clear = max(clear - rows + 1, 0)
         inside *= min(clear / max(out, 1), 1.0)
     return 1.0 - inside
+
+
+def _in_order(problem: Problem) -> KernelView:
+    """The view of a kernel whose numbers lie in the order in which they are read."""
+    taps, step = [], problem.group_in * problem.out_channels
+    for k in reversed(problem.kernel_size):
+        taps.append(step)
+        step *= k
+    return KernelView(0, problem.group_out, tuple(reversed(taps)), problem.out_channels, 1)

@@ -11,7 +11,7 @@ from faltung.plan.pieces import BYTES_PER_CYCLE, piece_count
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.target import Target
 from faltung.plan.tiles import REMAINDER_COST, candidates, step_cycles
-from faltung.spec import ConvSpec
+from faltung.plan.problem import Problem
 
 STAGE_CYCLES = {1: 0.12, 2: 0.25, 3: 0.4, 4: 0.5}
 """To stage one element, by the stride along w."""
@@ -32,7 +32,7 @@ FEWEST_BLOCKS = 16
 
 @dataclass(frozen=True)
 class Shape:
-    """The spec in the kernel's view: `outer` independent volumes of `lines` x `width` outputs.
+    """The problem in the kernel's view: `outer` independent volumes of `lines` x `width` outputs.
 
     The lines of a 1-D convolution are its samples, so that short sequences can share vectors.
     """
@@ -47,15 +47,15 @@ class Shape:
     planes: int
 
     @classmethod
-    def of(cls, spec: ConvSpec) -> "Shape":
-        """The view of one spec."""
-        taps, stride, dilation = spec.kernel_size, spec.stride, spec.dilation
+    def of(cls, problem: Problem) -> "Shape":
+        """The view of one problem."""
+        taps, stride, dilation = problem.kernel_size, problem.stride, problem.dilation
         w_reach, w_phases = _reach(taps[-1], stride[-1], dilation[-1])
-        if spec.rank == 1:
-            return cls(1, spec.num_samples, spec.out_size[0], 0, 1, w_reach, w_phases, 1)
+        if problem.rank == 1:
+            return cls(1, problem.num_samples, problem.out_size[0], 0, 1, w_reach, w_phases, 1)
         h_reach, h_phases = _reach(taps[-2], stride[-2], dilation[-2])
-        outer = spec.num_samples * prod(spec.out_size[:-2])
-        return cls(outer, spec.out_size[-2], spec.out_size[-1], h_reach, h_phases, w_reach, w_phases, prod(taps[:-2]))
+        outer = problem.num_samples * prod(problem.out_size[:-2])
+        return cls(outer, problem.out_size[-2], problem.out_size[-1], h_reach, h_phases, w_reach, w_phases, prod(taps[:-2]))
 
 
 def _reach(taps: int, stride: int, dilation: int) -> tuple[int, int]:
@@ -127,23 +127,23 @@ class _Layout:
         return [(1, self.lines * self.width)] if self.is_shifted else [(self.lines, self.width)]
 
 
-def plan_taps(spec: ConvSpec, target: Target, x_strides: tuple[int, ...], y_strides: tuple[int, ...]) -> Plan:
-    """The cheapest tile and staging by the cost model; strides are (n, c, *spatial) in elements."""
-    lanes = target.lanes(spec.dtype)
+def plan_taps(problem: Problem, target: Target) -> Plan:
+    """The cheapest tile and staging by the cost model."""
+    lanes = target.lanes(problem.dtype)
     item_bytes = target.vector_bytes // lanes
-    group_in, group_out = spec.in_channels // spec.groups, spec.out_channels // spec.groups
-    shape = Shape.of(spec)
+    group_in, group_out = problem.group_in, problem.group_out
+    shape = Shape.of(problem)
     vectors_of_all = ceil(max(shape.lines * shape.width, 1) / lanes)
     tiles = list(candidates(target, group_out, min(vectors_of_all, 4)))
-    layouts = list(_layouts(spec, shape, lanes, group_in, target.l2_bytes // 2 // item_bytes, x_strides))
+    layouts = list(_layouts(problem, shape, lanes, group_in, target.l2_bytes // 2 // item_bytes))
     cycles, (rows, vectors), layout = min(
-        ((_cycles(spec, layout, *tile), tile, layout) for layout in layouts for tile in tiles), key=lambda c: c[0]
+        ((_cycles(problem, layout, *tile), tile, layout) for layout in layouts for tile in tiles), key=lambda c: c[0]
     )
     kernel = TapsKernel(
-        **constants_of(spec),
+        **constants_of(problem),
         rows=rows,
         vectors=vectors,
-        is_interleaved=_is_interleaved(spec),
+        is_interleaved=_is_interleaved(problem),
         is_staged=layout.is_staged,
         is_shifted=layout.is_shifted,
         writes_around_cache=False,  # lines of one channel need not be aligned
@@ -151,8 +151,8 @@ def plan_taps(spec: ConvSpec, target: Target, x_strides: tuple[int, ...], y_stri
 
     row_blocks = ceil(group_out / rows)
     # each part of the output channels stages its input again: split them only where blocks are too few to share
-    all_cycles = max(spec.groups * cycles, spec.bytes_moved / BYTES_PER_CYCLE)
-    wanted = min(piece_count(all_cycles, spec.groups), FEWEST_PIECES)
+    all_cycles = max(problem.groups * cycles, problem.bytes_moved / BYTES_PER_CYCLE)
+    wanted = min(piece_count(all_cycles, problem.groups), FEWEST_PIECES)
     oc_parts = max(1, min(row_blocks, ceil(wanted / max(layout.blocks, 1)))) if not kernel.is_interleaved else 1
     blocks_per_part = ceil(row_blocks / oc_parts)
     oc_parts = ceil(row_blocks / blocks_per_part)
@@ -161,10 +161,10 @@ def plan_taps(spec: ConvSpec, target: Target, x_strides: tuple[int, ...], y_stri
     strip = layout.lines * layout.width if layout.is_shifted else layout.width
     stretch = strip if kernel.crosses_samples else min(_stretch(layout, target, item_bytes, vectors), _up(strip, lanes))
     results_pitch = _up(stretch, lanes)
-    waiting = group_out if kernel.is_interleaved else rows if kernel.crosses_samples else 0
-    (x_n, x_c, *x_spatial), (y_n, y_c, *y_spatial) = x_strides, y_strides
-    is_flat = spec.rank == 1
-    depth = spec.rank == 3
+    waiting = group_out if kernel.is_interleaved else rows if kernel.has_results_apart else 0
+    x, y = problem.x, problem.y
+    is_flat = problem.rank == 1
+    depth = problem.rank == 3
     parameters = {
         "num_line_blocks": ceil(shape.lines / layout.lines),
         "num_w_blocks": ceil(shape.width / layout.width),
@@ -173,23 +173,24 @@ def plan_taps(spec: ConvSpec, target: Target, x_strides: tuple[int, ...], y_stri
         "block_lines": layout.lines,
         "block_w": layout.width,
         "stretch": stretch,
-        "out_d": spec.out_size[0] if depth else 1,
+        "out_d": problem.out_size[0] if depth else 1,
         "lines": shape.lines,
         "out_w": shape.width,
-        "in_d": spec.in_size[0] if depth else 1,
-        "in_lines": spec.num_samples if is_flat else spec.in_size[-2],
-        "in_w": spec.in_size[-1],
-        "low_d": spec.padding[0][0] if depth else 0,
-        "low_h": 0 if is_flat else spec.padding[-2][0],
-        "low_w": spec.padding[-1][0],
-        "x_n": 0 if is_flat else x_n,
-        "x_c": x_c,
-        "x_d": x_spatial[0] if depth else 0,
-        "x_line": x_n if is_flat else x_spatial[-2],
-        "y_n": 0 if is_flat else y_n,
-        "y_c": y_c,
-        "y_d": y_spatial[0] if depth else 0,
-        "y_line": y_n if is_flat else y_spatial[-2],
+        "in_d": problem.in_size[0] if depth else 1,
+        "in_lines": problem.num_samples if is_flat else problem.in_size[-2],
+        "in_w": problem.in_size[-1],
+        "low_d": problem.low[0] if depth else 0,
+        "low_h": 0 if is_flat else problem.low[-2],
+        "low_w": problem.low[-1],
+        "x_n": 0 if is_flat else x.n,
+        "x_c": x.c,
+        "x_d": x.spatial[0] if depth else 0,
+        "x_line": x.n if is_flat else x.spatial[-2],
+        "y_n": 0 if is_flat else y.n,
+        "y_c": y.c,
+        "y_d": y.spatial[0] if depth else 0,
+        "y_line": y.n if is_flat else y.spatial[-2],
+        "y_offset": problem.y_offset,
         "num_line_phases": shape.line_phases,
         "more_lines": shape.line_tap_reach,
         "num_copies": layout.copies,
@@ -201,16 +202,18 @@ def plan_taps(spec: ConvSpec, target: Target, x_strides: tuple[int, ...], y_stri
     if layout.is_staged:
         steps = (layout.pitch, layout.line_phase, layout.copy, layout.plane, layout.channel)
     else:
-        steps = (parameters["x_line"], 0, 0, parameters["x_d"] * spec.dilation[0], x_c)
+        steps = (parameters["x_line"], 0, 0, parameters["x_d"] * problem.dilation[0], x.c)
     parameters |= zip(("pitch", "line_phase", "copy", "plane", "channel"), steps, strict=True)
     return Plan(
-        spec=spec,
+        problem=problem,
         kernel=kernel,
-        cycles=spec.groups * cycles,
+        cycles=problem.groups * cycles,
         parameters=parameters,
-        pack_pieces=spec.groups * ceil(kernel.reduction / PACKED_STEPS),
-        pieces=layout.blocks * spec.groups * oc_parts,
-        shared_bytes=whole_lines(spec.groups * row_blocks * kernel.reduction * rows * item_bytes),
+        phases=(
+            ("pack", problem.groups * ceil(kernel.reduction / PACKED_STEPS)),
+            ("piece", layout.blocks * problem.groups * oc_parts),
+        ),
+        shared_bytes=whole_lines(problem.groups * row_blocks * kernel.reduction * rows * item_bytes),
         scratch_bytes=whole_lines(results_at + waiting * results_pitch * item_bytes),
         reasons=(
             f"tile of {rows} channels x {vectors} vectors of {lanes}, blocks of {layout.lines} lines x {layout.width} "
@@ -219,9 +222,19 @@ def plan_taps(spec: ConvSpec, target: Target, x_strides: tuple[int, ...], y_stri
     )
 
 
-def _is_interleaved(spec: ConvSpec) -> bool:
+def _is_interleaved(problem: Problem) -> bool:
     """Do channels lie side by side, and are there several?"""
-    return spec.is_channels_last and spec.in_channels * spec.out_channels > 1
+    return problem.is_channels_last and problem.is_multichannel
+
+
+def _can_cross_lines(problem: Problem) -> bool:
+    """Do the results of neighbouring lines lie side by side, or are they copied to their places anyway?"""
+    step = problem.out_channels if _is_interleaved(problem) else 1
+    if problem.y.spatial[-1] != step:
+        return False
+    between = problem.y.spatial[-2] if problem.rank > 1 else problem.y.n
+    is_copied = problem.rank == 1 and not _is_interleaved(problem)
+    return is_copied or between == step * problem.out_size[-1]
 
 
 def _stretch(layout: _Layout, target: Target, item_bytes: int, vectors: int) -> int:
@@ -233,30 +246,30 @@ def _stretch(layout: _Layout, target: Target, item_bytes: int, vectors: int) -> 
 
 
 def _layouts(
-    spec: ConvSpec, shape: Shape, lanes: int, channels: int, most_elements: int, x_strides: tuple[int, ...]
+    problem: Problem, shape: Shape, lanes: int, channels: int, most_elements: int
 ) -> Iterator[_Layout]:
     """Ways to cut the work into blocks that stay in cache, staged or in place."""
-    yield from _blocks(spec, shape, lanes, channels, most_elements)
-    is_moved = any(map(any, spec.padding)) or spec.stride[-2:] != (1,) * min(spec.rank, 2)
-    if is_moved or x_strides[-1] != 1:
+    yield from _blocks(problem, shape, lanes, channels, most_elements)
+    is_moved = problem.padding_mode is not None or any(problem.low) or problem.stride[-2:] != (1,) * min(problem.rank, 2)
+    if is_moved or problem.x.spatial[-1] != 1:
         return
     width, lines = max(shape.width, 1), max(shape.lines, 1)
-    are_lines_joined = spec.rank > 1 and spec.kernel_size[-1] == 1 and x_strides[-2] == spec.in_size[-1]
-    layout = partial(_Layout, shape, spec.kernel_size[-1], channels, lanes, False, are_lines_joined)
+    are_lines_joined = _can_cross_lines(problem) and problem.rank > 1 and problem.kernel_size[-1] == 1 and problem.x.spatial[-2] == problem.in_size[-1]
+    layout = partial(_Layout, shape, problem.kernel_size[-1], channels, lanes, False, are_lines_joined)
     fewest = FEWEST_BLOCKS / shape.outer
     yield layout(max(1, min(lines, int(lines / fewest))), width)
     if lines < fewest:
         yield layout(1, min(_up(ceil(width * lines / fewest), 12 * lanes), width))
 
 
-def _blocks(spec: ConvSpec, shape: Shape, lanes: int, channels: int, most_elements: int) -> Iterator[_Layout]:
+def _blocks(problem: Problem, shape: Shape, lanes: int, channels: int, most_elements: int) -> Iterator[_Layout]:
     """Staged blocks of at most `most_elements` where possible."""
-    kw, width, most_lines = spec.kernel_size[-1], max(shape.width, 1), max(shape.lines, 1)
+    kw, width, most_lines = problem.kernel_size[-1], max(shape.width, 1), max(shape.lines, 1)
     layout = partial(_Layout, shape, kw, channels, lanes, True)
     # at least a handful of blocks, so that threads have something to share
     fair = max(1, min(most_lines, most_lines * shape.outer // FEWEST_BLOCKS))
     choices = {n for n in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, fair, most_lines) if n <= most_lines}
-    can_cross_lines = shape.lines > 1 and (width < 32 * lanes or kw == 1)
+    can_cross_lines = shape.lines > 1 and (width < 32 * lanes or kw == 1) and _can_cross_lines(problem)
     fitting = [
         layout(is_shifted, lines, width)
         for is_shifted in ((False, True) if can_cross_lines else (False,))
@@ -274,11 +287,11 @@ def _blocks(spec: ConvSpec, shape: Shape, lanes: int, channels: int, most_elemen
             yield layout(False, 1, min(_up(block_width, step), width))
 
 
-def _cycles(spec: ConvSpec, layout: _Layout, rows: int, vectors: int) -> float:
+def _cycles(problem: Problem, layout: _Layout, rows: int, vectors: int) -> float:
     """The model's cycles for one group: multiply-adds, tile starts and staging."""
-    group_out = spec.out_channels // spec.groups
+    group_out = problem.group_out
     whole, rest = divmod(group_out, rows)
-    steps = prod(spec.kernel_size) * layout.channels
+    steps = prod(problem.kernel_size) * layout.channels
     block = 0.0
     for count, length in layout.strips:
         wide, single = divmod(ceil(length / layout.lanes), vectors)
@@ -287,15 +300,15 @@ def _cycles(spec: ConvSpec, layout: _Layout, rows: int, vectors: int) -> float:
             block += count * number * (wide_tile + single * (steps * step_cycles(size, 1) + TILE_CYCLES))
     staged_lines = layout.channels * layout.shape.planes * layout.copies * layout.shape.line_phases
     staged_lines *= layout.lines + layout.shape.line_tap_reach
-    stage = STAGE_CYCLES.get(spec.stride[-1], OTHER_STAGE_CYCLES) if spec.stride[-1] <= 8 else OTHER_STAGE_CYCLES
-    if _is_interleaved(spec) and spec.in_channels > 1:
+    stage = STAGE_CYCLES.get(problem.stride[-1], OTHER_STAGE_CYCLES) if problem.stride[-1] <= 8 else OTHER_STAGE_CYCLES
+    if _is_interleaved(problem) and problem.in_channels > 1:
         stage = EXCHANGE_CYCLES
     staging = staged_lines * (LINE_CYCLES + (layout.width + layout.more_w) * stage)
     if whole and rest:
         block *= REMAINDER_COST
-    if _is_interleaved(spec):
+    if _is_interleaved(problem):
         block += EXCHANGE_CYCLES * group_out * layout.lines * layout.width
-    elif layout.is_shifted and spec.rank == 1:
+    elif layout.is_shifted and problem.rank == 1:
         block += SCATTER_CYCLES * group_out * layout.lines * layout.width
     # the last block of a line is shorter; count blocks by what they hold
     blocks = layout.shape.outer * layout.shape.lines * layout.shape.width / max(layout.lines * layout.width, 1)

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from faltung.errors import DtypeError, ShapeError
-from faltung.plan.choose import Strides, choose_plan
+from faltung.plan.choose import choose_plan
 from faltung.plan.plan import Plan
+from faltung.plan.problem import Problem, Strides
 from faltung.runtime import buffers, launch, target
 from faltung.runtime.launch import Array, Launch
 from faltung.spec import ConvSpec, named
@@ -37,8 +38,7 @@ class Convolution:
         self._launch: Launch | None = None
         self._needs_alignment = False
         if spec.output_bytes:
-            x = x or Strides.of_contiguous(spec, spec.in_channels, spec.in_size)
-            self.plan = choose_plan(spec, target.current(), x)
+            self.plan = choose_plan(Problem.of(spec, x), target.current())
             self._launch = Launch(self.plan)
             self._needs_alignment = self.plan.kernel.writes_around_cache
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faltung.codegen.launcher import JOB_WORDS
-from faltung.codegen.program import FUNCTIONS, emit_program
-from faltung.plan.kernels import RunsKernel, TapsKernel
+from faltung.codegen.program import emit_program, functions_of
+from faltung.plan.kernels import AnyKernel
 from faltung.plan.plan import Plan
 from faltung.runtime import buffers, pool, target
 from faltung.runtime import compile as compiler
@@ -18,10 +18,10 @@ from faltung.runtime.locks import lock_across_forks
 Array = NDArray[Any]
 
 _lock = lock_across_forks()
-_programs: dict[RunsKernel | TapsKernel, compiler.Program] = {}
+_programs: dict[AnyKernel, compiler.Program] = {}
 
 
-def program_of(kernel: RunsKernel | TapsKernel) -> compiler.Program:
+def program_of(kernel: AnyKernel) -> compiler.Program:
     """The kernel's program: from memory, from disk, or compiled now."""
     program = _programs.get(kernel)
     if program is None:
@@ -32,14 +32,14 @@ def program_of(kernel: RunsKernel | TapsKernel) -> compiler.Program:
     return program
 
 
-def build(kernel: RunsKernel | TapsKernel) -> compiler.Program:
+def build(kernel: AnyKernel) -> compiler.Program:
     """Compile or load the kernel's program anew."""
     return compiler.build(
-        kernel, lambda e: emit_program(e, kernel), FUNCTIONS, dtype=kernel.dtype, target=target.current()
+        kernel, lambda e: emit_program(e, kernel), functions_of(kernel), dtype=kernel.dtype, target=target.current()
     )
 
 
-def assembly_of(kernel: RunsKernel | TapsKernel) -> str:
+def assembly_of(kernel: AnyKernel) -> str:
     """The kernel's program as assembly text."""
     return compiler.assembly(kernel, lambda e: emit_program(e, kernel), dtype=kernel.dtype, target=target.current())
 
@@ -67,13 +67,10 @@ class Launch:
             ctypes.addressof(self._parameters),
             plan.shared_bytes,
             plan.scratch_bytes,
-            self.program.addresses["pack"],
-            plan.pack_pieces,
-            self.program.addresses["piece"],
-            plan.pieces,
+            *(number for name, pieces in plan.phases for number in (self.program.addresses[name], pieces)),
         )
         self._job_address = ctypes.addressof(self._job)
-        self._is_alone = plan.pieces == 1 and plan.pack_pieces <= 1
+        self._is_alone = plan.pieces == 1
         self._native = _native_launch()
 
     @property

@@ -1,0 +1,48 @@
+"""faltung itself: the public function, on NumPy arrays, in both layouts."""
+
+import faltung as ft
+from faltung.bench.peers.peer import Array, Call, Peer, Work, refuse
+from faltung.bench.run import options_of, public_function
+from faltung.runtime import buffers
+
+
+class ChannelsLast(Peer):
+    """`ft.conv1d` on NumPy arrays, channels last."""
+
+    packages = ("faltung", "numpy", "llvmlite")
+
+    def __init__(self, threads: int) -> None:
+        ft.set_num_threads(threads)
+
+    def prepare(self, work: Work) -> Call:
+        """Return the public function with its arguments; gradients as soon as faltung has them."""
+        x, kernel, bias, dy = work.x, work.kernel, work.bias, work.dy
+        convolve = public_function(work.spec)
+        if dy is None:
+            return lambda: convolve(x, kernel, bias)
+        input_gradient, kernel_gradient = (getattr(ft, name, None) for name in ("input_gradient", "kernel_gradient"))
+        if input_gradient is None or kernel_gradient is None:
+            raise refuse("gradients are not yet supported")
+        options = options_of(work.spec)
+        for name in ("activation", "precision"):
+            del options[name]
+        size = work.spec.kernel_size
+
+        def train() -> tuple[Array, Array, Array]:
+            y = convolve(x, kernel, bias)
+            return y, input_gradient(dy, kernel, x.shape, **options), kernel_gradient(x, dy, size, **options)
+
+        return train
+
+    def release(self) -> None:
+        """Unmap recycled outputs: with room for none, the next one that is given back takes all along."""
+        before, buffers.MOST_FREE_BYTES = buffers.MOST_FREE_BYTES, 0
+        size = buffers.SMALLEST_RECYCLED_BYTES
+        buffers.empty((size,), "u1", size)
+        buffers.MOST_FREE_BYTES = before
+
+
+class ChannelsFirst(ChannelsLast):
+    """`ft.conv1d(layout="NCW", kernel_layout="OIW")` on NumPy arrays: the data of PyTorch's users."""
+
+    layout, kernel_layout = "ncw", "OIW"

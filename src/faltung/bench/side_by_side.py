@@ -1,0 +1,222 @@
+"""Every peer on every case, side by side in one run.
+
+Each peer lives in a process of its own, and only one of them runs at a time. Within a case they take turns: everyone gets
+a short burst of calls, then everyone another, so that a slow minute of the machine hits all. A ratio is the median of the
+rounds' ratios, and so is a share of the bound, which is measured in the same rounds. Before that, every peer's
+result was compared with the reference; who is wrong is not timed.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from faltung.bench.origin import commit, date
+from faltung.bench.peers import OURS, PEERS
+from faltung.bench.process import Trouble, Worker
+from faltung.bench.result import MEASURED, Case, Comparison, Participant, Result
+from faltung.errors import FaltungError, ShapeError, UnsupportedConvError
+from faltung.spec import ConvSpec
+
+ROUNDS, LEAST_ROUNDS = 9, 3
+MOST_SECONDS_OF_ONE = 3.0
+"""A peer whose calls would take longer than this in all takes part in fewer rounds."""
+COPIES = 4
+"""A case takes a peer about as much memory as so many copies of its arrays."""
+
+Tell = Callable[[str], None]
+
+
+def choose_peers(names: str) -> list[str]:
+    """Return the names of the peers that "all" or "torch,jax" asks for, faltung first.
+
+    >>> choose_peers("jax")
+    ['faltung', 'faltung-ncw', 'jax']
+    """
+    asked = list(PEERS) if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
+    unknown = [name for name in asked if name not in PEERS]
+    if unknown:
+        raise FaltungError(f"bench: peers are all, or some of {', '.join(PEERS)}; got {', '.join(unknown)}.")
+    return [*OURS, *(name for name in PEERS if name in asked and name not in OURS)]
+
+
+def compare(
+    cases: Mapping[str, str],
+    peers: Mapping[str, str],
+    *,
+    mode: str = "forward",
+    layout: str | None = None,
+    threads: int | None = None,
+    seconds: float = 0.5,
+    command: str = "",
+    tell: Tell = lambda step: None,
+    answer_seconds: float = 180.0,
+) -> Comparison:
+    """Run all cases on all peers.
+
+    Arguments:
+        cases: spec texts by name.
+        peers: where the class of each peer is, by name: a part of PEERS.
+        mode: "forward", or "training" for the forward pass and both gradients.
+        layout: "nwc" or "ncw" gives all peers data in that layout; default: each in the layout of its users.
+        threads: for every peer; default: the processors we may run on.
+        seconds: for timing each peer on each case; checks and compiling come on top.
+        command: kept in the result.
+        tell: hears the name of each case when its turn comes.
+        answer_seconds: a peer that takes longer for one answer is killed.
+    """
+    processors = _processors(threads)
+    if layout is not None:  # given the same data, the variants by layout are the same
+        peers = {name: place for name, place in peers.items() if not name.endswith("-ncw")}
+    referee = Worker("faltung.bench.referee:Referee", (len(processors),), processors)
+    workers: dict[str, Worker] = {}
+    try:
+        for name, place in peers.items():
+            workers[name] = Worker("faltung.bench.station:Station", (place, len(processors)), processors)
+        participants, versions = _introduce(workers, layout, answer_seconds)
+        comparison = Comparison(
+            **{"command": command, "date": date(), "commit": commit(), "versions": versions, "mode": mode},
+            **{"layout": layout, "threads": len(processors), "machine": referee.ask("machine")},
+            participants=participants,
+        )
+        present = {name: worker for name, worker in workers.items() if not participants[name].missing}
+        with tempfile.TemporaryDirectory() as directory:
+            for name, text in cases.items():
+                tell(name)
+                run = _Run(referee, present, mode, layout, seconds, answer_seconds, str(Path(directory) / "expected"))
+                try:
+                    comparison.cases[name] = run.case(ConvSpec.from_text(text))
+                except (ShapeError, UnsupportedConvError) as error:
+                    comparison.refused[name] = " ".join(str(error).split())
+                except Trouble as trouble:  # of the referee
+                    comparison.refused[name] = trouble.reason
+        return comparison
+    finally:
+        for worker in (referee, *workers.values()):
+            worker.close()
+
+
+def _processors(threads: int | None) -> list[int]:
+    """The processors that everyone is pinned to: as many as threads."""
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    if threads is not None and threads > len(allowed):
+        raise FaltungError(f"bench: threads must be at most the processors we may run on; got {threads} of {len(allowed)}.")
+    return allowed[:threads]
+
+
+def _introduce(
+    workers: dict[str, Worker], layout: str | None, answer_seconds: float
+) -> tuple[dict[str, Participant], dict[str, str]]:
+    """Who takes part, and the versions of all packages."""
+    participants, versions = {}, {}
+    for name, worker in workers.items():
+        try:
+            description, own_layout, its_versions = worker.ask("describe", seconds=answer_seconds)
+            versions |= its_versions
+            participants[name] = Participant(description, layout or own_layout)
+        except Trouble as trouble:
+            participants[name] = Participant(missing=f"{trouble.status}: {trouble.reason}")
+            worker.close()
+    return participants, versions
+
+
+class _Run:
+    """One case: the peers that are still in it, and what is known so far."""
+
+    def __init__(
+        self,
+        referee: Worker,
+        workers: dict[str, Worker],
+        mode: str,
+        layout: str | None,
+        seconds: float,
+        answer_seconds: float,
+        expected_file: str,
+    ) -> None:
+        self._referee, self._workers = referee, workers
+        self._mode, self._layout, self._seconds = mode, layout, seconds
+        self._answer_seconds, self._expected_file = answer_seconds, expected_file
+        self._results: dict[str, Result] = {}
+        self._calls: dict[str, list[float]] = {}
+
+    def case(self, spec: ConvSpec) -> Case:
+        """Prepare, check and time it."""
+        if not spec.macs:
+            raise ShapeError(f"{spec.name}: a comparison needs outputs; got the output shape {spec.output_shape}.")
+        self._text = spec.to_text()
+        flops, num_bytes = self._referee.ask("prepare", self._text, self._mode == "training", self._expected_file)
+        is_crowded = COPIES * num_bytes * len(self._workers) > _available_bytes()
+        for peer in self._workers:
+            self._results[peer] = Result(MEASURED)
+            self._prepare(peer)
+            if is_crowded:
+                self._ask(peer, "finish")
+        bounds = self._rounds(is_crowded)
+        for peer, result in self._results.items():
+            if result.is_measured and not is_crowded:
+                result.cold_seconds = self._ask(peer, "cold") or 0.0
+                self._ask(peer, "finish")
+        self._referee.ask("finish")
+        for peer, calls in self._calls.items():
+            low, middle, high = np.quantile(calls, (0.25, 0.5, 0.75))
+            self._results[peer].spread = float((high - low) / middle)
+        peaks, streams = ([bound[index] for bound in bounds] for index in (0, 1))
+        return Case(self._text, flops, num_bytes, peaks, streams, self._results)
+
+    def _rounds(self, is_crowded: bool) -> list[tuple[float, float]]:
+        """Let everyone take turns, in an order that changes; in a crowd, each has the memory to itself for its turn."""
+        turn = self._seconds / ROUNDS
+        bounds = []
+        for number in range(LEAST_ROUNDS if is_crowded else ROUNDS):
+            bounds.append(self._referee.ask("burst", turn)[:2])
+            names = list(self._workers)
+            first = number % len(names)
+            for peer in names[first:] + names[:first]:
+                result = self._results[peer]
+                if not result.is_measured or self._has_had_enough(result):
+                    continue
+                if is_crowded:
+                    self._prepare(peer)
+                burst = self._ask(peer, "burst", turn)
+                if burst is not None:
+                    result.rounds.append(float(np.median(burst.calls)))
+                    result.page_faults = burst.page_faults
+                    self._calls.setdefault(peer, []).extend(burst.calls)
+                if is_crowded:
+                    result.cold_seconds = self._ask(peer, "cold") or 0.0
+                    self._ask(peer, "finish")
+        return bounds
+
+    def _has_had_enough(self, result: Result) -> bool:
+        count = len(result.rounds)
+        return count >= LEAST_ROUNDS and (count + 1) * result.rounds[-1] > MOST_SECONDS_OF_ONE
+
+    def _prepare(self, peer: str) -> None:
+        result = self._results[peer]
+        start = self._ask(peer, "prepare", self._text, self._layout, self._expected_file)
+        if start is not None and not result.rounds:
+            result.prepare_seconds, result.first_seconds = start.prepare_seconds, start.first_seconds
+            result.memory_bytes, result.peak_bytes = start.memory_bytes, start.peak_bytes
+            result.error, result.compared = start.error, start.compared
+
+    def _ask(self, peer: str, method: str, *arguments: Any) -> Any:
+        """The answer, or None: then the peer is out of this case, with the reason in its result."""
+        if not self._results[peer].is_measured:
+            return None
+        try:
+            return self._workers[peer].ask(method, *arguments, seconds=self._answer_seconds)
+        except Trouble as trouble:
+            self._results[peer] = Result(trouble.status, trouble.reason)
+            return None
+
+
+def _available_bytes() -> int:
+    """Memory that processes can still have; without an answer, all there is is taken to be free."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

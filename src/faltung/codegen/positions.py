@@ -1,0 +1,141 @@
+"""The positions of a block, channels side by side: in place, or gathered from a padded or channels-first array.
+
+Both x and dy are seen as [line, t, channel]; x also through the taps. Gathering is where padding and layout end.
+"""
+
+from dataclasses import dataclass
+
+from faltung.codegen.emitter import Buffer, Emitter, Int, Value
+from faltung.codegen.call import Parameters
+from faltung.codegen.padding import padded_index
+from faltung.codegen.staging import is_there
+from faltung.plan.kernels import GradientKernel
+
+
+@dataclass
+class Positions:
+    """`num_lines` output lines from `line` on, `width` positions of each from `ow` on, of sample n and plane od."""
+
+    e: Emitter
+    kernel: GradientKernel
+    p: Parameters
+    n: Int
+    od: Int
+    line: Int
+    num_lines: Int
+    ow: Int
+    width: Int
+
+    @classmethod
+    def of_block(cls, e: Emitter, kernel: GradientKernel, p: Parameters, block: Int) -> "Positions":
+        """The block with this number."""
+        rest, w_block = e.divide(block, p.num_w_blocks)
+        outer, line_block = e.divide(rest, p.num_line_blocks)
+        n, od = e.divide(outer, p.out_d)
+        line, ow = e.mul(line_block, p.block_lines), e.mul(w_block, p.block_w)
+        num_lines = e.minimum(p.block_lines, e.sub(p.lines, line))
+        return cls(e, kernel, p, n, od, line, num_lines, ow, e.minimum(p.block_w, e.sub(p.out_w, ow)))
+
+    def input(self, x: Value, g: Int, scratch: Value) -> Buffer:
+        """x as [kd, kh, kw, line, t, j]: where a tap reads for an output."""
+        e, k, p = self.e, self.kernel, self.p
+        (sd, sh, sw), (dd, dh, dw) = k.step("stride"), k.step("dilation")
+        if k.stages_x:
+            self._gather_input(x, g, scratch)
+            channels, line, plane = k.group_in, p.staged_line, p.staged_plane
+            here, d_tap = scratch, plane
+        else:
+            channels, line, plane = k.in_channels, p.x_line, p.x_d
+            d_tap = e.mul(plane, dd)
+            array = e.buffer(x, n=p.x_n, d=e.mul(plane, sd), line=e.mul(line, sh), w=sw * channels, ic=1)
+            here = array.at(n=self.n, d=self.od, line=self.line, w=self.ow, ic=e.mul(g, k.group_in))
+        return e.buffer(
+            here, kd=d_tap, kh=e.mul(line, dh), kw=dw * channels, line=e.mul(line, sh), t=sw * channels, j=1
+        )
+
+    def output(self, dy: Value, g: Int, scratch: Value) -> Buffer:
+        """dy as [line, t, oc]."""
+        e, k, p = self.e, self.kernel, self.p
+        array = e.buffer(dy, n=p.y_n, d=p.y_d, line=p.y_line, oc=p.y_c, w=k.y_step)
+        here = array.moved(n=self.n, d=self.od, line=self.line, w=self.ow, oc=e.mul(g, k.group_out))
+        if not k.stages_dy:
+            return e.buffer(here.pointer, line=p.y_line, t=k.y_step, oc=1)
+        padded = k.padded_out(e.lanes)
+        place = e.buffer(e.byte_buffer(scratch).at(i=p.dy_at), line=e.mul(self.p.block_w, padded), t=padded, oc=1)
+        with e.loop("line", self.num_lines) as line:
+            steps = (p.y_c, k.y_step, padded, k.group_out)
+            self._call_gather(place.at(line=line), here.at(line=line), *steps, self.width, 0, self.width, 1)
+        return place
+
+    def _gather_input(self, x: Value, g: Int, scratch: Value) -> None:
+        """All input lines that the block's windows touch, padded."""
+        e, k, p = self.e, self.kernel, self.p
+        (sd, sh, sw), (dd, dh, dw) = k.step("stride"), k.step("dilation")
+        kd, kh, kw = (1,) * (3 - len(k.axes)) + k.kernel_size
+        array = e.buffer(x, n=p.x_n, d=p.x_d, line=p.x_line, ic=p.x_c).moved(n=self.n, ic=e.mul(g, k.group_in))
+        lines = e.add(e.mul(e.sub(self.num_lines, 1), sh), (kh - 1) * dh + 1)
+        count = e.add(e.mul(e.sub(self.width, 1), sw), (kw - 1) * dw + 1)
+        first = e.sub(e.mul(self.ow, sw), p.low_w)
+        to = e.buffer(scratch, d=p.staged_plane, line=p.staged_line)
+        with e.loop("d", kd) as d, e.loop("line", lines) as line:
+            at_d = e.i64(e.sub(e.add(e.mul(self.od, sd), e.mul(d, dd)), p.low_d))
+            at_line = e.i64(e.sub(e.add(e.mul(self.line, sh), line), p.low_h))
+            source = array.at(
+                d=padded_index(e, at_d, p.in_d, k.padding_mode),
+                line=padded_index(e, at_line, p.in_lines, k.padding_mode),
+            )
+            exists = e.all_of(is_there(e, k, at_d, p.in_d), is_there(e, k, at_line, p.in_lines))
+            steps = (p.x_c, k.x_step, k.group_in, k.group_in)
+            self._call_gather(to.at(d=d, line=line), source, *steps, count, first, p.in_w, e.as_int(exists))
+
+    def _call_gather(self, to: Value, source: Value, *numbers: Int) -> None:
+        self.e.call("gather_positions", to, source, *numbers)
+
+
+def emit_gather_positions(e: Emitter, kernel: GradientKernel) -> None:
+    """gather_positions(to, from, …): to[t, c] = from[first + t, c] for t < count, padded; zeros from c = channels on.
+
+    c_step and w_step are the steps in `from`, pitch is the step of t in `to`.
+    """
+    names = ("c_step", "w_step", "pitch", "channels", "count", "first", "size", "is_there")
+    with e.function("gather_positions", "*to", "*from", *names, internal=True) as arguments:
+        to_pointer, from_pointer, c_step, w_step, pitch, channels, count, first, size, exists = arguments
+        to, source = e.buffer(to_pointer, t=pitch, c=1), e.buffer(from_pointer, w=w_step, c=c_step)
+        mode = kernel.padding_mode
+        inside = e.minimum(e.maximum(e.sub(0, first), 0), count)
+        inside = e.choose(e.compare(exists, "!=", 0), inside, count)
+        outside = e.maximum(e.minimum(e.sub(size, first), count), inside)
+
+        def pad(start: Int, stop: Int) -> None:
+            with e.loop("t_pad", stop, start) as t, e.loop("c_pad", channels) as c:
+                where = padded_index(e, e.i64(e.add(first, t)), size, mode)
+                value = e.zero() if mode in ("zeros", None) else e.load_scalar(source.at(w=where, c=c))
+                e.store_scalar(value, to.at(t=t, c=c))
+
+        pad(0, inside)
+        if kernel.is_channels_last:
+            with e.loop("t", outside, inside) as t, e.loop("c", channels, step=e.lanes) as c:
+                mask = e.mask(e.sub(channels, c))
+                e.store_masked(e.load_masked(source.at(w=e.add(first, t), c=c), mask), to.at(t=t, c=c), mask)
+        else:
+            _exchange(e, source.moved(w=first), to, inside, outside, channels, pitch)
+        pad(outside, count)
+
+
+def _exchange(e: Emitter, source: Buffer, to: Buffer, start: Int, stop: Int, channels: Int, pitch: Int) -> None:
+    """to[t, c] = source[c, t] in squares: vectors of positions become vectors of channels."""
+    with e.loop("t", stop, start, step=e.lanes) as t, e.loop("c", channels, step=e.lanes) as c:
+        positions = e.mask(e.sub(stop, t))
+        left = e.sub(channels, c)
+        slot = e.elements(e.lanes * e.lanes, "square")
+        square = e.buffer(slot.pointer, c=e.lanes, t=1)
+        with e.loop("row", e.minimum(left, e.lanes)) as row:
+            e.store(e.load_masked(source.at(c=e.add(c, row), w=t), positions), square.at(c=row))
+        with e.loop("row_rest", e.lanes, e.minimum(left, e.lanes)) as row:
+            e.store(e.splat(0.0), square.at(c=row))
+        columns = e.transpose([e.load(square.at(c=row)) for row in range(e.lanes)])
+        # whole vectors where the pitch leaves room, so that what is padded to a vector is zero
+        mask = e.mask(e.sub(pitch, c))
+        for n, column in enumerate(columns):
+            with e.when(e.compare(e.add(t, n), "<", stop)):
+                e.store_masked(column, to.at(t=e.add(t, n), c=c), mask)

@@ -1,0 +1,91 @@
+"""The input gradient as convolutions: one problem for each phase of the stride, no multiplication by inserted zeros.
+
+Along one axis, y[o] = sum over k of x[o s + k d - low] w[k], so
+
+    dx[i] = sum of dy[o] w[k] over all o, k with o s + k d - low = i.
+
+Take the inputs i with i + low = s m + r for one r < s. Only taps with k d = r (mod s) reach them: with g = gcd(d, s) these
+are k = k0 + j s/g, j = 0 … J - 1 (none unless g divides r), and they read o = m - (k0 d - r)/s - j d/g. Counting j
+backwards this is a convolution of dy with stride 1, dilation d/g and padding low' = (k0 d - r)/s + (J - 1) d/g - m0, whose
+t-th output is dx[s (m0 + t) + r - low]; m0 is the first m inside the input. In- and output channels change places.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import product
+from math import ceil, gcd, prod
+
+from faltung.plan.problem import KernelView, Problem
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """What one phase of one axis reads and writes."""
+
+    first: int  # the first input it writes
+    size: int  # how many it writes, every `stride` inputs
+    low: int
+    taps: int
+    dilation: int
+    tap_offset: int  # the tap it begins with, which is the last one
+    tap_step: int
+
+
+def adjoint_problems(forward: Problem) -> tuple[list[Problem], bool]:
+    """The problems whose results together are the input gradient, and whether they leave inputs that stay zero.
+
+    The forward problem must pad with zeros, if at all; its x is their y.
+    """
+    axes = [_phases(forward, axis) for axis in range(forward.rank)]
+    problems = [_problem(forward, phases) for phases in product(*axes) if all(phase.size > 0 for phase in phases)]
+    written = prod(sum(max(phase.size, 0) for phase in phases) for phases in axes)
+    return problems, written < prod(forward.in_size)
+
+
+def _phases(forward: Problem, axis: int) -> list[_Phase]:
+    s, d, k, low = forward.stride[axis], forward.dilation[axis], forward.kernel_size[axis], forward.low[axis]
+    common = gcd(d, s)
+    phases = []
+    for r in range(0, s, common):
+        k0 = next((tap for tap in range(k) if tap * d % s == r), None)
+        if k0 is None:
+            continue
+        step, dilation = s // common, d // common
+        taps = (k - 1 - k0) // step + 1
+        m0 = ceil((low - r) / s)
+        first = s * m0 + r - low
+        size = ceil((forward.in_size[axis] - first) / s)
+        new_low = (k0 * d - r) // s + (taps - 1) * dilation - m0
+        phases.append(_Phase(first, size, new_low, taps, dilation, k0 + (taps - 1) * step, -step))
+    return phases
+
+
+def _problem(forward: Problem, phases: tuple[_Phase, ...]) -> Problem:
+    view, y = forward.w, forward.x
+    low, sizes = tuple(p.low for p in phases), tuple(p.size for p in phases)
+    reach = [p.size - 1 + (p.taps - 1) * p.dilation - p.low for p in phases]
+    stays_inside = max(low) <= 0 and all(last < size for last, size in zip(reach, forward.out_size, strict=True))
+    return replace(
+        forward,
+        in_size=forward.out_size,
+        out_size=sizes,
+        in_channels=forward.out_channels,
+        out_channels=forward.in_channels,
+        kernel_size=tuple(p.taps for p in phases),
+        stride=(1,) * forward.rank,
+        dilation=tuple(p.dilation for p in phases),
+        low=low,
+        padding_mode=None if stays_inside else "zeros",
+        has_bias=False,
+        activation=None,
+        activation_parameter=None,
+        x=forward.y,
+        y=replace(y, spatial=tuple(step * s for step, s in zip(y.spatial, forward.stride, strict=True))),
+        w=KernelView(
+            offset=view.offset + sum(p.tap_offset * step for p, step in zip(phases, view.taps, strict=True)),
+            group=view.group,
+            taps=tuple(p.tap_step * step for p, step in zip(phases, view.taps, strict=True)),
+            inner=view.outer,
+            outer=view.inner,
+        ),
+        y_offset=sum(p.first * step for p, step in zip(phases, y.spatial, strict=True)),
+    )

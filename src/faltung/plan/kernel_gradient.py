@@ -1,0 +1,136 @@
+"""Planning the kernel gradient: tile, blocks of positions, chunks and parts."""
+
+from math import ceil, prod
+
+from faltung.plan.constants import constants_of
+from faltung.plan.kernels import GradientKernel
+from faltung.plan.pieces import BYTES_PER_CYCLE, piece_count
+from faltung.plan.plan import Plan, whole_lines
+from faltung.plan.problem import ITEM_BYTES, Problem
+from faltung.plan.target import Target
+from faltung.plan.tiles import REMAINDER_COST, candidates, step_cycles
+
+MOST_PIECES = 16
+"""Each chunk of positions has a partial result, which takes memory and is added at the end."""
+MOST_PARTIAL_BYTES = 32 * 1024 * 1024
+FLUSH_CYCLES = 2.0
+"""To add one accumulator to the partial result."""
+FEWEST_POSITIONS, MOST_POSITIONS = 48, 512
+ROWS_PER_PIECE = 64
+
+
+def plan_kernel_gradient(problem: Problem, target: Target) -> Plan:
+    """The plan for the kernel gradient of a forward problem on contiguous arrays."""
+    lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
+    kernel = _kernel(problem, target, lanes)
+    width = kernel.vectors * lanes
+    padded = kernel.padded_out(lanes)
+
+    is_flat = problem.rank == 1
+    lines = problem.num_samples if is_flat else problem.out_size[-2]
+    outer = 1 if is_flat else problem.num_samples * prod(problem.out_size[:-2])
+    out_w = problem.out_size[-1]
+    # dy of a block and a panel stays in half of the first cache
+    positions = min(max(target.l1_bytes // 2 // (width * item_bytes), FEWEST_POSITIONS), MOST_POSITIONS)
+    block_w = ceil(out_w / ceil(out_w / positions))
+    block_lines = max(1, min(lines, positions // block_w))
+    line_blocks, w_blocks = ceil(lines / block_lines), ceil(out_w / block_w)
+    num_blocks = outer * line_blocks * w_blocks
+
+    partial_bytes = problem.groups * kernel.reduction * padded * item_bytes
+    cycles = problem.groups * _cycles(problem, kernel.run_length, lanes, kernel.rows, kernel.vectors)
+    wanted = min(piece_count(max(cycles, problem.bytes_moved / BYTES_PER_CYCLE), problem.groups), MOST_PIECES)
+    chunks = max(1, min(wanted, num_blocks, MOST_PARTIAL_BYTES // partial_bytes))
+    panels = ceil(problem.group_out / width)
+    panels_per_part = ceil(panels / max(1, min(panels, ceil(wanted / chunks))))
+
+    staged_line, staged_plane = _staged(problem, block_lines, block_w)
+    staged_bytes = whole_lines(prod(problem.kernel_size[:-2]) * staged_plane * item_bytes) if kernel.stages_x else 0
+    dy_bytes = whole_lines(block_lines * block_w * padded * item_bytes) if kernel.stages_dy else 0
+    x, y, depth = problem.x, problem.y, problem.rank == 3
+    rows = problem.groups * kernel.reduction
+    parameters = {
+        "num_chunks": chunks,
+        "num_parts": ceil(panels / panels_per_part),
+        "panels_per_part": panels_per_part,
+        "rows_per_piece": ROWS_PER_PIECE,
+        "num_blocks": num_blocks,
+        "num_line_blocks": line_blocks,
+        "num_w_blocks": w_blocks,
+        "block_lines": block_lines,
+        "block_w": block_w,
+        "out_d": problem.out_size[0] if depth else 1,
+        "lines": lines,
+        "out_w": out_w,
+        "in_d": problem.in_size[0] if depth else 1,
+        "in_lines": problem.num_samples if is_flat else problem.in_size[-2],
+        "in_w": problem.in_size[-1],
+        "low_d": problem.low[0] if depth else 0,
+        "low_h": 0 if is_flat else problem.low[-2],
+        "low_w": problem.low[-1],
+        "x_n": 0 if is_flat else x.n,
+        "x_c": x.c,
+        "x_d": x.spatial[0] if depth else 0,
+        "x_line": x.n if is_flat else x.spatial[-2],
+        "y_n": 0 if is_flat else y.n,
+        "y_c": y.c,
+        "y_d": y.spatial[0] if depth else 0,
+        "y_line": y.n if is_flat else y.spatial[-2],
+        "staged_line": staged_line,
+        "staged_plane": staged_plane,
+        "dy_at": staged_bytes,
+    }
+    return Plan(
+        problem=problem,
+        kernel=kernel,
+        cycles=cycles,
+        parameters=parameters,
+        phases=(
+            ("partial", chunks * problem.groups * parameters["num_parts"]),
+            ("total", ceil(rows / ROWS_PER_PIECE)),
+        ),
+        shared_bytes=whole_lines(chunks * partial_bytes),
+        scratch_bytes=staged_bytes + dy_bytes,
+        reasons=(
+            f"tile of {kernel.rows} inputs x {kernel.vectors} vectors of {lanes}, blocks of {block_lines} lines x "
+            f"{block_w}, {chunks} chunks of positions",
+        ),
+    )
+
+
+def _kernel(problem: Problem, target: Target, lanes: int) -> GradientKernel:
+    """The constants, with the cheapest tile by the cost model."""
+    constants = constants_of(problem) | {
+        "writes_around_cache": False,
+        "is_channels_last": problem.is_channels_last,
+        "stages_x": problem.padding_mode is not None or not problem.is_channels_last,
+        "stages_dy": not problem.is_channels_last,
+    }
+    run_length = GradientKernel(**constants, rows=1, vectors=1).run_length
+    tiles = candidates(target, run_length, ceil(problem.group_out / lanes))
+    rows, vectors = min(tiles, key=lambda tile: _cycles(problem, run_length, lanes, *tile))
+    return GradientKernel(**constants, rows=rows, vectors=vectors)
+
+
+def _cycles(problem: Problem, run_length: int, lanes: int, rows: int, vectors: int) -> float:
+    """The model's cycles for one group: every row tile meets every panel at every position."""
+    positions = problem.num_samples * prod(problem.out_size)
+    whole, rest = divmod(run_length, rows)
+    panels, last = divmod(ceil(problem.group_out / lanes), vectors)
+    cycles = 0.0
+    for number, size in ((whole, rows), (1 if rest else 0, rest)):
+        for count, breadth in ((panels, vectors), (1 if last else 0, last)):
+            flushes = positions / 96 * FLUSH_CYCLES * size * breadth
+            cycles += number * count * (positions * step_cycles(size, breadth) + flushes)
+    runs = prod(problem.kernel_size) * problem.group_in / run_length
+    has_remainder = (whole and rest) or (panels and last)
+    return runs * cycles * (REMAINDER_COST if has_remainder else 1.0)
+
+
+def _staged(problem: Problem, block_lines: int, block_w: int) -> tuple[int, int]:
+    """Elements of one gathered line, and of one plane, of the input of a block."""
+    taps, stride, dilation = problem.kernel_size, problem.stride, problem.dilation
+    line = ((block_w - 1) * stride[-1] + (taps[-1] - 1) * dilation[-1] + 1) * problem.group_in
+    if problem.rank == 1:
+        return line, block_lines * line
+    return line, ((block_lines - 1) * stride[-2] + (taps[-2] - 1) * dilation[-2] + 1) * line
