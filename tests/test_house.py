@@ -25,6 +25,8 @@ LAYERS = [
     "codegen",
     "runtime",
     "ops",
+    "gradients",
+    "transposed",
     "__init__",
     "frontends",
     "diagnose",

@@ -7,10 +7,12 @@
 """
 
 from faltung.errors import CodegenError, DtypeError, FaltungError, ShapeError, UnsupportedConvError
+from faltung.gradients import input_gradient, kernel_gradient
 from faltung.ops import conv, conv1d, conv2d, conv3d
 from faltung.runtime.convolution import Convolution, compile
 from faltung.runtime.pool import get_num_threads, set_num_threads
 from faltung.spec import ConvSpec
+from faltung.transposed import conv1d_transpose, conv2d_transpose, conv3d_transpose
 
 __version__ = "0.1.0"
 
@@ -25,8 +27,13 @@ __all__ = [
     "compile",
     "conv",
     "conv1d",
+    "conv1d_transpose",
     "conv2d",
+    "conv2d_transpose",
     "conv3d",
+    "conv3d_transpose",
     "get_num_threads",
+    "input_gradient",
+    "kernel_gradient",
     "set_num_threads",
 ]

@@ -108,7 +108,9 @@ def flat_batch(array: Array, spec: ConvSpec) -> Array:
     return array.reshape(spec.num_samples, *array.shape[-spec.rank - 1 :])
 
 
-def of_windows(windows: Array, kernel: Array, bias: Array | None, alone: ConvSpec, places: tuple[Array, ...]) -> Expected:
+def of_windows(
+    windows: Array, kernel: Array, bias: Array | None, alone: ConvSpec, places: tuple[Array, ...]
+) -> Expected:
     """Return the expected outputs of windows that stand alone, one output position each."""
     shape = (alone.num_samples, alone.out_channels)
     wanted, limit = (f(windows, kernel, bias, spec=alone).reshape(shape) for f in (reference.conv, reference.bound))
@@ -144,8 +146,7 @@ def _work(spec: ConvSpec) -> int:
 
 def _whole(x: Array, kernel: Array, bias: Array | None, spec: ConvSpec, samples: slice) -> Expected:
     wanted, limit = (
-        flat_batch(channels_last(f(x, kernel, bias, spec=spec), spec), spec)
-        for f in (reference.conv, reference.bound)
+        flat_batch(channels_last(f(x, kernel, bias, spec=spec), spec), spec) for f in (reference.conv, reference.bound)
     )
     return Expected((samples,), wanted, limit)
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from faltung.bench.check import (
     MOST_WORK,
     Expected,
-    along,
     alone_spec,
+    along,
     corners_and_random,
     flat_batch,
     of_windows,

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Pipe
 from typing import IO, Any
 
 ANSWER_SECONDS = 180.0

@@ -103,7 +103,9 @@ def _processors(threads: int | None) -> list[int]:
     """The processors that everyone is pinned to: as many as threads."""
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     if threads is not None and threads > len(allowed):
-        raise FaltungError(f"bench: threads must be at most the processors we may run on; got {threads} of {len(allowed)}.")
+        raise FaltungError(
+            f"bench: threads must be at most the processors we may run on; got {threads} of {len(allowed)}."
+        )
     return allowed[:threads]
 
 

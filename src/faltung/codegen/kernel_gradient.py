@@ -57,7 +57,9 @@ class _Sums:
         self.width = k.vectors * e.lanes
         self.whole, self.rest = divmod(k.group_out, self.width)
         padded = k.padded_out(e.lanes)
-        partial = e.buffer(self.call.workspace, n=k.groups * k.reduction * padded, g=k.reduction * padded, q=padded, oc=1)
+        partial = e.buffer(
+            self.call.workspace, n=k.groups * k.reduction * padded, g=k.reduction * padded, q=padded, oc=1
+        )
         self.partial = partial.moved(n=self.chunk, g=self.g)
         self.first = e.mul(self.part, p.panels_per_part)
         self.last = e.minimum(e.add(self.first, p.panels_per_part), self.whole)
@@ -101,9 +103,7 @@ class _Sums:
                 row = whole * k.rows
                 self._add_tile(positions, run.moved(j=row), dy.moved(oc=oc), e.add(q, row), oc, rest, channels)
 
-    def _add_tile(
-        self, positions: Positions, x: Buffer, dy: Buffer, q: Int, oc: Int, rows: int, channels: int
-    ) -> None:
+    def _add_tile(self, positions: Positions, x: Buffer, dy: Buffer, q: Int, oc: Int, rows: int, channels: int) -> None:
         """`rows` numbers of a run times `channels` output channels, summed over the block's positions."""
         e, k = self.e, self.kernel
         tile = RegisterTile(e, rows, -(-channels // e.lanes))

@@ -17,7 +17,10 @@ def emit_runs_packing(e: Emitter, kernel: RunsKernel) -> None:
         source = _source(e, kernel, call.kernel).moved(g=g, oc=e.mul(panel, width))
         masks = [e.mask(e.sub(wanted, lane)) for lane in range(0, width, e.lanes)]
         with e.loop("tap", kernel.num_taps) as tap, e.loop("ic", kernel.group_in) as ic:
-            row, out = source.moved(ic=ic, **_taps(e, kernel, tap)), packed.moved(k=e.add(e.mul(tap, kernel.group_in), ic))
+            row, out = (
+                source.moved(ic=ic, **_taps(e, kernel, tap)),
+                packed.moved(k=e.add(e.mul(tap, kernel.group_in), ic)),
+            )
             if kernel.w.outer == 1:
                 for n, mask in enumerate(masks):
                     e.store(e.load_masked(row.at(oc=n * e.lanes), mask), out.at(oc=n * e.lanes))

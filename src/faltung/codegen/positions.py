@@ -5,8 +5,8 @@ Both x and dy are seen as [line, t, channel]; x also through the taps. Gathering
 
 from dataclasses import dataclass
 
-from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.call import Parameters
+from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.padding import padded_index
 from faltung.codegen.staging import is_there
 from faltung.plan.kernels import GradientKernel

@@ -31,9 +31,10 @@ class _Phase:
 
 
 def adjoint_problems(forward: Problem) -> tuple[list[Problem], bool]:
-    """The problems whose results together are the input gradient, and whether they leave inputs that stay zero.
+    """The problems whose results together are the input gradient, and whether they leave inputs that no window met.
 
-    The forward problem must pad with zeros, if at all; its x is their y.
+    The forward problem must pad with zeros, if at all; its x is their y. Its epilogue becomes theirs: none for a gradient,
+    bias and activation for a transposed convolution.
     """
     axes = [_phases(forward, axis) for axis in range(forward.rank)]
     problems = [_problem(forward, phases) for phases in product(*axes) if all(phase.size > 0 for phase in phases)]
@@ -66,6 +67,7 @@ def _problem(forward: Problem, phases: tuple[_Phase, ...]) -> Problem:
     stays_inside = max(low) <= 0 and all(last < size for last, size in zip(reach, forward.out_size, strict=True))
     return replace(
         forward,
+        text=f"input gradient of {forward.text}",
         in_size=forward.out_size,
         out_size=sizes,
         in_channels=forward.out_channels,
@@ -75,9 +77,6 @@ def _problem(forward: Problem, phases: tuple[_Phase, ...]) -> Problem:
         dilation=tuple(p.dilation for p in phases),
         low=low,
         padding_mode=None if stays_inside else "zeros",
-        has_bias=False,
-        activation=None,
-        activation_parameter=None,
         x=forward.y,
         y=replace(y, spatial=tuple(step * s for step, s in zip(y.spatial, forward.stride, strict=True))),
         w=KernelView(

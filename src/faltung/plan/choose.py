@@ -48,7 +48,7 @@ def choose_plan(problem: Problem, target: Target) -> Plan:
         else:
             reasons.append(f"{rule.algorithm}: passed over, {refusal}")
     if not plans:
-        raise UnsupportedConvError(f"no algorithm covers {problem}: {'; '.join(reasons)}.")
+        raise UnsupportedConvError(f"conv: no algorithm covers {problem.text!r}: {'; '.join(reasons)}.")
     chosen, *others = sorted(plans, key=lambda plan: plan.cycles)
     reasons += [f"{plan.algorithm}: passed over, {plan.cycles:.3g} cycles by the model" for plan in others]
     reason = f"{chosen.algorithm}: chosen, {chosen.cycles:.3g} cycles by the model"

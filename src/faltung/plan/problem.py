@@ -59,6 +59,7 @@ class KernelView:
 class Problem:
     """y[n, o, out] = epilogue(sum of x[n, o * stride + k * dilation - low, in] * w[k, in, out] over k and in)."""
 
+    text: str  # what is computed, for people
     num_samples: int
     in_size: tuple[int, ...]
     out_size: tuple[int, ...]
@@ -84,6 +85,7 @@ class Problem:
     def of(cls, spec: ConvSpec, x: Strides | None = None) -> "Problem":
         """The forward problem; x tells the strides of an input that is not contiguous."""
         return cls(
+            text=spec.to_text(),
             num_samples=spec.num_samples,
             in_size=spec.in_size,
             out_size=spec.out_size,

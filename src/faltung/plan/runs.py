@@ -6,9 +6,9 @@ from faltung.plan.constants import constants_of
 from faltung.plan.kernels import RunsKernel
 from faltung.plan.pieces import BYTES_PER_CYCLE, SMALLEST_PARALLEL_CYCLES, piece_count
 from faltung.plan.plan import Plan, whole_lines
+from faltung.plan.problem import KernelView, Problem
 from faltung.plan.target import Target
 from faltung.plan.tiles import REMAINDER_COST, candidates, step_cycles
-from faltung.plan.problem import KernelView, Problem
 
 GATHER_CYCLES = 3.0
 """To look up where one row of a tile reads one tap."""

@@ -9,9 +9,9 @@ from faltung.plan.constants import constants_of
 from faltung.plan.kernels import PACKED_STEPS, TapsKernel
 from faltung.plan.pieces import BYTES_PER_CYCLE, piece_count
 from faltung.plan.plan import Plan, whole_lines
+from faltung.plan.problem import Problem
 from faltung.plan.target import Target
 from faltung.plan.tiles import REMAINDER_COST, candidates, step_cycles
-from faltung.plan.problem import Problem
 
 STAGE_CYCLES = {1: 0.12, 2: 0.25, 3: 0.4, 4: 0.5}
 """To stage one element, by the stride along w."""
@@ -55,7 +55,9 @@ class Shape:
             return cls(1, problem.num_samples, problem.out_size[0], 0, 1, w_reach, w_phases, 1)
         h_reach, h_phases = _reach(taps[-2], stride[-2], dilation[-2])
         outer = problem.num_samples * prod(problem.out_size[:-2])
-        return cls(outer, problem.out_size[-2], problem.out_size[-1], h_reach, h_phases, w_reach, w_phases, prod(taps[:-2]))
+        return cls(
+            outer, problem.out_size[-2], problem.out_size[-1], h_reach, h_phases, w_reach, w_phases, prod(taps[:-2])
+        )
 
 
 def _reach(taps: int, stride: int, dilation: int) -> tuple[int, int]:
@@ -245,16 +247,21 @@ def _stretch(layout: _Layout, target: Target, item_bytes: int, vectors: int) -> 
     return max(int(positions) // tile, 2) * tile
 
 
-def _layouts(
-    problem: Problem, shape: Shape, lanes: int, channels: int, most_elements: int
-) -> Iterator[_Layout]:
+def _layouts(problem: Problem, shape: Shape, lanes: int, channels: int, most_elements: int) -> Iterator[_Layout]:
     """Ways to cut the work into blocks that stay in cache, staged or in place."""
     yield from _blocks(problem, shape, lanes, channels, most_elements)
-    is_moved = problem.padding_mode is not None or any(problem.low) or problem.stride[-2:] != (1,) * min(problem.rank, 2)
+    is_moved = (
+        problem.padding_mode is not None or any(problem.low) or problem.stride[-2:] != (1,) * min(problem.rank, 2)
+    )
     if is_moved or problem.x.spatial[-1] != 1:
         return
     width, lines = max(shape.width, 1), max(shape.lines, 1)
-    are_lines_joined = _can_cross_lines(problem) and problem.rank > 1 and problem.kernel_size[-1] == 1 and problem.x.spatial[-2] == problem.in_size[-1]
+    are_lines_joined = (
+        _can_cross_lines(problem)
+        and problem.rank > 1
+        and problem.kernel_size[-1] == 1
+        and problem.x.spatial[-2] == problem.in_size[-1]
+    )
     layout = partial(_Layout, shape, problem.kernel_size[-1], channels, lanes, False, are_lines_joined)
     fewest = FEWEST_BLOCKS / shape.outer
     yield layout(max(1, min(lines, int(lines / fewest))), width)

@@ -9,33 +9,35 @@ from faltung.plan.choose import choose_plan
 from faltung.plan.kernel_gradient import plan_kernel_gradient
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
+from faltung.reference import activate
 from faltung.runtime import buffers, target
 from faltung.runtime.launch import Array, Launch
 from faltung.spec import ConvSpec
 
 
 class InputGradient:
-    """dx from dy and the kernel: the adjoint of the spec's convolution, without bias and activation.
+    """dx from dy and the kernel: the adjoint of the spec's convolution.
 
     With padding that repeats the input, the gradient of the padded input is computed first and its border folded back.
+    A bias and an activation of the spec are those of dx, as a transposed convolution has them; a gradient has none.
     """
 
     def __init__(self, spec: ConvSpec) -> None:
-        self.spec = spec.replace(bias=False, activation=None)
-        self._folds = self.spec.padding_mode != "zeros"
-        self._inner = _without_padding(self.spec) if self._folds else self.spec
-        problems, self._has_zeros = adjoint_problems(Problem.of(self._inner)) if spec.output_bytes else ([], True)
+        self.spec = spec
+        self._folds = spec.padding_mode != "zeros"
+        self._inner = _without_padding(spec) if self._folds else spec
+        problems, self._leaves_some = adjoint_problems(Problem.of(self._inner)) if spec.output_bytes else ([], True)
         self.plans = [choose_plan(problem, target.current()) for problem in problems]
         self._launches = [Launch(plan) for plan in self.plans]
         self._dtype = np.dtype(spec.dtype)
 
-    def run(self, dy: Array, kernel: Array, out: Array | None = None) -> Array:
+    def run(self, dy: Array, kernel: Array, bias: Array | None = None, out: Array | None = None) -> Array:
         """Compute dx from contiguous arrays of the spec's shapes."""
         dx = out if out is not None and not self._folds else self._new()
-        if self._has_zeros:
-            dx[...] = 0
+        if self._leaves_some:
+            self._fill(dx, bias)
         for launch in self._launches:
-            launch(dy, kernel, None, dx)
+            launch(dy, kernel, bias, dx)
         if not self._folds:
             return dx
         folded = _fold(dx, self.spec)
@@ -43,6 +45,16 @@ class InputGradient:
             return folded
         out[...] = folded
         return out
+
+    def _fill(self, dx: Array, bias: Array | None) -> None:
+        """What no window met: zero, or what the epilogue makes of the bias alone."""
+        dx[...] = 0
+        if bias is not None:
+            spec = self.spec
+            filler = activate(bias.astype(np.float64), spec.activation, spec.activation_parameter)
+            shape = [1] * dx.ndim
+            shape[-1 if spec.is_channels_last else 1] = -1
+            dx += filler.reshape(shape).astype(dx.dtype)
 
     def _new(self) -> Array:
         return buffers.empty(self._inner.input_shape, self._dtype, self._inner.input_bytes)
@@ -82,12 +94,12 @@ class KernelGradient:
     """dw from x and dy: the gradient of the sum of y * dy with respect to the kernel, without activation."""
 
     def __init__(self, spec: ConvSpec) -> None:
-        self.spec = spec.replace(bias=False, activation=None)
+        self.spec = spec
         self._dtype = np.dtype(spec.dtype)
         self.plan: Plan | None = None
         self._launch: Launch | None = None
         if spec.output_bytes:
-            self.plan = plan_kernel_gradient(Problem.of(self.spec), target.current())
+            self.plan = plan_kernel_gradient(Problem.of(spec), target.current())
             self._launch = Launch(self.plan)
 
     def run(self, x: Array, dy: Array, out: Array | None = None) -> Array:

@@ -133,7 +133,7 @@ def set_num_threads(num_threads: int) -> None:
 
 def _checked(value: SupportsIndex | str, name: str) -> int:
     try:
-        number = int(value) if isinstance(value, str) else operator.index(value)
+        number = int(value) if isinstance(value, str) else 0 if isinstance(value, bool) else operator.index(value)
     except (TypeError, ValueError):
         number = 0
     if not 1 <= number <= 1024:

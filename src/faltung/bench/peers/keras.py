@@ -24,7 +24,9 @@ class Keras(TensorFlow):
         """Return a call of the layer, or of it and a GradientTape."""
         refuse_other_options(work.spec)
         layer, convolution = self.layer(work.spec)
-        padded = tuple(size + low + high for size, (low, high) in zip(work.spec.in_size, work.spec.padding, strict=True))
+        padded = tuple(
+            size + low + high for size, (low, high) in zip(work.spec.in_size, work.spec.padding, strict=True)
+        )
         convolution.build(work.spec.replace(in_size=padded, padding=0).input_shape)
         weights = [work.kernel.reshape(convolution.weights[0].shape)]
         convolution.set_weights(weights if work.bias is None else [*weights, work.bias])

@@ -1,0 +1,201 @@
+"""The three operators and their derivatives.
+
+With y = convolve(x, w), dx = input_gradient(dy, w) and dw = kernel_gradient(x, dy), one number stands behind all of them,
+
+    sum(y * dy) = sum(x * dx) = sum(w * dw),
+
+linear in x, in w and in dy. So every derivative of the three is one of the three again, to any order:
+
+    operator                   by its first argument           by its second argument
+    y  = convolve(x, w)        input_gradient(·, w)            kernel_gradient(x, ·)
+    dx = input_gradient(dy, w) convolve(·, w)                  kernel_gradient(·, dy)
+    dw = kernel_gradient(x, dy) input_gradient(dy, ·)          convolve(x, ·)
+
+Each is two things under one name: an operator of PyTorch's dispatcher (`torch.ops.faltung`), for whoever compiles, traces
+or transforms, and a plain `torch.autograd.Function` for everybody else, which costs a fifth of the dispatcher's time.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from faltung import ops
+from faltung.frontends.torch.batching import batched
+from faltung.frontends.torch.tensors import as_array, as_tensor, empty, is_observed
+from faltung.spec.layout import layouts
+
+Ints = Sequence[int]
+
+CONVOLVE = {1: ops.conv1d, 2: ops.conv2d, 3: ops.conv3d}
+OPTIONS = "SymInt[] stride, SymInt[] padding, SymInt[] dilation, SymInt groups, str padding_mode, bool channels_last"
+"""What follows the three operands: as in faltung, but padding is flat, (low, high) of each axis in turn."""
+
+
+class Operator:
+    """One operator: called with its operands and the options, it takes the shortest way that serves the caller."""
+
+    def __init__(
+        self,
+        name: str,
+        operands: str,
+        *,
+        compute: Callable[..., Tensor],
+        fake: Callable[..., Tensor],
+        derivative: Callable[..., Any],
+    ) -> None:
+        qualified = f"faltung::{name}"
+        torch.library.define(qualified, f"({operands}, {OPTIONS}) -> Tensor", tags=torch.Tag.pt2_compliant_tag)
+        torch.library.impl(qualified, "cpu", compute)
+        torch.library.register_fake(qualified, fake)
+        torch.library.register_autograd(qualified, derivative, setup_context=_remember)
+        torch.library.register_vmap(qualified, batched(self, is_kernel_gradient=name == "kernel_gradient"))
+        self.registered = getattr(torch.ops.faltung, name).default
+        self.compute = compute
+        self.function = _function(name, compute, derivative)
+
+    def __call__(self, *inputs: Any) -> Tensor:
+        """Compute; `inputs` are the operands, two or three of them tensors, and the options."""
+        tensors = [operand for operand in inputs[:3] if isinstance(operand, Tensor)]
+        if is_observed(*tensors):
+            return self.registered(*inputs)
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+            return self.function.apply(*inputs)
+        return self.compute(*inputs)
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:2])
+    ctx.options = inputs[3:]
+
+
+def _function(name: str, compute: Callable[..., Tensor], derivative: Callable[..., Any]) -> Any:
+    """The operator as a `torch.autograd.Function`, without the dispatcher."""
+
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        output = compute(*inputs)
+        _remember(ctx, inputs, output)
+        return output
+
+    methods = {"forward": staticmethod(forward), "backward": staticmethod(derivative)}
+    return type(f"faltung_{name}", (torch.autograd.Function,), methods)
+
+
+def _words(rank: int, options: tuple[Any, ...]) -> dict[str, Any]:
+    """The options in the words of faltung's functions on arrays."""
+    stride, padding, dilation, groups, padding_mode, channels_last = options
+    return {
+        "stride": tuple(stride),
+        "padding": tuple(zip(padding[::2], padding[1::2], strict=True)),
+        "dilation": tuple(dilation),
+        "groups": groups,
+        "layout": layouts(rank)[0 if channels_last else 1],
+        "kernel_layout": "OIW",
+        "padding_mode": padding_mode,
+    }
+
+
+def _no_derivatives(options: tuple[Any, ...]) -> tuple[None, ...]:
+    return (None,) * len(options)
+
+
+# ---- y = convolve(x, kernel, bias)
+
+
+def _convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, *options: Any) -> Tensor:
+    rank, last = x.dim() - 2, options[-1]
+    arrays = as_array(x, channels_last=last), as_array(kernel), None if bias is None else as_array(bias)
+    return as_tensor(CONVOLVE[rank](*arrays, **_words(rank, options)), channels_last=last)
+
+
+def _fake_convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, *options: Any) -> Tensor:
+    stride, padding, dilation, *_, last = options
+    lows, highs = padding[::2], padding[1::2]
+    axes = zip(x.shape[2:], kernel.shape[2:], stride, lows, highs, dilation, strict=True)
+    sizes = [(size + low + high - d * (taps - 1) - 1) // step + 1 for size, taps, step, low, high, d in axes]
+    return empty(x, x.shape[0], kernel.shape[0], sizes, channels_last=last)
+
+
+def _derive_convolve(ctx: Any, dy: Tensor) -> Any:
+    x, kernel = ctx.saved_tensors
+    by_x, by_kernel, by_bias, *_ = ctx.needs_input_grad
+    return (
+        input_gradient(dy, kernel, list(x.shape[2:]), *ctx.options) if by_x else None,
+        kernel_gradient(x, dy, list(kernel.shape[2:]), *ctx.options) if by_kernel else None,
+        dy.sum([0, *range(2, dy.dim())]) if by_bias else None,
+        *_no_derivatives(ctx.options),
+    )
+
+
+# ---- dx = input_gradient(dy, kernel, in_size)
+
+
+def _input_gradient(dy: Tensor, kernel: Tensor, in_size: Ints, *options: Any) -> Tensor:
+    rank, groups, last = dy.dim() - 2, options[3], options[-1]
+    batch, channels = dy.shape[0], kernel.shape[1] * groups
+    shape = (batch, *in_size, channels) if last else (batch, channels, *in_size)
+    dx = ops.input_gradient(as_array(dy, channels_last=last), as_array(kernel), shape, **_words(rank, options))
+    return as_tensor(dx, channels_last=last)
+
+
+def _fake_input_gradient(dy: Tensor, kernel: Tensor, in_size: Ints, *options: Any) -> Tensor:
+    return empty(dy, dy.shape[0], kernel.shape[1] * options[3], in_size, channels_last=options[-1])
+
+
+def _derive_input_gradient(ctx: Any, ddx: Tensor) -> Any:
+    dy, kernel = ctx.saved_tensors
+    by_dy, by_kernel, *_ = ctx.needs_input_grad
+    return (
+        convolve(ddx, kernel, None, *ctx.options) if by_dy else None,
+        kernel_gradient(ddx, dy, list(kernel.shape[2:]), *ctx.options) if by_kernel else None,
+        None,
+        *_no_derivatives(ctx.options),
+    )
+
+
+# ---- dkernel = kernel_gradient(x, dy, kernel_size)
+
+
+def _kernel_gradient(x: Tensor, dy: Tensor, kernel_size: Ints, *options: Any) -> Tensor:
+    rank, last = x.dim() - 2, options[-1]
+    arrays = as_array(x, channels_last=last), as_array(dy, channels_last=last)
+    return as_tensor(ops.kernel_gradient(*arrays, tuple(kernel_size), **_words(rank, options)))
+
+
+def _fake_kernel_gradient(x: Tensor, dy: Tensor, kernel_size: Ints, *options: Any) -> Tensor:
+    return empty(x, dy.shape[1], x.shape[1] // options[3], kernel_size, channels_last=False)
+
+
+def _derive_kernel_gradient(ctx: Any, ddkernel: Tensor) -> Any:
+    x, dy = ctx.saved_tensors
+    by_x, by_dy, *_ = ctx.needs_input_grad
+    return (
+        input_gradient(dy, ddkernel, list(x.shape[2:]), *ctx.options) if by_x else None,
+        convolve(x, ddkernel, None, *ctx.options) if by_dy else None,
+        None,
+        *_no_derivatives(ctx.options),
+    )
+
+
+convolve = Operator(
+    "convolve",
+    "Tensor x, Tensor kernel, Tensor? bias",
+    compute=_convolve,
+    fake=_fake_convolve,
+    derivative=_derive_convolve,
+)
+input_gradient = Operator(
+    "input_gradient",
+    "Tensor dy, Tensor kernel, SymInt[] in_size",
+    compute=_input_gradient,
+    fake=_fake_input_gradient,
+    derivative=_derive_input_gradient,
+)
+kernel_gradient = Operator(
+    "kernel_gradient",
+    "Tensor x, Tensor dy, SymInt[] kernel_size",
+    compute=_kernel_gradient,
+    fake=_fake_kernel_gradient,
+    derivative=_derive_kernel_gradient,
+)

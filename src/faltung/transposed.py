@@ -1,0 +1,228 @@
+"""Transposed convolutions on NumPy arrays: the adjoint of the forward convolution, with bias and activation."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from faltung.errors import ShapeError
+from faltung.runtime.convolution import as_array
+from faltung.runtime.gradients import input_gradient_of
+from faltung.spec import ConvSpec, named, spec_from_call
+from faltung.spec.conv_spec import Padding, Sizes
+from faltung.spec.geometry import window_size
+from faltung.spec.layout import (
+    join_shape,
+    resolve_kernel_layout,
+    resolve_layout,
+    spatial_axes,
+    split_kernel_shape,
+    split_shape,
+)
+from faltung.spec.rules import integer, per_axis, plain
+
+Array = NDArray[Any]
+
+DOCUMENTATION = """The adjoint of conv{rank}d: each input puts a copy of the kernel into the output, `stride` apart.
+
+    The kernel is that of the convolution it is the adjoint of: its last axis (of "WIO") meets the channels of x, the one
+    before makes the channels of the result, as in Keras; with ``kernel_layout="OIW"`` it is PyTorch's weight.
+
+    Arguments:
+        x: {x_shape}, in the order of ``layout``.
+        kernel: {kernel_shape}, same element type.
+        bias: (C_out,), added before the activation; default none.
+        stride: distance of the copies, for all axes or for each; default 1.
+        padding: "valid" (default): out = (in - 1)*stride + max(window, stride), as Keras; "same": out = in*stride; an int,
+            or an int or a (low, high) pair for each axis, cut off the output: out = (in - 1)*stride + window - low - high.
+        output_padding: added at the high end, below stride (or dilation); default none.
+        dilation, groups, layout, kernel_layout, activation: as in conv{rank}d.
+        out: array that receives the result.
+
+    Returns:
+        {y_shape}, window = dilation*(k - 1) + 1.
+
+    Raises:
+        ShapeError, DtypeError: if sizes or options do not fit together.
+
+    {example}
+    """
+
+
+def _transposed(rank: int, x_shape: str, kernel_shape: str, y_shape: str, example: str) -> Callable[..., Array]:
+    name = f"conv{rank}d_transpose"
+
+    def convolve(
+        x: ArrayLike,
+        kernel: ArrayLike,
+        bias: ArrayLike | None = None,
+        *,
+        stride: Sizes = 1,
+        padding: Padding = "valid",
+        output_padding: Sizes | None = None,
+        dilation: Sizes = 1,
+        groups: int = 1,
+        layout: str | None = None,
+        kernel_layout: str | None = None,
+        activation: str | tuple[str, float] | None = None,
+        out: Array | None = None,
+    ) -> Array:
+        x, kernel = as_array(x), as_array(kernel)
+        bias = None if bias is None else as_array(bias)
+        with named(name):
+            spec = _forward_spec(
+                rank,
+                x,
+                kernel,
+                bias,
+                stride,
+                padding,
+                output_padding,
+                dilation,
+                groups,
+                layout,
+                kernel_layout,
+                activation,
+            )
+        if out is not None and (out.shape != spec.input_shape or out.dtype != spec.dtype or not out.flags.c_contiguous):
+            rule = f"{name}: out must be a contiguous array of the result's shape and type"
+            remedy = f"Use np.empty({spec.input_shape}, {spec.dtype!r})."
+            raise ShapeError(f"{rule}; got {out.dtype} {out.shape}. {remedy}")
+        arrays = [None if a is None else np.ascontiguousarray(a, dtype=spec.dtype) for a in (x, kernel, bias)]
+        return input_gradient_of(spec).run(*arrays, out=out)  # type: ignore[arg-type]
+
+    convolve.__name__ = convolve.__qualname__ = name
+    convolve.__doc__ = DOCUMENTATION.format(
+        rank=rank, x_shape=x_shape, kernel_shape=kernel_shape, y_shape=y_shape, example=example
+    )
+    return convolve
+
+
+conv1d_transpose = _transposed(
+    1,
+    "(N, W, C_in)",
+    "(K, C_out/groups, C_in)",
+    "(N, W_out, C_out)",
+    """>>> conv1d_transpose(np.ones((8, 50, 32)), np.ones((4, 16, 32)), stride=2, padding="same").shape
+    (8, 100, 16)""",
+)
+conv2d_transpose = _transposed(
+    2,
+    "(N, H, W, C_in)",
+    "(KH, KW, C_out/groups, C_in)",
+    "(N, H_out, W_out, C_out)",
+    """>>> conv2d_transpose(np.ones((1, 8, 8, 32)), np.ones((3, 3, 16, 32)), stride=2).shape
+    (1, 17, 17, 16)""",
+)
+conv3d_transpose = _transposed(
+    3,
+    "(N, D, H, W, C_in)",
+    "(KD, KH, KW, C_out/groups, C_in)",
+    "(N, D_out, H_out, W_out, C_out)",
+    """>>> conv3d_transpose(np.ones((1, 4, 4, 4, 8)), np.ones((3, 3, 3, 2, 8))).shape
+    (1, 6, 6, 6, 2)""",
+)
+
+
+def _forward_spec(
+    rank: int,
+    x: Array,
+    kernel: Array,
+    bias: Array | None,
+    stride: Sizes,
+    padding: Padding,
+    output_padding: Sizes | None,
+    dilation: Sizes,
+    groups: int,
+    layout: str | None,
+    kernel_layout: str | None,
+    activation: str | tuple[str, float] | None,
+) -> ConvSpec:
+    """The convolution whose input gradient this is: its input has the shape of the result, its output that of x."""
+    axes = spatial_axes(rank)
+    layout, kernel_layout = resolve_layout(layout, rank), resolve_kernel_layout(kernel_layout, rank)
+    if kernel.ndim != rank + 2 or x.ndim < rank + 2:
+        rule = f"x and the kernel must have {rank + 2} axes"
+        raise ShapeError(f"{rule}; got {plain(x.shape)} and {plain(kernel.shape)}. Add the missing axis.")
+    batch, channels, in_size = split_shape(layout, x.shape)
+    kernel_size, group_out, kernel_in = split_kernel_shape(kernel_layout, kernel.shape)
+    if channels != kernel_in:
+        got = f"{channels} in x {plain(x.shape)}, {layout}, but {kernel_in} in the kernel {plain(kernel.shape)}, {kernel_layout}"
+        raise ShapeError(
+            f"x and kernel must agree on in_channels; got {got}. The kernel's O axis meets the channels of x."
+        )
+    groups = integer("groups", groups, minimum=1)
+    steps = per_axis("stride", stride, axes, minimum=1)
+    spacing = per_axis("dilation", dilation, axes, minimum=1)
+    more = None if output_padding is None else per_axis("output_padding", output_padding, axes, minimum=0)
+    for axis, extra, step, space in zip(axes, more or (), steps, spacing, strict=False):
+        if extra >= max(step, space):
+            rule = "output_padding must be smaller than stride or dilation"
+            raise ShapeError(f"{rule}; got {extra} on {axis}, with stride {step} and dilation {space}. Use less.")
+    windows = tuple(window_size(k, d) for k, d in zip(kernel_size, spacing, strict=True))
+    sizes, pairs = _output_sizes(in_size, windows, steps, padding, more, axes)
+    outputs = group_out * groups
+    spec = spec_from_call(
+        f"conv{rank}d_transpose",
+        join_shape(layout, batch, outputs, sizes),
+        x.dtype.name,
+        kernel.shape,
+        kernel.dtype.name,
+        rank=rank,
+        stride=steps,
+        padding=pairs,
+        dilation=spacing,
+        groups=groups,
+        layout=layout,
+        kernel_layout=kernel_layout,
+        activation=activation,
+    )
+    if bias is not None:
+        if bias.shape != (outputs,) or bias.dtype != x.dtype:
+            rule = f"the bias must have shape ({outputs},) and the type of x"
+            raise ShapeError(f"{rule}; got {bias.dtype} {plain(bias.shape)}. Give {outputs} numbers.")
+        spec = spec.replace(bias=True, activation=spec.activation, activation_parameter=spec.activation_parameter)
+    return spec
+
+
+def _output_sizes(
+    in_size: tuple[int, ...],
+    windows: tuple[int, ...],
+    steps: tuple[int, ...],
+    padding: Padding,
+    more: tuple[int, ...] | None,
+    axes: str,
+) -> tuple[tuple[int, ...], list[tuple[int, int]]]:
+    """The sizes of the result, and the pairs that the forward convolution pads them with."""
+    full = [(size - 1) * step + window for size, window, step in zip(in_size, windows, steps, strict=True)]
+    if isinstance(padding, str) and padding.lower() in ("valid", "same"):
+        if padding.lower() == "valid":
+            rest = [max(step - window, 0) for window, step in zip(windows, steps, strict=True)]
+            return tuple(f + r for f, r in zip(full, more or rest, strict=True)), [(0, 0)] * len(axes)
+        # the forward convolution of the result, padded "same", has the size of x again
+        if more is not None:
+            halves = [window // 2 for window in windows]
+            sizes = tuple(f - 2 * half + r for f, half, r in zip(full, halves, more, strict=True))
+            lows = [_low_of_same(*numbers) for numbers in zip(windows, steps, more, strict=True)]
+            return sizes, [(low, max(f - size - low, 0)) for f, size, low in zip(full, sizes, lows, strict=True)]
+        missing = [max(f - size * step, 0) for f, size, step in zip(full, in_size, steps, strict=True)]
+        pairs = [(m // 2, m - m // 2) for m in missing]
+        default = [max(size * step - f, 0) for f, size, step in zip(full, in_size, steps, strict=True)]
+        return tuple(f - m + r for f, m, r in zip(full, missing, default, strict=True)), pairs
+    entries = [padding] * len(axes) if isinstance(padding, int) else list(padding)
+    pairs = [(entry, entry) if isinstance(entry, int) else tuple(entry) for entry in entries]  # type: ignore[misc]
+    if len(pairs) != len(axes) or any(len(pair) != 2 for pair in pairs):
+        rule = 'padding must be "valid", "same", an int, or an int or a pair for each axis'
+        raise ShapeError(f"{rule}; got {plain(padding)}. Give {len(axes)} entries.")
+    sizes = tuple(f - low - high + r for f, (low, high), r in zip(full, pairs, more or (0,) * len(axes), strict=True))
+    for axis, size in zip(axes, sizes, strict=True):
+        if size < 1:
+            raise ShapeError(f"padding cuts away the whole result on {axis}; got {plain(padding)}. Use less padding.")
+    return sizes, pairs
+
+
+def _low_of_same(window: int, step: int, more: int) -> int:
+    """What Keras cuts off the low end with padding="same" and an output padding."""
+    kept = window - 1 if step > window - 1 else -(-(window + window % 2 - 2 + more) // 2)
+    return window - 1 - kept
