@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 import faltung as ft
+from faltung.bench.peers import PEERS
 from faltung.bench.suite import LAYOUTS, SUITES, load
 from faltung.errors import CodegenError, FaltungError, ShapeError, UnsupportedConvError
+from faltung.spec import ConvSpec, read_cases
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from faltung.demo.program import Result
 
 T = TypeVar("T")
+OUTPUT_FILE = click.Path(dir_okay=False, path_type=Path)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FRAMEWORKS = ("torch", "keras", "jax", "tensorflow", "tensorflow-cpu")
 
 
@@ -66,51 +70,83 @@ def info(clear_cache: bool) -> None:
 
 @main.command()
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
+@click.option("--suite", type=click.Choice(SUITES), multiple=True, help="The cases of a suite; may be repeated.")
+@click.option("--cases", "case_file", type=EXISTING_FILE, help='A file with a case in each line: "name: TEXT".')
+@click.option("--peers", help='Compare with peers: "all", or some of ' + ", ".join(PEERS) + ".")
 @click.option(
-    "--suite", type=click.Choice(SUITES), multiple=True, help="Measure the cases of a suite; may be repeated."
+    "--mode", type=click.Choice(["forward", "training"]), help="Training: forward and both gradients. Compares."
 )
 @click.option(
-    "--layout", type=click.Choice(list(LAYOUTS)), help="Channels last (nwc) or first (ncw), whatever the text says."
+    "--layout",
+    type=click.Choice(list(LAYOUTS)),
+    help="Data channels last (nwc) or first (ncw), whatever the text says.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Threads to use (default: faltung's own choice).")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads to use (default: all processors we may run on).")
 @click.option(
-    "--seconds", type=click.FloatRange(min=0), default=0.5, show_default=True, help="Time spent on each case."
+    "--seconds",
+    type=click.FloatRange(min=0),
+    default=0.5,
+    show_default=True,
+    help="Time spent on each case, by each peer.",
+)
+@click.option("--json", "json_file", type=OUTPUT_FILE, help="Write everything measured here.")
+@click.option("--markdown", "markdown_file", type=OUTPUT_FILE, help="Write a report here. Compares.")
+@click.option(
+    "--report",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write a page with plots, the report and the JSON into this directory. Compares.",
 )
 @click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write everything measured here."
+    "--against", type=EXISTING_FILE, help="Say what is slower than in this JSON of an old comparison. Compares."
 )
 def bench(
     texts: tuple[str, ...],
     suite: tuple[str, ...],
+    case_file: Path | None,
+    peers: str | None,
+    mode: str | None,
     layout: str | None,
     threads: int | None,
     seconds: float,
     json_file: Path | None,
+    markdown_file: Path | None,
+    report: Path | None,
+    against: Path | None,
 ) -> None:
-    """Measure convolutions against what this machine can do.
+    """Measure convolutions against what this machine can do, or side by side with other libraries.
 
     TEXT describes one, for example "conv1d n64 w1000 ic64 oc64 kw7 same". Every result is checked against the reference
     before it is timed; shares are of this machine's own measured bound.
+
+    With --peers, or any option that compares, every peer runs in a process of its own, and they take turns. With
+    --against alone, everything is as in the old run; the exit code is 1 if faltung became slower.
     """
     cases = {text: text for text in texts}
     for name in suite:
         cases |= load(name)
-    if not cases:
+    if case_file:
+        cases |= read_cases(case_file.read_text(encoding="utf-8"))
+    compares = any(option is not None for option in (peers, mode, markdown_file, report, against))
+    if not cases and against is None:
         raise click.UsageError(
             'Nothing to measure: give a text such as "conv1d n1 w1000 ic64 oc64 kw7", or --suite core.'
         )
+    if compares:
+        files = (json_file, markdown_file, report, against)
+        _compare(cases, texts, files, peers=peers, mode=mode, layout=layout, threads=threads, seconds=seconds)
+        return
     if threads is not None:
         ft.set_num_threads(threads)
-    report = _measure(cases, typed=texts, layout=layout, seconds=seconds)
-    _console().print(report.table())
-    for name, reason in report.refused.items():
+    measured = _measure(cases, typed=texts, layout=layout, seconds=seconds)
+    _console().print(measured.table())
+    for name, reason in measured.refused.items():
         click.echo(f"not measured: {name}: {reason}")
-    for name, reason in report.wrong.items():
+    for name, reason in measured.wrong.items():
         click.echo(f"WRONG: {name}: {reason}")
     if json_file:
-        json_file.write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
-    if report.wrong:
-        raise Failure(f"wrong numbers: {', '.join(report.wrong)}")
+        json_file.write_text(json.dumps(measured.to_dict(), indent=1) + "\n", encoding="utf-8")
+    if measured.wrong:
+        raise Failure(f"wrong numbers: {', '.join(measured.wrong)}")
 
 
 @main.command()
@@ -204,6 +240,29 @@ def _measure(cases: dict[str, str], *, typed: tuple[str, ...], layout: str | Non
                 raise
             report.refused[name] = _one_line(error)
     return report
+
+
+def _compare(cases: dict[str, str], typed: tuple[str, ...], files: tuple[Path | None, ...], **options: Any) -> None:
+    """Compare side by side; exit with 2 if numbers of ours are wrong, with 1 if only times became worse."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from faltung.bench.command import Files, side_by_side
+
+    for text in typed:
+        ConvSpec.from_text(text)
+    watching = Console(stderr=True)
+    with Progress(console=watching, transient=True, disable=not watching.is_terminal) as progress:
+        task = progress.add_task("Starting the peers", total=len(cases) or None)
+
+        def tell(name: str) -> None:
+            progress.update(task, advance=1 if progress.tasks[0].fields else 0, description=name, is_running=True)
+
+        troubles = side_by_side(cases, Files(*files), _console(), tell, **options)
+    for trouble in troubles:
+        click.echo(trouble, err=True)
+    if troubles:
+        sys.exit(2 if any(trouble.startswith("wrong") for trouble in troubles) else 1)
 
 
 def _demo_table(results: "list[Result]") -> "Table":

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field
+from math import inf, prod
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from faltung.bench.machine import Machine
 from faltung.bench.peers import OURS
 from faltung.errors import FaltungError
+from faltung.spec import ConvSpec
 
 FORMAT = 1
 MEASURED = "measured"
@@ -53,6 +55,7 @@ class Case:
     """One convolution on all peers, and in each round the seconds that the machine needs at least.
 
     `peak_rounds` are for `flops` at peak arithmetic, `stream_rounds` for `num_bytes` from memory as warm as the call's.
+    `processor_share` is the part of the time that the machine was ours: below 1, others used it.
     """
 
     spec: str
@@ -60,6 +63,7 @@ class Case:
     num_bytes: int
     peak_rounds: list[float]
     stream_rounds: list[float]
+    processor_share: float
     results: dict[str, Result]
 
     @property
@@ -77,6 +81,11 @@ class Case:
         """The peers that have times."""
         return [peer for peer, result in self.results.items() if result.is_measured]
 
+    @property
+    def num_outputs(self) -> int:
+        """How many numbers the convolution makes."""
+        return prod(ConvSpec.from_text(self.spec).output_shape)
+
     def ratio(self, slower: str, quicker: str) -> float:
         """Return how many times as long one peer takes as another: the median of the rounds' ratios."""
         return _ratio(self.results[slower].rounds, self.results[quicker].rounds)
@@ -92,11 +101,10 @@ class Case:
 
 @dataclass(slots=True)
 class Participant:
-    """A peer as it took part: what it is, the layout of its data, its version, or why it could not start."""
+    """A peer as it took part: what it is and the layout of its data, or why it could not start."""
 
     description: str = ""
     layout: str = ""
-    version: str = ""
     missing: str = ""
 
 
@@ -138,7 +146,7 @@ class Comparison:
 
         def key(name: str) -> float:
             is_ours_missing = not any(ours in self.cases[name].measured for ours in OURS)
-            return -1.0 if is_ours_missing else min(self.ratios(name).values(), default=float("inf"))
+            return -1.0 if is_ours_missing else min(self.ratios(name).values(), default=inf)
 
         return sorted(self.cases, key=key)
 

@@ -7,6 +7,7 @@ result was compared with the reference; who is wrong is not timed.
 """
 
 import os
+import platform
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -113,7 +114,7 @@ def _introduce(
     workers: dict[str, Worker], layout: str | None, answer_seconds: float
 ) -> tuple[dict[str, Participant], dict[str, str]]:
     """Who takes part, and the versions of all packages."""
-    participants, versions = {}, {}
+    participants, versions = {}, {"python": platform.python_version()}
     for name, worker in workers.items():
         try:
             description, own_layout, its_versions = worker.ask("describe", seconds=answer_seconds)
@@ -151,8 +152,8 @@ class _Run:
         self._text = spec.to_text()
         flops, num_bytes = self._referee.ask("prepare", self._text, self._mode == "training", self._expected_file)
         is_crowded = COPIES * num_bytes * len(self._workers) > _available_bytes()
+        self._results |= {peer: Result(MEASURED) for peer in self._workers}
         for peer in self._workers:
-            self._results[peer] = Result(MEASURED)
             self._prepare(peer)
             if is_crowded:
                 self._ask(peer, "finish")
@@ -165,15 +166,15 @@ class _Run:
         for peer, calls in self._calls.items():
             low, middle, high = np.quantile(calls, (0.25, 0.5, 0.75))
             self._results[peer].spread = float((high - low) / middle)
-        peaks, streams = ([bound[index] for bound in bounds] for index in (0, 1))
-        return Case(self._text, flops, num_bytes, peaks, streams, self._results)
+        peaks, streams, shares = (list(column) for column in zip(*bounds, strict=True))
+        return Case(self._text, flops, num_bytes, peaks, streams, shares[-1], self._results)
 
-    def _rounds(self, is_crowded: bool) -> list[tuple[float, float]]:
+    def _rounds(self, is_crowded: bool) -> list[tuple[float, float, float]]:
         """Let everyone take turns, in an order that changes; in a crowd, each has the memory to itself for its turn."""
         turn = self._seconds / ROUNDS
         bounds = []
         for number in range(LEAST_ROUNDS if is_crowded else ROUNDS):
-            bounds.append(self._referee.ask("burst", turn)[:2])
+            bounds.append(self._referee.ask("burst", turn))
             names = list(self._workers)
             first = number % len(names)
             for peer in names[first:] + names[:first]:

@@ -1,21 +1,24 @@
-"""The suites: named spec texts in data files, shared by tests and benchmarks."""
+"""The suites: named spec texts in data files, shared by tests and benchmarks, and generated sweeps."""
 
 from importlib import resources
 
+from faltung.bench import sweep
 from faltung.spec import ConvSpec, read_cases
 
 LAYOUTS = {"nwc": ("NWC", "NHWC", "NDHWC"), "ncw": ("NCW", "NCHW", "NCDHW")}
 """Channels last and first, by rank."""
-SUITES = ("core", "complaints", "networks")
+SUITES = ("core", "complaints", "networks", "sweep")
 _COMPLAINTS = "# --- complaints"  # the line of cases.txt that parts its two suites
 
 
 def load(suite: str) -> dict[str, str]:
-    """Return the spec texts of one of `SUITES` by name, in the order of its file.
+    """Return the spec texts of one of `SUITES` by name, in the order of its file; see sweep.py for `sweep`.
 
     >>> load("core")["seed_ts"]
     'conv1d n1 w20 ic3 oc16 kw3'
     """
+    if suite == "sweep":
+        return sweep.cases()
     if suite == "networks":
         return read_cases(_read("networks.txt"))
     core, mark, complaints = _read("cases.txt").partition(_COMPLAINTS)

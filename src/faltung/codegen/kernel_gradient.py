@@ -83,10 +83,10 @@ class _Sums:
         x = positions.input(self.call.x, self.g, self.scratch)
         dy = positions.output(self.call.kernel, self.g, self.scratch)
         with e.loop("panel", self.last, self.first) as panel:
-            self._add_panel(positions, x, dy, e.mul(panel, self.width), self.width)
+            self._add_panel(positions, x, dy.moved(panel=panel), e.mul(panel, self.width), self.width)
         if self.rest:
             with e.when(self.is_last_part):
-                self._add_panel(positions, x, dy, self.whole * self.width, self.rest)
+                self._add_panel(positions, x, dy.moved(panel=self.whole), self.whole * self.width, self.rest)
 
     def _add_panel(self, positions: Positions, x: Buffer, dy: Buffer, oc: Int, channels: int) -> None:
         """All taps and input channels, for `channels` output channels from oc on."""
@@ -98,16 +98,21 @@ class _Sums:
             tap = e.add(e.mul(e.add(e.mul(d, kh), h), kw), e.mul(w, run_taps))
             run, q = x.moved(kd=d, kh=h, kw=w), e.mul(tap, k.group_in)
             with e.loop("row", whole * k.rows, step=k.rows) as row:
-                self._add_tile(positions, run.moved(j=row), dy.moved(oc=oc), e.add(q, row), oc, k.rows, channels)
+                self._add_tile(positions, run.moved(j=row), dy, e.add(q, row), oc, k.rows, channels)
             if rest:
                 row = whole * k.rows
-                self._add_tile(positions, run.moved(j=row), dy.moved(oc=oc), e.add(q, row), oc, rest, channels)
+                self._add_tile(positions, run.moved(j=row), dy, e.add(q, row), oc, rest, channels)
 
     def _add_tile(self, positions: Positions, x: Buffer, dy: Buffer, q: Int, oc: Int, rows: int, channels: int) -> None:
         """`rows` numbers of a run times `channels` output channels, summed over the block's positions."""
         e, k = self.e, self.kernel
         tile = RegisterTile(e, rows, -(-channels // e.lanes))
         tile.start(lambda r, v: e.splat(0.0))
+        places = [
+            self.partial.at(q=e.add(q, r), oc=e.add(oc, v * e.lanes)) for r in range(rows) for v in range(tile.vectors)
+        ]
+        for place in places:  # a large partial result is far away; it comes closer while the tile sums
+            e.prefetch_to_write(place)
         # a staged dy is padded to whole vectors
         masks = [None if k.stages_dy else e.mask(channels - v * e.lanes) for v in range(tile.vectors)]
         with e.loop("line", positions.num_lines) as line, e.loop("t", positions.width) as t:
@@ -115,10 +120,9 @@ class _Sums:
             tile.accumulate(
                 lambda r: numbers.at(j=r), lambda v: e.load_masked(gradients.at(oc=v * e.lanes), masks[v], f"dy_v{v}")
             )
-        for r in range(rows):
-            for v in range(tile.vectors):
-                place = self.partial.at(q=e.add(q, r), oc=e.add(oc, v * e.lanes))
-                e.store(e.arithmetic(e.load(place), "+", tile.value(r, v)), place)
+        for n, place in enumerate(places):
+            total = e.arithmetic(e.load(place), "+", tile.value(*divmod(n, tile.vectors)))
+            e.store(total, place)
 
 
 def _emit_total(e: Emitter, kernel: GradientKernel) -> None:

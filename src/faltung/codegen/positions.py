@@ -54,17 +54,21 @@ class Positions:
         )
 
     def output(self, dy: Value, g: Int, scratch: Value) -> Buffer:
-        """dy as [line, t, oc]."""
+        """dy as [panel, line, t, oc]."""
         e, k, p = self.e, self.kernel, self.p
+        width = k.vectors * e.lanes
         array = e.buffer(dy, n=p.y_n, d=p.y_d, line=p.y_line, oc=p.y_c, w=k.y_step)
         here = array.moved(n=self.n, d=self.od, line=self.line, w=self.ow, oc=e.mul(g, k.group_out))
         if not k.stages_dy:
-            return e.buffer(here.pointer, line=p.y_line, t=k.y_step, oc=1)
-        padded = k.padded_out(e.lanes)
-        place = e.buffer(e.byte_buffer(scratch).at(i=p.dy_at), line=e.mul(self.p.block_w, padded), t=padded, oc=1)
-        with e.loop("line", self.num_lines) as line:
-            steps = (p.y_c, k.y_step, padded, k.group_out)
-            self._call_gather(place.at(line=line), here.at(line=line), *steps, self.width, 0, self.width, 1)
+            return e.buffer(here.pointer, panel=width, line=p.y_line, t=k.y_step, oc=1)
+        line_step = e.mul(p.block_w, width)
+        strides = {"panel": e.mul(p.block_lines, line_step), "line": line_step, "t": width, "oc": 1}
+        place = e.buffer(e.byte_buffer(scratch).at(i=p.dy_at), **strides)
+        with e.loop("panel", -(-k.group_out // width)) as panel, e.loop("line", self.num_lines) as line:
+            oc = e.mul(panel, width)
+            channels = e.minimum(e.sub(k.group_out, oc), width)
+            steps = (p.y_c, k.y_step, width, channels)
+            self._call_gather(place.at(panel=panel, line=line), here.at(line=line, oc=oc), *steps, self.width, 0, self.width, 1)
         return place
 
     def _gather_input(self, x: Value, g: Int, scratch: Value) -> None:
@@ -118,24 +122,25 @@ def emit_gather_positions(e: Emitter, kernel: GradientKernel) -> None:
                 mask = e.mask(e.sub(channels, c))
                 e.store_masked(e.load_masked(source.at(w=e.add(first, t), c=c), mask), to.at(t=t, c=c), mask)
         else:
-            _exchange(e, source.moved(w=first), to, inside, outside, channels, pitch)
+            _exchange(e, source.moved(w=first), to, inside, outside, channels)
         pad(outside, count)
+        with e.loop("t_blank", count) as t, e.loop("c_blank", pitch, channels) as c:
+            e.store_scalar(e.zero(), to.at(t=t, c=c))
 
 
-def _exchange(e: Emitter, source: Buffer, to: Buffer, start: Int, stop: Int, channels: Int, pitch: Int) -> None:
-    """to[t, c] = source[c, t] in squares: vectors of positions become vectors of channels."""
-    with e.loop("t", stop, start, step=e.lanes) as t, e.loop("c", channels, step=e.lanes) as c:
-        positions = e.mask(e.sub(stop, t))
-        left = e.sub(channels, c)
-        slot = e.elements(e.lanes * e.lanes, "square")
-        square = e.buffer(slot.pointer, c=e.lanes, t=1)
-        with e.loop("row", e.minimum(left, e.lanes)) as row:
-            e.store(e.load_masked(source.at(c=e.add(c, row), w=t), positions), square.at(c=row))
-        with e.loop("row_rest", e.lanes, e.minimum(left, e.lanes)) as row:
-            e.store(e.splat(0.0), square.at(c=row))
-        columns = e.transpose([e.load(square.at(c=row)) for row in range(e.lanes)])
-        # whole vectors where the pitch leaves room, so that what is padded to a vector is zero
-        mask = e.mask(e.sub(pitch, c))
-        for n, column in enumerate(columns):
-            with e.when(e.compare(e.add(t, n), "<", stop)):
-                e.store_masked(column, to.at(t=e.add(t, n), c=c), mask)
+def _exchange(e: Emitter, source: Buffer, to: Buffer, start: Int, stop: Int, channels: Int) -> None:
+    """to[t, c] = source[c, t]: squares of vectors, then what is left of channels and of positions one by one."""
+    square_t, _ = e.divide(e.sub(stop, start), e.lanes)
+    square_c, _ = e.divide(channels, e.lanes)
+    t_stop, c_stop = e.add(start, e.mul(square_t, e.lanes)), e.mul(square_c, e.lanes)
+    with e.loop("c", c_stop, step=e.lanes) as c, e.loop("t", t_stop, start, step=e.lanes) as t:
+        rows = [e.load(source.at(c=e.add(c, n), w=t)) for n in range(e.lanes)]
+        for n, column in enumerate(e.transpose(rows)):
+            e.store(column, to.at(t=e.add(t, n), c=c))
+
+    def one_by_one(t_first: Int, t_last: Int, c_first: Int) -> None:
+        with e.loop("c_left", channels, c_first) as c, e.loop("t_left", t_last, t_first) as t:
+            e.store_scalar(e.load_scalar(source.at(c=c, w=t)), to.at(t=t, c=c))
+
+    one_by_one(start, t_stop, c_stop)
+    one_by_one(t_stop, stop, 0)

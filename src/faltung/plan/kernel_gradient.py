@@ -15,6 +15,8 @@ MOST_PIECES = 16
 MOST_PARTIAL_BYTES = 32 * 1024 * 1024
 FLUSH_CYCLES = 2.0
 """To add one accumulator to the partial result."""
+DY_SHARE = float(__import__('os').environ.get('DY','0.7'))
+"""Of the first cache, for dy of a block and a panel."""
 FEWEST_POSITIONS, MOST_POSITIONS = 48, 512
 ROWS_PER_PIECE = 64
 
@@ -30,8 +32,7 @@ def plan_kernel_gradient(problem: Problem, target: Target) -> Plan:
     lines = problem.num_samples if is_flat else problem.out_size[-2]
     outer = 1 if is_flat else problem.num_samples * prod(problem.out_size[:-2])
     out_w = problem.out_size[-1]
-    # dy of a block and a panel stays in half of the first cache
-    positions = min(max(target.l1_bytes // 2 // (width * item_bytes), FEWEST_POSITIONS), MOST_POSITIONS)
+    positions = min(max(int(DY_SHARE * target.l1_bytes) // (width * item_bytes), FEWEST_POSITIONS), MOST_POSITIONS)
     block_w = ceil(out_w / ceil(out_w / positions))
     block_lines = max(1, min(lines, positions // block_w))
     line_blocks, w_blocks = ceil(lines / block_lines), ceil(out_w / block_w)
@@ -46,7 +47,8 @@ def plan_kernel_gradient(problem: Problem, target: Target) -> Plan:
 
     staged_line, staged_plane = _staged(problem, block_lines, block_w)
     staged_bytes = whole_lines(prod(problem.kernel_size[:-2]) * staged_plane * item_bytes) if kernel.stages_x else 0
-    dy_bytes = whole_lines(block_lines * block_w * padded * item_bytes) if kernel.stages_dy else 0
+    panels = ceil(problem.group_out / width)
+    dy_bytes = whole_lines(block_lines * block_w * panels * width * item_bytes) if kernel.stages_dy else 0
     x, y, depth = problem.x, problem.y, problem.rank == 3
     rows = problem.groups * kernel.reduction
     parameters = {
@@ -104,12 +106,13 @@ def _kernel(problem: Problem, target: Target, lanes: int) -> GradientKernel:
         "writes_around_cache": False,
         "is_channels_last": problem.is_channels_last,
         "stages_x": problem.padding_mode is not None or not problem.is_channels_last,
-        "stages_dy": not problem.is_channels_last,
     }
-    run_length = GradientKernel(**constants, rows=1, vectors=1).run_length
+    run_length = GradientKernel(**constants, stages_dy=False, rows=1, vectors=1).run_length
     tiles = candidates(target, run_length, ceil(problem.group_out / lanes))
     rows, vectors = min(tiles, key=lambda tile: _cycles(problem, run_length, lanes, *tile))
-    return GradientKernel(**constants, rows=rows, vectors=vectors)
+    # several panels lie too far apart in y to share the first cache
+    stages_dy = not problem.is_channels_last or problem.group_out > vectors * lanes
+    return GradientKernel(**constants, stages_dy=stages_dy, rows=rows, vectors=vectors)
 
 
 def _cycles(problem: Problem, run_length: int, lanes: int, rows: int, vectors: int) -> float:

@@ -116,7 +116,7 @@ class GradientKernel(Kernel):
 
     is_channels_last: bool
     stages_x: bool  # padded or channels first: gathered into lines of positions; otherwise read in place
-    stages_dy: bool  # channels first
+    stages_dy: bool  # channels first, or several panels: gathered panel by panel
 
     @property
     def x_step(self) -> int:

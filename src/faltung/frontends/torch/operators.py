@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from faltung import ops
+from faltung import gradients, ops
 from faltung.frontends.torch.batching import batched
 from faltung.frontends.torch.tensors import as_array, as_tensor, empty, is_observed
 from faltung.spec.layout import layouts
@@ -104,7 +104,7 @@ def _no_derivatives(options: tuple[Any, ...]) -> tuple[None, ...]:
 
 
 def _convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, *options: Any) -> Tensor:
-    rank, last = x.dim() - 2, options[-1]
+    rank, last = len(options[0]), options[-1]
     arrays = as_array(x, channels_last=last), as_array(kernel), None if bias is None else as_array(bias)
     return as_tensor(CONVOLVE[rank](*arrays, **_words(rank, options)), channels_last=last)
 
@@ -135,7 +135,7 @@ def _input_gradient(dy: Tensor, kernel: Tensor, in_size: Ints, *options: Any) ->
     rank, groups, last = dy.dim() - 2, options[3], options[-1]
     batch, channels = dy.shape[0], kernel.shape[1] * groups
     shape = (batch, *in_size, channels) if last else (batch, channels, *in_size)
-    dx = ops.input_gradient(as_array(dy, channels_last=last), as_array(kernel), shape, **_words(rank, options))
+    dx = gradients.input_gradient(as_array(dy, channels_last=last), as_array(kernel), shape, **_words(rank, options))
     return as_tensor(dx, channels_last=last)
 
 
@@ -160,7 +160,7 @@ def _derive_input_gradient(ctx: Any, ddx: Tensor) -> Any:
 def _kernel_gradient(x: Tensor, dy: Tensor, kernel_size: Ints, *options: Any) -> Tensor:
     rank, last = x.dim() - 2, options[-1]
     arrays = as_array(x, channels_last=last), as_array(dy, channels_last=last)
-    return as_tensor(ops.kernel_gradient(*arrays, tuple(kernel_size), **_words(rank, options)))
+    return as_tensor(gradients.kernel_gradient(*arrays, tuple(kernel_size), **_words(rank, options)))
 
 
 def _fake_kernel_gradient(x: Tensor, dy: Tensor, kernel_size: Ints, *options: Any) -> Tensor:
