@@ -81,7 +81,9 @@ class _Sums:
         e, k, p = self.e, self.kernel, self.p
         positions = Positions.of_block(e, k, p, block)
         x = positions.input(self.call.x, self.g, self.scratch)
-        dy = positions.output(self.call.kernel, self.g, self.scratch)
+        panels = -(-k.group_out // self.width)
+        last = e.minimum(e.add(self.first, p.panels_per_part), panels)
+        dy = positions.output(self.call.kernel, self.g, self.scratch, self.first, last)
         with e.loop("panel", self.last, self.first) as panel:
             self._add_panel(positions, x, dy.moved(panel=panel), e.mul(panel, self.width), self.width)
         if self.rest:

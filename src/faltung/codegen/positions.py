@@ -53,8 +53,8 @@ class Positions:
             here, kd=d_tap, kh=e.mul(line, dh), kw=dw * channels, line=e.mul(line, sh), t=sw * channels, j=1
         )
 
-    def output(self, dy: Value, g: Int, scratch: Value) -> Buffer:
-        """dy as [panel, line, t, oc]."""
+    def output(self, dy: Value, g: Int, scratch: Value, first: Int, last: Int) -> Buffer:
+        """dy as [panel, line, t, oc]; panels first … last - 1 are asked for."""
         e, k, p = self.e, self.kernel, self.p
         width = k.vectors * e.lanes
         array = e.buffer(dy, n=p.y_n, d=p.y_d, line=p.y_line, oc=p.y_c, w=k.y_step)
@@ -64,7 +64,7 @@ class Positions:
         line_step = e.mul(p.block_w, width)
         strides = {"panel": e.mul(p.block_lines, line_step), "line": line_step, "t": width, "oc": 1}
         place = e.buffer(e.byte_buffer(scratch).at(i=p.dy_at), **strides)
-        with e.loop("panel", -(-k.group_out // width)) as panel, e.loop("line", self.num_lines) as line:
+        with e.loop("panel", last, first) as panel, e.loop("line", self.num_lines) as line:
             oc = e.mul(panel, width)
             channels = e.minimum(e.sub(k.group_out, oc), width)
             steps = (p.y_c, k.y_step, width, channels)

@@ -15,7 +15,7 @@ MOST_PIECES = 16
 MOST_PARTIAL_BYTES = 32 * 1024 * 1024
 FLUSH_CYCLES = 2.0
 """To add one accumulator to the partial result."""
-DY_SHARE = float(__import__('os').environ.get('DY','0.7'))
+DY_SHARE = 0.6
 """Of the first cache, for dy of a block and a panel."""
 FEWEST_POSITIONS, MOST_POSITIONS = 48, 512
 ROWS_PER_PIECE = 64
@@ -41,19 +41,21 @@ def plan_kernel_gradient(problem: Problem, target: Target) -> Plan:
     partial_bytes = problem.groups * kernel.reduction * padded * item_bytes
     cycles = problem.groups * _cycles(problem, kernel.run_length, lanes, kernel.rows, kernel.vectors)
     wanted = min(piece_count(max(cycles, problem.bytes_moved / BYTES_PER_CYCLE), problem.groups), MOST_PIECES)
-    chunks = max(1, min(wanted, num_blocks, MOST_PARTIAL_BYTES // partial_bytes))
+    # a piece's own part of a partial result stays in its second cache
     panels = ceil(problem.group_out / width)
-    panels_per_part = ceil(panels / max(1, min(panels, ceil(wanted / chunks))))
+    own_bytes = kernel.reduction * padded * item_bytes
+    panels_per_part = ceil(panels / max(1, min(panels, ceil(own_bytes / (target.l2_bytes // 2)))))
+    parts = ceil(panels / panels_per_part)
+    chunks = max(1, min(ceil(wanted / parts), num_blocks, MOST_PARTIAL_BYTES // partial_bytes))
 
     staged_line, staged_plane = _staged(problem, block_lines, block_w)
     staged_bytes = whole_lines(prod(problem.kernel_size[:-2]) * staged_plane * item_bytes) if kernel.stages_x else 0
-    panels = ceil(problem.group_out / width)
     dy_bytes = whole_lines(block_lines * block_w * panels * width * item_bytes) if kernel.stages_dy else 0
     x, y, depth = problem.x, problem.y, problem.rank == 3
     rows = problem.groups * kernel.reduction
     parameters = {
         "num_chunks": chunks,
-        "num_parts": ceil(panels / panels_per_part),
+        "num_parts": parts,
         "panels_per_part": panels_per_part,
         "rows_per_piece": ROWS_PER_PIECE,
         "num_blocks": num_blocks,
@@ -88,7 +90,7 @@ def plan_kernel_gradient(problem: Problem, target: Target) -> Plan:
         cycles=cycles,
         parameters=parameters,
         phases=(
-            ("partial", chunks * problem.groups * parameters["num_parts"]),
+            ("partial", chunks * problem.groups * parts),
             ("total", ceil(rows / ROWS_PER_PIECE)),
         ),
         shared_bytes=whole_lines(chunks * partial_bytes),

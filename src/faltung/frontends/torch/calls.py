@@ -1,6 +1,9 @@
-"""One call, one of three ways: straight into a kernel, through an operator with derivatives, or to PyTorch's own."""
+"""One call, one of three ways: straight into a kernel, through an operator with derivatives, or to PyTorch's own.
 
-from collections.abc import Sequence
+Options come as PyTorch's users spell them; x and the result are (N, C, *spatial) or (C, *spatial), and channels last where
+`layout` says so.
+"""
+
 from typing import Any
 
 import torch
@@ -17,14 +20,9 @@ from faltung.spec.layout import layouts, resolve_layout
 CONVOLVE = {1: ops.conv1d, 2: ops.conv2d, 3: ops.conv3d}
 TRANSPOSED = {1: transposed.conv1d_transpose, 2: transposed.conv2d_transpose, 3: transposed.conv3d_transpose}
 
-functional = torch.nn.functional
-TORCH_CONVOLVE: dict[int, Any] = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
-TORCH_TRANSPOSED: dict[int, Any] = {
-    1: functional.conv_transpose1d,
-    2: functional.conv_transpose2d,
-    3: functional.conv_transpose3d,
-}
-TORCH_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
+torchs = torch.nn.functional
+TORCHS_CONVOLVE: dict[int, Any] = {1: torchs.conv1d, 2: torchs.conv2d, 3: torchs.conv3d}
+TORCHS_TRANSPOSED: dict[int, Any] = {1: torchs.conv_transpose1d, 2: torchs.conv_transpose2d, 3: torchs.conv_transpose3d}
 
 
 def convolve(
@@ -39,10 +37,205 @@ def convolve(
     padding_mode: str,
     layout: str | None,
 ) -> Tensor:
-    """Convolve, all options as PyTorch's users spell them."""
-    if layout is not None and is_last(layout, rank):
-        y = convolve(
-            rank, x.movedim(-1, -1 - rank), kernel, bias, stride, padding, dilation, groups, padding_mode, None
+    """Convolve, by faltung where it can."""
+    is_last = layout is not None and resolve_layout(layout, rank).endswith("C")
+    if is_last:
+        x = x.movedim(-1, -1 - rank)
+    if refusal(x, kernel, bias) is not None:
+        y = _by_pytorch(rank, x, kernel, bias, stride, padding, dilation, groups, padding_mode)
+    elif x.dim() == rank + 1:
+        y = _convolve(rank, x[None], kernel, bias, stride, padding, dilation, groups, padding_mode, is_last)[0]
+    else:
+        y = _convolve(rank, x, kernel, bias, stride, padding, dilation, groups, padding_mode, is_last)
+    return y.movedim(-1 - rank, -1) if is_last else y
+
+
+def _convolve(
+    rank: int,
+    x: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+    padding_mode: str,
+    is_last: bool,
+) -> Tensor:
+    stride, dilation = per_axis(rank, stride), per_axis(rank, dilation)
+    padding = padding if isinstance(padding, str) else per_axis(rank, padding)
+    if x.dim() != rank + 2 or kernel.dim() != rank + 2:
+        _refuse_axes(rank, x, kernel)
+    is_last = is_last or is_channels_last(x, kernel)
+    if is_straight(x, kernel, bias):
+        y = CONVOLVE[rank](
+            as_array(x, channels_last=is_last),
+            as_array(kernel),
+            None if bias is None else as_array(bias),
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            layout=layouts(rank)[0 if is_last else 1],
+            kernel_layout="OIW",
+            padding_mode=padding_mode,
         )
-        return y.movedim(-1 - rank, -1)
-    ...
+        return as_tensor(y, channels_last=is_last)
+    pairs = padding_pairs(rank, x, kernel, stride, padding, dilation)
+    flat = [end for pair in pairs for end in pair]
+    return operators.convolve(x, kernel, bias, stride, flat, dilation, groups, padding_mode, is_last)
+
+
+def convolve_transposed(
+    rank: int,
+    x: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: int,
+    dilation: Any,
+    layout: str | None,
+) -> Tensor:
+    """Convolve transposed, by faltung where it can."""
+    is_last = layout is not None and resolve_layout(layout, rank).endswith("C")
+    if is_last:
+        x = x.movedim(-1, -1 - rank)
+    options = (stride, padding, output_padding, groups, dilation)
+    if refusal(x, kernel, bias) is not None or refusal_of_sizes(rank, x, kernel, *options) is not None:
+        y = TORCHS_TRANSPOSED[rank](x, kernel, bias, *options)
+    elif x.dim() == rank + 1:
+        y = _convolve_transposed(rank, x[None], kernel, bias, *options, is_last)[0]
+    else:
+        y = _convolve_transposed(rank, x, kernel, bias, *options, is_last)
+    return y.movedim(-1 - rank, -1) if is_last else y
+
+
+def _convolve_transposed(
+    rank: int,
+    x: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: int,
+    dilation: Any,
+    is_last: bool,
+) -> Tensor:
+    stride, padding, output_padding, dilation = (
+        per_axis(rank, option) for option in (stride, padding, output_padding, dilation)
+    )
+    # An output padding first takes back what the padding cut off at the high end.
+    pairs = [(cut, max(cut - more, 0)) for cut, more in zip(padding, output_padding, strict=True)]
+    rest = [max(more - cut, 0) for cut, more in zip(padding, output_padding, strict=True)]
+    is_last = is_last or is_channels_last(x, kernel)
+    if is_straight(x, kernel, bias):
+        y = TRANSPOSED[rank](
+            as_array(x, channels_last=is_last),
+            as_array(kernel),
+            None if bias is None else as_array(bias),
+            stride=stride,
+            padding=pairs,
+            output_padding=rest,
+            dilation=dilation,
+            groups=groups,
+            layout=layouts(rank)[0 if is_last else 1],
+            kernel_layout="OIW",
+        )
+        return as_tensor(y, channels_last=is_last)
+    sizes = transposed_sizes(rank, x, kernel, stride, padding, output_padding, dilation)
+    flat = [end for pair in pairs for end in pair]
+    y = operators.input_gradient(x, kernel, sizes, stride, flat, dilation, groups, "zeros", is_last)
+    return y if bias is None else y + bias.view(-1, *[1] * rank)
+
+
+def is_straight(x: Tensor, kernel: Tensor, bias: Tensor | None) -> bool:
+    """Can the kernel run at once, with nobody watching and no derivative to come?"""
+    if torch.compiler.is_compiling() or is_observed(x, kernel, bias):
+        return False
+    if not torch.is_grad_enabled():
+        return True
+    return not (x.requires_grad or kernel.requires_grad or (bias is not None and bias.requires_grad))
+
+
+def per_axis(rank: int, value: Any) -> tuple[Any, ...]:
+    """One entry for each spatial axis, as PyTorch reads an int or a list; a list of another length is refused later."""
+    if isinstance(value, int):
+        return (value,) * rank
+    return tuple(value) * rank if len(value) == 1 else tuple(value)
+
+
+def padding_pairs(rank: int, x: Tensor, kernel: Tensor, stride: Any, padding: Any, dilation: Any) -> Any:
+    """(low, high) for each spatial axis."""
+    windows = tuple(window_size(taps, step) for taps, step in zip(kernel.shape[2:], dilation, strict=True))
+    return resolve_padding(padding, tuple(x.shape[-rank:]), windows, stride, layouts(rank)[1])
+
+
+def transposed_sizes(
+    rank: int, x: Tensor, kernel: Tensor, stride: Any, padding: Any, output_padding: Any, dilation: Any
+) -> list[Any]:
+    """The spatial sizes of a transposed convolution's result."""
+    axes = zip(x.shape[-rank:], kernel.shape[2:], stride, padding, output_padding, dilation, strict=True)
+    return [(size - 1) * step - 2 * cut + d * (taps - 1) + 1 + more for size, taps, step, cut, more, d in axes]
+
+
+def refusal_of_sizes(
+    rank: int, x: Tensor, kernel: Tensor, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any
+) -> str | None:
+    """Why PyTorch's own kernel computes a transposed convolution of these sizes, or refuses it."""
+    if x.dim() not in (rank + 1, rank + 2) or kernel.dim() != rank + 2 or x.shape[-1 - rank] != kernel.shape[0]:
+        return "x and the weight do not fit together, which PyTorch explains"
+    options = [per_axis(rank, option) for option in (stride, padding, output_padding, dilation)]
+    if any(len(option) != rank for option in options):
+        return f"an option does not have {rank} entries, which PyTorch explains"
+    for step, cut, more, d in zip(*options, strict=True):
+        if step < 1 or d < 1 or cut < 0 or not 0 <= more < max(step, d):
+            return "an option is out of its range, which PyTorch explains"
+        if more - cut >= step:
+            return f"output_padding {more} goes beyond padding {cut} by a whole stride, {step}"
+    if min(transposed_sizes(rank, x, kernel, *options)) < 1:
+        return "the result would have no elements, which PyTorch explains"
+    return None
+
+
+def _by_pytorch(
+    rank: int,
+    x: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+    padding_mode: str,
+) -> Tensor:
+    """The same convolution by PyTorch's own kernel, on an input padded first where it knows no such padding."""
+    if padding_mode != "zeros" or not _is_torchs(padding, stride):
+        stride, dilation = per_axis(rank, stride), per_axis(rank, dilation)
+        padding = padding if isinstance(padding, str) else per_axis(rank, padding)
+        pairs = padding_pairs(rank, x, kernel, stride, padding, dilation)
+        flat = [end for pair in reversed(pairs) for end in pair]
+        x, padding = torchs.pad(x, flat, "constant" if padding_mode == "zeros" else padding_mode), 0
+    return TORCHS_CONVOLVE[rank](x, kernel, bias, stride, padding, dilation, groups)  # type: ignore[no-any-return]
+
+
+def _is_torchs(padding: Any, stride: Any) -> bool:
+    """Is this padding one that PyTorch's convolutions know?"""
+    if isinstance(padding, str):
+        return padding == "valid" or (padding == "same" and set(per_axis(1, stride)) == {1})
+    return isinstance(padding, int) or all(isinstance(entry, int) for entry in padding)
+
+
+def _refuse_axes(rank: int, x: Tensor, kernel: Tensor) -> None:
+    """Raise the error that names what is wrong with the number of axes."""
+    with named(f"conv{rank}d"):
+        layout = layouts(rank)[1]
+        spec_from_call(
+            f"conv{rank}d",
+            *(tuple(x.shape), "float32", tuple(kernel.shape), "float32"),
+            rank=rank,
+            layout=layout,
+            kernel_layout="OIW",
+        )
