@@ -79,7 +79,7 @@ def info(clear_cache: bool) -> None:
 @click.option(
     "--layout",
     type=click.Choice(list(LAYOUTS)),
-    help="Data channels last (nwc) or first (ncw), whatever the text says.",
+    help="Channels last (nwc) or first (ncw), whatever the text says.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to use (default: all processors we may run on).")
 @click.option(
@@ -96,9 +96,7 @@ def info(clear_cache: bool) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Write a page with plots, the report and the JSON into this directory. Compares.",
 )
-@click.option(
-    "--against", type=EXISTING_FILE, help="Say what is slower than in this JSON of an old comparison. Compares."
-)
+@click.option("--against", type=EXISTING_FILE, help="Say what is slower than in this old JSON. Compares.")
 def bench(
     texts: tuple[str, ...],
     suite: tuple[str, ...],
@@ -254,9 +252,11 @@ def _compare(cases: dict[str, str], typed: tuple[str, ...], files: tuple[Path | 
     watching = Console(stderr=True)
     with Progress(console=watching, transient=True, disable=not watching.is_terminal) as progress:
         task = progress.add_task("Starting the peers", total=len(cases) or None)
+        told: list[str] = []
 
         def tell(name: str) -> None:
-            progress.update(task, advance=1 if progress.tasks[0].fields else 0, description=name, is_running=True)
+            progress.update(task, completed=len(told), description=name)
+            told.append(name)
 
         troubles = side_by_side(cases, Files(*files), _console(), tell, **options)
     for trouble in troubles:

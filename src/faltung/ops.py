@@ -185,8 +185,8 @@ def _prepare(
         rank=rank,
         **dict(zip(OPTIONS, options, strict=True)),
     )
-    strides = _strides_in_place(spec, x)
-    copies = (strides is None, not _is_in_order(kernel), bias is not None and not _is_in_order(bias))
+    strides = strides_in_place(spec, x)
+    copies = (strides is None, not is_in_order(kernel), bias is not None and not is_in_order(bias))
     prepared = _Prepared(Convolution(spec, strides), copies if any(copies) else None)
     if len(_calls) >= MOST_CALLS:
         _calls.clear()
@@ -201,7 +201,7 @@ OPTIONS = (
 )
 
 
-def _strides_in_place(spec: ConvSpec, x: Array) -> Strides | None:
+def strides_in_place(spec: ConvSpec, x: Array) -> Strides | None:
     """Strides of x in elements if a kernel can read it where it lies; steps of axes of length 1 do not matter."""
     if not x.dtype.isnative or any(step % x.itemsize for step in x.strides):
         return None
@@ -225,5 +225,5 @@ def _strides_in_place(spec: ConvSpec, x: Array) -> Strides | None:
     return strides if is_readable(Problem.of(spec, strides)) else None
 
 
-def _is_in_order(array: Array) -> bool:
+def is_in_order(array: Array) -> bool:
     return array.dtype.isnative and array.flags.c_contiguous

@@ -1,7 +1,7 @@
 """Has it become slower? Two runs compared by what does not depend on how busy the machine was.
 
-Times of two runs differ for many reasons, ratios within a run for few: how long we take is told in times of each peer and
-of the machine's bound. The change of a case is the median change of these ratios.
+Times of two runs differ for many reasons, ratios within a run for few: how long we take is told in times of each peer
+and of the machine's bound. The change of a case is the median change of these ratios.
 """
 
 from collections.abc import Iterator

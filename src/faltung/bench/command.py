@@ -1,5 +1,6 @@
 """What `faltung bench` does when it compares: run, show, write, and look back at an old run."""
 
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from faltung.bench.document import document
 from faltung.bench.markdown import markdown
 from faltung.bench.overview import notes, table
 from faltung.bench.page import page
-from faltung.bench.peers import PEERS
+from faltung.bench.peers import OURS, PEERS
 from faltung.bench.result import Comparison
 from faltung.bench.side_by_side import choose_peers, compare
 from faltung.errors import FaltungError
@@ -58,7 +59,7 @@ def side_by_side(
         layout=layout,
         threads=threads,
         seconds=seconds,
-        command=" ".join(["faltung", *sys.argv[1:]]),
+        command=shlex.join(["faltung", *sys.argv[1:]]),
         tell=tell,
     )
     console.print(table(run))
@@ -76,7 +77,7 @@ def side_by_side(
     wrong = [
         f"{peer} on {name}: {case.results[peer].reason}"
         for name, case in run.cases.items()
-        for peer in against.OURS
+        for peer in OURS
         if peer in case.results and case.results[peer].status == "wrong"
     ]
     return [f"wrong numbers: {line}" for line in wrong] + (_look_back(run, old, console) if old else [])

@@ -1,6 +1,6 @@
 """The report as a list of headings, paragraphs, tables and figures; markdown.py and page.py write it down."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -13,6 +13,10 @@ from faltung.bench.sweep import JUMP, cliffs, curves
 from faltung.spec import ConvSpec
 
 NONE = "–"
+DETAILS = (
+    *("peer", "ratio", "µs", "spread", "GFLOP/s", "of the bound"),
+    *("cold µs", "prepare ms", "first ms", "faults", "MB", "error"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Table:
     """Rows of cells; the first `words` columns are words, the others numbers."""
 
     head: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     words: int = 1
 
 
@@ -69,9 +73,10 @@ def document(run: Comparison) -> Iterator[Block]:
     yield Paragraph(
         "µs: the median warm call; spread: the distance between the quartiles over the median; cold: a call after the "
         "caches were filled with something else; prepare: making layer, session or trace; first: the first call, which "
-        "compiles where a peer compiles late and finds fresh memory; faults: page faults of a warm call (each is a fresh page from the "
-        "system); MB: what the first call added to resident memory at its peak, the result included; error: the largest "
-        "one over the bound of direct summation. GFLOP/s count the multiply-adds of direct summation, whatever a peer does."
+        "compiles where a peer compiles late, and finds fresh memory; faults: page faults of a warm call, each for a "
+        "page that the allocator gave back and got anew; MB: what the first call added to resident memory at its peak, "
+        "the result included; error: the largest one over the bound of direct summation. GFLOP/s count the "
+        "multiply-adds of direct summation, whatever a peer does."
     )
     for name in run.worst_first():
         yield from _details(run, name)
@@ -88,16 +93,16 @@ def _origin(run: Comparison) -> Iterator[Block]:
     )
     yield Paragraph(", ".join(f"{package} {version}" for package, version in sorted(run.versions.items())) + ".")
     yield Paragraph(
-        "A ratio is the time of the peer over the time of faltung on data in the same layout: above 1, faltung is quicker. "
-        "Each peer lives in a process of its own; they take turns within each case, only one runs at a time, all on the "
-        "same processors with the same number of threads; a ratio is the median of the rounds' ratios. Every result was "
+        "A ratio is the time of the peer over the time of faltung on data in the same layout: above 1, faltung is "
+        "quicker. Each peer lives in a process of its own; they take turns within each case, only one runs at a time, all "
+        "on the same processors with as many threads; a ratio is the median of the rounds' ratios. Every result was "
         f"compared with the reference before it was timed: up to {TOLERANCE:g} times the bound of direct summation is "
         "accepted, as fast algorithms (Winograd, FFT) need it. The bound is the longer of the times that this machine "
         "needs for the multiply-adds at peak and for the memory traffic, measured in the same rounds."
     )
     if busy := [name for name, case in run.cases.items() if case.processor_share < QUIET_SHARE]:
         yield Paragraph(
-            f"Others used the machine during {len(busy)} cases: {', '.join(busy)}. Their numbers are uncertain."
+            f"Others used the machine during {len(busy)} cases; their numbers are uncertain: {', '.join(busy)}."
         )
     rows = [(f"`{name}`", who.layout or NONE, who.description or NONE) for name, who in run.participants.items()]
     yield Table(("peer", "data", "what it calls"), rows, words=3)
@@ -174,23 +179,7 @@ def _details(run: Comparison, name: str) -> Iterator[Block]:
         f"`{case.spec}`: {case.flops / 2e6:,.1f} million multiply-adds, {case.num_bytes / 1e6:,.2f} MB, "
         f"{prod(spec.output_shape):,} outputs; bound: {case.bound}."
     )
-    yield Table(
-        (
-            "peer",
-            "ratio",
-            "µs",
-            "spread",
-            "GFLOP/s",
-            "of the bound",
-            "cold µs",
-            "prepare ms",
-            "first ms",
-            "faults",
-            "MB",
-            "error",
-        ),
-        [_detail(run, case, name, peer) for peer in case.results],
-    )
+    yield Table(DETAILS, [_detail(run, case, name, peer) for peer in case.results])
 
 
 def _detail(run: Comparison, case: Case, name: str, peer: str) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 With ``y[n, p, o] = sum(x[n, p*stride + k*dilation - low, i] * kernel[k, i, o] for k, i)`` and the gradient dy of y:
 
-- ``dx[n, q, i] = sum(dy[n, p, o] * kernel[k, i, o] for k, o)`` with ``p = (q + low - k*dilation) / stride`` where that is
-  a whole number and lies in y. The windows of dy at q are gathered; the rest is a convolution of windows that stand alone.
+- ``dx[n, q, i] = sum(dy[n, p, o] * kernel[k, i, o] for k, o)`` with ``p = (q + low - k*dilation) / stride`` where that
+  is a whole number and lies in y. The windows of dy at q are gathered; the rest is a convolution of windows alone.
 - ``dkernel[k, i, o] = sum(x[n, p*stride + k*dilation - low, i] * dy[n, p, o] for n, p)``, one inner product for each.
 """
 

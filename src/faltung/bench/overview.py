@@ -20,8 +20,8 @@ def table(run: Comparison) -> Table:
     result = Table(
         title=f"{run.machine.processor}, {run.threads} threads, {run.mode}",
         title_justify="left",
-        caption="Ratios: time of the peer over time of faltung on data in the same layout; above 1, faltung is quicker. "
-        "µs and share of the machine's bound are those of the quicker faltung.",
+        caption="Ratios: time of the peer over time of faltung on data in the same layout; above 1, faltung is "
+        "quicker. µs and share of the machine's bound are those of the quicker faltung.",
         caption_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

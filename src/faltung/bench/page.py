@@ -42,11 +42,8 @@ def _html(block: Block, figures: Mapping[str, bytes]) -> str:
 
 def _row(tag: str, cells: tuple[str, ...], words: int) -> str:
     kinds = (' class="word"' if column < words else "" for column in range(len(cells)))
-    return (
-        "<tr>"
-        + "".join(f"<{tag}{kind}>{_text(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
-        + "</tr>"
-    )
+    tagged = (f"<{tag}{kind}>{_text(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
+    return f"<tr>{''.join(tagged)}</tr>"
 
 
 def _text(text: str) -> str:

@@ -51,7 +51,8 @@ def _ratios(run: Comparison) -> "Figure":
     for peer in run.participants:
         dots = [(run.ratios(name)[peer], row) for row, name in enumerate(names) if peer in run.ratios(name)]
         if dots:
-            axes.scatter(*zip(*dots, strict=True), s=18, color=colors[peer], label=peer)
+            x, y = zip(*dots, strict=True)
+            axes.scatter(x, y, s=18, color=colors[peer], label=peer)
     axes.axvline(1, color="black", linewidth=1)
     axes.set(xscale="log", xlabel="time of the peer / time of faltung, same layout", yticks=range(len(names)))
     axes.set_yticklabels(names, fontsize=8)
@@ -68,18 +69,14 @@ def _roofline(run: Comparison) -> "Figure":
     for peer in run.participants:
         dots = [(case.flops / case.num_bytes, case.gflops(peer)) for case in cases if peer in case.measured]
         if dots:
-            size = 30 if peer in OURS else 10
-            axes.scatter(*zip(*dots, strict=True), s=size, color=colors[peer], label=peer)
+            x, y = zip(*dots, strict=True)
+            axes.scatter(x, y, s=30 if peer in OURS else 10, color=colors[peer], label=peer)
     intensities = sorted(case.flops / case.num_bytes for case in cases)
     ends = [intensities[0] / 2, run.machine.peak_gflops_f32 / run.machine.read_gbps, intensities[-1] * 2]
     limit = [min(run.machine.peak_gflops_f32, run.machine.read_gbps * x) for x in sorted(ends)]
     axes.plot(sorted(ends), limit, color="black", linewidth=1)
-    axes.set(
-        xscale="log", yscale="log", xlabel="floating-point operations for each byte of the arrays", ylabel="GFLOP/s"
-    )
-    axes.set_title(
-        "Above the slope: data from cache. Above the roof: an algorithm with fewer multiplications.", fontsize=9
-    )
+    axes.set(xscale="log", yscale="log", xlabel="operations for each byte of the arrays", ylabel="GFLOP/s")
+    axes.set_title("Above the slope: data from cache. Above the roof: fewer multiplications.", fontsize=9)
     axes.legend(fontsize=8)
     return figure
 
@@ -95,9 +92,8 @@ def _sweeps(run: Comparison) -> "Figure":
             if swept == axis:
                 times = [1e9 * point.seconds_per_output for point in points]
                 axes.plot([point.value for point in points], times, ".-", color=colors[peer], label=peer, linewidth=0.8)
-        axes.set(
-            xscale="log", yscale="log", xlabel=axis, ylabel="ns for each output", title=SWEEPS[axis][0].format("…")
-        )
+        axes.set(xscale="log", yscale="log", xlabel=axis, ylabel="ns for each output")
+        axes.set_title(SWEEPS[axis][0].format("…"))
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
     return figure

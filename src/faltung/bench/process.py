@@ -1,7 +1,8 @@
 """A worker: one object in a process of its own, which runs only while it is asked something.
 
-Thread pools that wait by spinning disturb each other. A worker that is not asked is therefore stopped (SIGSTOP): it takes
-no time, and it goes on with all its threads as they were. What it prints goes nowhere; a crash or a hang is an answer.
+Thread pools that wait by spinning disturb each other. A worker that is not asked is therefore stopped (SIGSTOP): it
+takes no time, and it goes on with all its threads as they were. What it prints goes nowhere; a crash or a hang is an
+answer.
 """
 
 import contextlib
@@ -70,7 +71,7 @@ class Worker:
 
     def _start(self) -> None:
         self._connection, theirs = Pipe()
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed in close()
         program = [sys.executable, "-P", "-m", "faltung.bench.worker", str(theirs.fileno())]
         self._process = subprocess.Popen(
             program,

@@ -1,4 +1,4 @@
-"""The worker that knows what is right and what is possible: it computes references and measures the machine's bounds."""
+"""The worker that knows what is right and what is possible: it computes references and measures the bounds."""
 
 import pickle
 from pathlib import Path

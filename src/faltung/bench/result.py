@@ -20,10 +20,10 @@ MEASURED = "measured"
 class Result:
     """One peer on one case. Where there are no times, `status` and `reason` say why.
 
-    `rounds` holds the median call of each round in seconds, `spread` the distance between the quartiles of all calls over
-    their median. `error` is the largest error over the bound of direct summation, `compared` the number of outputs looked
-    at. `page_faults` are those of one warm call. `memory_bytes` is the peak of resident memory during the case beyond
-    what was resident before the first call, when the library and the inputs were there; `peak_bytes` is the whole.
+    `rounds` holds the median call of each round in seconds, `spread` the distance between the quartiles of all calls
+    over their median. `error` is the largest error over the bound of direct summation, `compared` the number of outputs
+    looked at. `page_faults` are those of one warm call. `memory_bytes` is what the first call added to resident memory
+    at its peak, when the library and the inputs were there; `peak_bytes` is the whole.
     """
 
     status: str
@@ -110,7 +110,7 @@ class Participant:
 
 @dataclass(slots=True)
 class Comparison:
-    """One run: the machine, the participants, the cases by name, and the cases that no one was asked, with the reason."""
+    """One run: the machine, the participants, the cases by name, and the cases that have no times, with the reason."""
 
     command: str
     date: str

@@ -168,7 +168,7 @@ def options_of(spec: ft.ConvSpec) -> dict[str, Any]:
 
 
 def bytes_read(spec: ft.ConvSpec) -> int:
-    """Return the bytes that a convolution must read: the kernel, and the cache lines of the input that strides do not skip."""
+    """Return the bytes that a convolution must read: the kernel, and the input but for lines that strides skip."""
     item = np.dtype(spec.dtype).itemsize
     share = 1.0
     for axis in range(spec.rank):

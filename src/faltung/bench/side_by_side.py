@@ -1,8 +1,8 @@
 """Every peer on every case, side by side in one run.
 
-Each peer lives in a process of its own, and only one of them runs at a time. Within a case they take turns: everyone gets
-a short burst of calls, then everyone another, so that a slow minute of the machine hits all. A ratio is the median of the
-rounds' ratios, and so is a share of the bound, which is measured in the same rounds. Before that, every peer's
+Each peer lives in a process of its own, and only one of them runs at a time. Within a case they take turns: everyone
+gets a short burst of calls, then everyone another, so that a slow minute of the machine hits all. A ratio is the median
+of the rounds' ratios, and so is a share of the bound, which is measured in the same rounds. Before that, every peer's
 result was compared with the reference; who is wrong is not timed.
 """
 
@@ -79,8 +79,14 @@ def compare(
             workers[name] = Worker("faltung.bench.station:Station", (place, len(processors)), processors)
         participants, versions = _introduce(workers, layout, answer_seconds)
         comparison = Comparison(
-            **{"command": command, "date": date(), "commit": commit(), "versions": versions, "mode": mode},
-            **{"layout": layout, "threads": len(processors), "machine": referee.ask("machine")},
+            command=command,
+            date=date(),
+            commit=commit(),
+            versions=versions,
+            mode=mode,
+            layout=layout,
+            threads=len(processors),
+            machine=referee.ask("machine"),
             participants=participants,
         )
         present = {name: worker for name, worker in workers.items() if not participants[name].missing}
@@ -104,9 +110,8 @@ def _processors(threads: int | None) -> list[int]:
     """The processors that everyone is pinned to: as many as threads."""
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     if threads is not None and threads > len(allowed):
-        raise FaltungError(
-            f"bench: threads must be at most the processors we may run on; got {threads} of {len(allowed)}."
-        )
+        rule = "bench: threads must be at most the processors we may run on"
+        raise FaltungError(f"{rule}; got {threads}. Use {len(allowed)} or fewer.")
     return allowed[:threads]
 
 

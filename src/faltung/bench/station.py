@@ -98,7 +98,7 @@ class Station:
         if one < seconds:
             one = min(one, seconds_of(self._call, max(int(WARM_UP_SHARE * seconds / one), 1)))
         batch = max(int(BATCH_SECONDS / one), 1)
-        calls = []
+        calls: list[float] = []
         faults, start = _page_faults(), time.perf_counter()
         while not calls or time.perf_counter() - start < seconds:
             calls.append(seconds_of(self._call, batch))

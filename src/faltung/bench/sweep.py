@@ -1,11 +1,12 @@
 """The suite without cliffs: one size grows while the others stay, and the time per output must not jump.
 
-A size that a kernel does not like (one more than a vector, a length that leaves a remainder) is a cliff that people fall off
-in real networks. Two neighbours show one if the time per output grows by more than JUMP beyond the growth of the work per
-output, or if the smaller convolution takes JUMP times as long as the larger one.
+A size that a kernel does not like (one more than a vector, a length that leaves a remainder) is a cliff that people
+fall off in real networks. Two neighbours show one if the time per output grows by more than JUMP beyond the growth of
+the work per output, or if the smaller convolution takes JUMP times as long as the larger one.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 
 from faltung.bench.result import Comparison
@@ -71,8 +72,10 @@ def curves(comparison: Comparison) -> dict[tuple[str, str], list[Point]]:
     for axis, (_, values) in SWEEPS.items():
         for value in values:
             case = comparison.cases.get(f"{axis}/{value}")
-            for peer in case.measured if case else ():
-                spec = ConvSpec.from_text(case.spec)
+            if case is None:
+                continue
+            spec = ConvSpec.from_text(case.spec)
+            for peer in case.measured:
                 seconds = case.results[peer].microseconds / 1e6
                 point = Point(value, seconds, prod(spec.output_shape), spec.macs)
                 found.setdefault((axis, peer), []).append(point)
@@ -83,10 +86,10 @@ def cliffs(comparison: Comparison) -> list[Cliff]:
     """Return all jumps by more than JUMP, the largest first."""
     found = []
     for (axis, peer), points in curves(comparison).items():
-        for one, next_one in zip(points, points[1:], strict=False):
-            factor = jump(one, next_one)
+        for one, larger in pairwise(points):
+            factor = jump(one, larger)
             if factor > JUMP:
-                found.append(Cliff(axis, peer, one.value, next_one.value, factor))
+                found.append(Cliff(axis, peer, one.value, larger.value, factor))
     return sorted(found, key=lambda cliff: -cliff.factor)
 
 

@@ -264,10 +264,10 @@ class Emitter:
     def store(self, value: Value, pointer: Value) -> None:
         self.b.store(value, pointer, align=self.element_bytes)
 
-    def prefetch_to_write(self, pointer: Value) -> None:
-        """Ask for the cache line at `pointer`, to be written soon; harmless at any address."""
+    def prefetch(self, pointer: Value, *, to_write: bool = False) -> None:
+        """Ask for the cache line at `pointer`, to be used soon; harmless at any address."""
         prefetch = self._declared("llvm.prefetch.p0", VOID, [POINTER, I32, I32, I32])
-        self.b.call(prefetch, [pointer, I32(1), I32(3), I32(1)])
+        self.b.call(prefetch, [pointer, I32(int(to_write)), I32(3), I32(1)])
 
     def copy_numbers(self, source: Value, target: Value, count: int) -> None:
         """Copy `count` neighbouring elements."""

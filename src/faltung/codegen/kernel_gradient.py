@@ -114,7 +114,7 @@ class _Sums:
             self.partial.at(q=e.add(q, r), oc=e.add(oc, v * e.lanes)) for r in range(rows) for v in range(tile.vectors)
         ]
         for place in places:  # a large partial result is far away; it comes closer while the tile sums
-            e.prefetch_to_write(place)
+            e.prefetch(place, to_write=True)
         # a staged dy is padded to whole vectors
         masks = [None if k.stages_dy else e.mask(channels - v * e.lanes) for v in range(tile.vectors)]
         with e.loop("line", positions.num_lines) as line, e.loop("t", positions.width) as t:

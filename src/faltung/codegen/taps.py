@@ -21,6 +21,9 @@ from faltung.codegen.tile import RegisterTile
 from faltung.plan.kernels import TapsKernel
 
 
+CACHE_LINE = 64
+
+
 def emit_taps(e: Emitter, kernel: TapsKernel) -> None:
     """piece(call, index, scratch): a range of output channels at a block of output lines."""
     epilogue = Epilogue(e, kernel)
@@ -48,6 +51,8 @@ def emit_taps(e: Emitter, kernel: TapsKernel) -> None:
         with e.loop("strip", num_strips) as strip, e.loop("stretch", length, step=p.stretch) as start:
             stop = e.minimum(e.add(start, p.stretch), length)
             with e.loop("oc_block", last, first) as oc_block:
+                if not kernel.is_staged:
+                    strips.fetch_ahead(strip, stop, e.sub(oc_block, first), e.sub(last, first))
                 strips.emit(strip, start, stop, oc_block, kernel.rows)
             if rest:
                 with e.when(e.compare(e.add(oc_part, 1), "==", p.num_oc_parts)):
@@ -114,6 +119,15 @@ class _Strips:
                 self._spread(rows, start, stop, self._results(start), y.moved(line=strip))
         else:  # positions of a strip lie side by side in y
             self._stretch(rows, x, start, stop, packed, bias, y.moved(line=strip))
+
+    def fetch_ahead(self, strip: Int, start: Int, turn: Int, turns: Int) -> None:
+        """Ask for a share of the channels of the next stretch, which are too many streams for the processor to foresee."""
+        e, k, p = self.e, self.kernel, self.p
+        x = e.buffer(self.staged.pointer, ic=p.channel, line=p.pitch, w=1).moved(line=strip, w=start)
+        first, _ = e.divide(e.mul(turn, k.group_in), turns)
+        last, _ = e.divide(e.mul(e.add(turn, 1), k.group_in), turns)
+        with e.loop("ic_ahead", last, first) as ic, e.loop("w_ahead", p.stretch, step=CACHE_LINE // e.element_bytes) as w:
+            e.prefetch(x.at(ic=ic, w=w))
 
     def _output(self) -> Buffer:
         """The output at the first position of the block and the first channel of the group."""

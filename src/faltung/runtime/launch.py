@@ -80,6 +80,13 @@ class Launch:
 
     def __call__(self, x: Array, kernel: Array, bias: Array | None, y: Array) -> None:
         """Compute into y; the arrays must be what the plan was made for."""
+        self._run(self._native, x, kernel, bias, y)
+
+    def at(self, x: int, kernel: int, bias: int, y: int) -> None:
+        """Compute on arrays at these addresses (0: no bias), which must be what the plan was made for and stay alive."""
+        self._run(_native_launch_of_pointers(), x, kernel, bias, y)
+
+    def _run(self, native: Any, x: Any, kernel: Any, bias: Any, y: Any) -> None:
         plan = self.plan
         if self._is_alone:
             address, num_threads = 0, 1
@@ -88,10 +95,10 @@ class Launch:
             address, num_threads = workers.address, workers.num_threads
         workspace_bytes = plan.shared_bytes + num_threads * plan.scratch_bytes
         if workspace_bytes == 0:
-            self._native(x, kernel, bias, y, 0, self._job_address, address)
+            native(x, kernel, bias, y, 0, self._job_address, address)
             return
         workspace = buffers.take_workspace(workspace_bytes)
-        self._native(x, kernel, bias, y, workspace.address, self._job_address, address)
+        native(x, kernel, bias, y, workspace.address, self._job_address, address)
         buffers.give_workspace_back(workspace)
 
 

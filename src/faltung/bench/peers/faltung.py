@@ -1,5 +1,9 @@
 """faltung itself: the public function, on NumPy arrays, in both layouts."""
 
+from typing import ClassVar
+
+import numpy as np
+
 import faltung as ft
 from faltung.bench.peers.peer import Array, Call, Peer, Work, refuse
 from faltung.bench.run import options_of, public_function
@@ -9,7 +13,7 @@ from faltung.runtime import buffers
 class ChannelsLast(Peer):
     """`ft.conv1d` on NumPy arrays, channels last."""
 
-    packages = ("faltung", "numpy", "llvmlite")
+    packages: ClassVar[tuple[str, ...]] = ("faltung", "numpy", "llvmlite")
 
     def __init__(self, threads: int) -> None:
         ft.set_num_threads(threads)
@@ -38,7 +42,7 @@ class ChannelsLast(Peer):
         """Unmap recycled outputs: with room for none, the next one that is given back takes all along."""
         before, buffers.MOST_FREE_BYTES = buffers.MOST_FREE_BYTES, 0
         size = buffers.SMALLEST_RECYCLED_BYTES
-        buffers.empty((size,), "u1", size)
+        buffers.empty((size,), np.dtype(np.uint8), size)
         buffers.MOST_FREE_BYTES = before
 
 

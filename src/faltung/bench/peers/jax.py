@@ -1,6 +1,7 @@
 """JAX: lax.conv_general_dilated, jitted."""
 
 import os
+from typing import ClassVar
 
 from faltung.bench.peers.peer import Call, Peer, Work, refuse_other_options
 
@@ -8,7 +9,7 @@ from faltung.bench.peers.peer import Call, Peer, Work, refuse_other_options
 class Jax(Peer):
     """`jax.jit(lax.conv_general_dilated)`, channels last."""
 
-    packages = ("jax", "jaxlib")
+    packages: ClassVar[tuple[str, ...]] = ("jax", "jaxlib")
 
     def __init__(self, threads: int) -> None:
         os.environ["JAX_PLATFORMS"] = "cpu"

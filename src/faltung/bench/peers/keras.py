@@ -1,7 +1,7 @@
 """Keras on TensorFlow: its layers, called as they stand."""
 
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 from faltung.bench.peers.peer import Array, Call, Work, is_same_padding, refuse_other_options
 from faltung.bench.peers.tensorflow import TensorFlow, is_depthwise_by_tensorflow, timed
@@ -11,7 +11,7 @@ from faltung.spec import ConvSpec
 class Keras(TensorFlow):
     """`keras.layers.Conv1D(…)(x)` on TensorFlow, channels last; `DepthwiseConv1D` where it applies."""
 
-    packages = ("keras", "tensorflow-cpu", "tensorflow")
+    packages: ClassVar[tuple[str, ...]] = ("keras", "tensorflow-cpu", "tensorflow")
 
     def __init__(self, threads: int) -> None:
         os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -64,7 +64,9 @@ class Keras(TensorFlow):
 
     def padding(self, spec: ConvSpec) -> str:
         """Return the word of Keras for the padding; "valid" where there is none or no word for it."""
-        if spec.rank == 1 and not is_depthwise_by_tensorflow(spec):
-            if any(spec.padding[0]) and spec.padding == spec.replace(padding="causal").padding:
-                return "causal"
-        return "same" if any(map(any, spec.padding)) and is_same_padding(spec) else "valid"
+        if not any(map(any, spec.padding)):
+            return "valid"
+        knows_causal = spec.rank == 1 and not is_depthwise_by_tensorflow(spec)
+        if knows_causal and spec.padding == spec.replace(padding="causal").padding:
+            return "causal"
+        return "same" if is_same_padding(spec) else "valid"

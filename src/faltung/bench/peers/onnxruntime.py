@@ -1,5 +1,7 @@
 """ONNX Runtime: a model of one Conv, as an exporter writes it."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from faltung.bench.peers.peer import Call, Peer, Work, refuse, refuse_other_options
@@ -8,10 +10,10 @@ OPSET, IR_VERSION = 17, 8
 
 
 class OnnxRuntime(Peer):
-    """A session with one `Conv`, channels first; where data is channels last, `Transpose` before and after."""
+    """A session with one `Conv`, channels first; channels-last data gets a `Transpose` before and after."""
 
     layout, kernel_layout = "ncw", "OIW"
-    packages = ("onnxruntime", "onnx")
+    packages: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnx")
 
     def __init__(self, threads: int) -> None:
         import onnx
@@ -40,7 +42,8 @@ class OnnxRuntime(Peer):
         constants = [to_tensor(work.kernel, "kernel")]
         if work.bias is not None:
             constants.append(to_tensor(work.bias, "bias"))
-        value, nodes = "x", []
+        value: str = "x"
+        nodes: list[object] = []
 
         def then(operation: str, *more_inputs: str, **attributes: object) -> None:
             nonlocal value

@@ -1,13 +1,15 @@
 """OpenVINO: a model of one convolution, compiled for the processor."""
 
+from typing import ClassVar
+
 from faltung.bench.peers.peer import Call, Peer, Work, refuse, refuse_other_options
 
 
 class OpenVino(Peer):
-    """A compiled model with one convolution, channels first; where data is channels last, transposed before and after."""
+    """A compiled model with one convolution, channels first; channels-last data is transposed before and after."""
 
     layout, kernel_layout = "ncw", "OIW"
-    packages = ("openvino",)
+    packages: ClassVar[tuple[str, ...]] = ("openvino",)
 
     def __init__(self, threads: int) -> None:
         import openvino

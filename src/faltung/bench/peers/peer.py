@@ -35,13 +35,14 @@ class Peer(ABC):
     """One way to compute convolutions. The first line of its docstring describes it in reports.
 
     A subclass imports its library in `__init__`, so that one that is not installed is found there, and gives it
-    `threads` threads. `layout` and `kernel_layout` say how its users hold their data; `prepare` takes x in both layouts,
-    and its call then contains what a user with such data must do.
+    `threads` threads. `layout` and `kernel_layout` say how its users hold their data; `prepare` takes x in both
+    layouts, and its call then contains what a user with such data must do.
     """
 
     layout: ClassVar[str] = "nwc"
     kernel_layout: ClassVar[str] = "WIO"
-    packages: ClassVar[tuple[str, ...]] = ()
+    packages: ClassVar[tuple[str, ...]]
+    """Distributions whose versions go into the report."""
 
     @abstractmethod
     def __init__(self, threads: int) -> None: ...

@@ -1,5 +1,7 @@
 """SciPy: correlation of signals with a single channel."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from faltung.bench.peers.peer import Array, Call, Peer, Work, refuse, refuse_other_options
@@ -8,7 +10,7 @@ from faltung.bench.peers.peer import Array, Call, Peer, Work, refuse, refuse_oth
 class SciPy(Peer):
     """`scipy.signal.correlate`, which chooses between direct summation and FFT; a single channel only."""
 
-    packages = ("scipy",)
+    packages: ClassVar[tuple[str, ...]] = ("scipy",)
 
     def __init__(self, threads: int) -> None:
         import scipy.fft
@@ -41,7 +43,7 @@ class SciPy(Peer):
 
     def correlate(self, x: Array, kernel: Array) -> Array:
         """Correlate a signal with a kernel of as many axes."""
-        return self.signal.correlate(x, kernel, mode="valid")  # type: ignore[no-any-return]
+        return self.signal.correlate(x, kernel, mode="valid")
 
 
 class SciPyOverlapAdd(SciPy):
@@ -49,4 +51,4 @@ class SciPyOverlapAdd(SciPy):
 
     def correlate(self, x: Array, kernel: Array) -> Array:
         """Convolve with the flipped kernel."""
-        return self.signal.oaconvolve(x, np.flip(kernel), mode="valid")  # type: ignore[no-any-return]
+        return self.signal.oaconvolve(x, np.flip(kernel), mode="valid")

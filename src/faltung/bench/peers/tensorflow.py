@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from faltung.bench.peers.peer import Array, Call, Peer, Work, is_same_padding, refuse_other_options
 from faltung.spec import ConvSpec
@@ -11,7 +11,7 @@ from faltung.spec import ConvSpec
 class TensorFlow(Peer):
     """`tf.nn.conv1d` in a `tf.function`, channels last; `tf.nn.depthwise_conv2d` for depthwise sequences and images."""
 
-    packages = ("tensorflow-cpu", "tensorflow")
+    packages: ClassVar[tuple[str, ...]] = ("tensorflow-cpu", "tensorflow")
 
     def __init__(self, threads: int) -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

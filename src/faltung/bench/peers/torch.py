@@ -1,6 +1,6 @@
 """PyTorch: nn.Conv1d, nn.Conv2d, nn.Conv3d."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from faltung.bench.peers.peer import Array, Call, Peer, Work, refuse, refuse_other_options, symmetric_padding
 from faltung.spec import ConvSpec
@@ -10,7 +10,7 @@ class Torch(Peer):
     """`nn.Conv1d` as users write it, channels first."""
 
     layout, kernel_layout = "ncw", "OIW"
-    packages = ("torch",)
+    packages: ClassVar[tuple[str, ...]] = ("torch",)
 
     def __init__(self, threads: int) -> None:
         import torch
@@ -93,7 +93,7 @@ class Torch(Peer):
 
 
 class TorchChannelsLast(Torch):
-    """`nn.Conv2d` in `channels_last` memory, for sequences too (as images of height 1); volumes in `channels_last_3d`."""
+    """`nn.Conv2d` in `channels_last` memory, sequences as images of height 1; volumes in `channels_last_3d`."""
 
     layout = "nwc"
 

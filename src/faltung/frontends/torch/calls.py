@@ -9,15 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from faltung import ops, transposed
+from faltung import transposed
 from faltung.frontends.torch import operators
 from faltung.frontends.torch.coverage import refusal
+from faltung.frontends.torch.straight import spec_of, straight
 from faltung.frontends.torch.tensors import as_array, as_tensor, is_channels_last, is_observed
-from faltung.spec import named, spec_from_call
 from faltung.spec.geometry import resolve_padding, window_size
 from faltung.spec.layout import layouts, resolve_layout
 
-CONVOLVE = {1: ops.conv1d, 2: ops.conv2d, 3: ops.conv3d}
 TRANSPOSED = {1: transposed.conv1d_transpose, 2: transposed.conv2d_transpose, 3: transposed.conv3d_transpose}
 
 torchs = torch.nn.functional
@@ -62,25 +61,16 @@ def _convolve(
     padding_mode: str,
     is_last: bool,
 ) -> Tensor:
+    is_last = is_last or is_channels_last(x, kernel)
     stride, dilation = per_axis(rank, stride), per_axis(rank, dilation)
     padding = padding if isinstance(padding, str) else per_axis(rank, padding)
-    if x.dim() != rank + 2 or kernel.dim() != rank + 2:
-        _refuse_axes(rank, x, kernel)
-    is_last = is_last or is_channels_last(x, kernel)
+    options = (stride, padding, dilation, groups, padding_mode, is_last)
     if is_straight(x, kernel, bias):
-        y = CONVOLVE[rank](
-            as_array(x, channels_last=is_last),
-            as_array(kernel),
-            None if bias is None else as_array(bias),
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            groups=groups,
-            layout=layouts(rank)[0 if is_last else 1],
-            kernel_layout="OIW",
-            padding_mode=padding_mode,
-        )
-        return as_tensor(y, channels_last=is_last)
+        compute = straight(x, kernel, bias, rank, *options)
+        if compute is not None:
+            return compute(x, kernel, bias)
+    if x.dim() != rank + 2 or kernel.dim() != rank + 2:
+        spec_of(x.detach().numpy(), kernel.detach().numpy(), None, rank, *options)
     pairs = padding_pairs(rank, x, kernel, stride, padding, dilation)
     flat = [end for pair in pairs for end in pair]
     return operators.convolve(x, kernel, bias, stride, flat, dilation, groups, padding_mode, is_last)
@@ -226,16 +216,3 @@ def _is_torchs(padding: Any, stride: Any) -> bool:
     if isinstance(padding, str):
         return padding == "valid" or (padding == "same" and set(per_axis(1, stride)) == {1})
     return isinstance(padding, int) or all(isinstance(entry, int) for entry in padding)
-
-
-def _refuse_axes(rank: int, x: Tensor, kernel: Tensor) -> None:
-    """Raise the error that names what is wrong with the number of axes."""
-    with named(f"conv{rank}d"):
-        layout = layouts(rank)[1]
-        spec_from_call(
-            f"conv{rank}d",
-            *(tuple(x.shape), "float32", tuple(kernel.shape), "float32"),
-            rank=rank,
-            layout=layout,
-            kernel_layout="OIW",
-        )
