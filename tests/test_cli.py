@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 import faltung as ft
 from faltung import cli
 from faltung.bench import machine, run
+from faltung.bench.peers import PEERS
+from faltung.bench.result import Comparison
 from faltung.bench.suite import in_layout
 from faltung.errors import CodegenError
 from faltung.runtime import cache
@@ -186,6 +188,83 @@ def test_a_busy_machine_is_named(quick: None, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(run, "measure", measure)
     assert "The machine is busy: faltung got 50% of it." in faltung("bench", TEXT).stdout
+
+
+@pytest.fixture
+def stubs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add two peers: the reference, and one that is off in one place."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setitem(PEERS, "right", "stub_peers:Right")
+    monkeypatch.setitem(PEERS, "wrong", "stub_peers:Wrong")
+
+
+def test_bench_compares_with_peers_and_writes_all_it_is_asked_for(stubs: None, tmp_path: Path) -> None:
+    json_file, markdown_file = tmp_path / "run.json", tmp_path / "run.md"
+    compare = ("bench", TEXT, "--peers", "right,wrong", "--seconds", "0.02", "--threads", "1")
+    shown = faltung(*compare, "--json", json_file, "--markdown", markdown_file, "--report", tmp_path / "page")
+    assert shown.exit_code == 0, shown.output
+    assert "wrong: wrong: y: 1 of 1,600 compared outputs beyond 8 times the bound" in shown.stdout
+    run = Comparison.read(json_file)
+    assert run.cases[TEXT].measured == ["faltung", "faltung-ncw", "right"]
+    assert "## Slower than a peer" in markdown_file.read_text()
+    assert sorted(path.name for path in (tmp_path / "page").iterdir()) == [
+        "benchmarks.md",
+        "index.html",
+        "results.json",
+    ]
+
+
+def test_bench_runs_again_what_an_old_run_did(stubs: None, tmp_path: Path) -> None:
+    (tmp_path / "cases.txt").write_text(f"mine: {TEXT}  # a comment\n")
+    old = tmp_path / "old.json"
+    first = ("bench", "--cases", tmp_path / "cases.txt", "--peers", "right", "--seconds", "0.02", "--threads", "1")
+    assert faltung(*first, "--json", old).exit_code == 0
+    data = json.loads(old.read_text())
+    results = data["cases"]["mine"]["results"]
+    results["faltung"]["rounds"] = [seconds * 1e3 for seconds in results["faltung"]["rounds"]]  # we were slower then
+    results["faltung-ncw"]["rounds"] = [seconds / 1e3 for seconds in results["faltung-ncw"]["rounds"]]
+    old.write_text(json.dumps(data))
+    shown = faltung("bench", "--against", old, "--seconds", "0.02")
+    assert shown.exit_code == 1
+    assert "1 of 2 became slower by more than 1.2" in " ".join(shown.stdout.split())
+    assert shown.stderr.startswith("slower: faltung-ncw on mine: ")
+
+
+def test_wrong_numbers_of_ours_fail_a_comparison(stubs: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PEERS, "faltung", "stub_peers:Wrong")
+    shown = faltung("bench", TEXT, "--peers", "right", "--seconds", "0.02", "--threads", "1")
+    assert shown.exit_code == 2
+    assert shown.stderr.startswith(f"wrong numbers: faltung on {TEXT}: y: 1 of 1,600")
+
+
+def test_training_of_peers(stubs: None) -> None:
+    shown = faltung("bench", TEXT.replace(" relu", ""), "--mode", "training", "--peers", "faltung", "--seconds", "0.02")
+    assert shown.exit_code == 0, shown.output
+    assert "training" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((TEXT, "--peers", "caffe"), "bench: peers are all, or some of faltung, "),
+        (("conv9d n1", "--peers", "faltung"), "a spec begins with conv1d"),
+        ((TEXT, "--against", "pyproject.toml"), "must come from faltung bench"),
+    ],
+)
+def test_a_wrong_comparison_is_one_line_on_stderr(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project]")
+    given = [tmp_path / part if part == "pyproject.toml" else part for part in arguments]
+    shown = faltung("bench", *given)
+    assert shown.exit_code == 2
+    (line,) = shown.stderr.splitlines()
+    assert line.startswith("Error: ") and message in line
+
+
+def test_a_report_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    shown = faltung("bench", TEXT, "--report", tmp_path / "page")
+    assert shown.exit_code == 2
+    assert 'a report page needs matplotlib. Install it: pip install "faltung[bench]"' in shown.stderr
 
 
 def test_demo_draws_three_pictures_and_says_how_fast(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@
 (32, 1000, 64)
 """
 
-from faltung.errors import CodegenError, DtypeError, FaltungError, ShapeError, UnsupportedConvError
+from faltung.errors import CodegenError, DtypeError, FaltungError, ModelError, ShapeError, UnsupportedConvError
+from faltung.frontends.accelerate import accelerate
 from faltung.gradients import input_gradient, kernel_gradient
 from faltung.ops import conv, conv1d, conv2d, conv3d
 from faltung.runtime.convolution import Convolution, compile
@@ -22,8 +23,10 @@ __all__ = [
     "Convolution",
     "DtypeError",
     "FaltungError",
+    "ModelError",
     "ShapeError",
     "UnsupportedConvError",
+    "accelerate",
     "compile",
     "conv",
     "conv1d",

@@ -13,6 +13,10 @@ class DtypeError(FaltungError, TypeError):
     """A wrong request: an element type that faltung does not compute with."""
 
 
+class ModelError(FaltungError, TypeError):
+    """A wrong request: something that is not a model of a framework that faltung knows."""
+
+
 class UnsupportedConvError(FaltungError, NotImplementedError):
     """A right request that no algorithm covers; the message lists each refusal."""
 

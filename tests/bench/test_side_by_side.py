@@ -16,7 +16,19 @@ from faltung.bench.side_by_side import choose_peers, compare
 from faltung.errors import FaltungError
 
 OURS = {name: PEERS[name] for name in ("faltung", "faltung-ncw")}
-STUBS = ("Right", "ChannelsFirst", "Talks", "Wrong", "WrongShape", "Fails", "Refuses", "Crashes", "CrashesLater", "Hangs", "Missing")
+STUBS = (
+    "Right",
+    "ChannelsFirst",
+    "Talks",
+    "Wrong",
+    "WrongShape",
+    "Fails",
+    "Refuses",
+    "Crashes",
+    "CrashesLater",
+    "Hangs",
+    "Missing",
+)
 CASES = {
     "strided": "conv1d n2 w40 ic3 oc4 kw3 sw2",
     "dense": "conv1d n1 w30 ic4 oc4 kw5 same bias relu",
@@ -29,9 +41,9 @@ CASES = {
 def run() -> Comparison:
     """One run of everything that can happen."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
         peers = OURS | {name: f"stub_peers:{name}" for name in STUBS}
-        return compare(CASES, peers, seconds=0.02, threads=1, command="a test", answer_seconds=3)
+        return compare(CASES, peers, seconds=0.02, threads=1, command="a test", answer_seconds=2)
 
 
 def test_everyone_has_an_answer_for_each_case(run: Comparison) -> None:
@@ -71,7 +83,7 @@ def test_a_ratio_is_to_the_faltung_of_the_same_layout(run: Comparison) -> None:
         ("Refuses", "dense", "unsupported", "not on a Sunday"),
         ("Crashes", "strided", "crashed", "killed by SIGSEGV: about to fall"),
         ("CrashesLater", "dense", "crashed", "ended with code 7"),
-        ("Hangs", "strided", "hung", "no answer within 3 s"),
+        ("Hangs", "strided", "hung", "no answer within 2 s"),
     ],
 )
 def test_who_cannot_is_named_with_the_reason_and_not_timed(
@@ -158,7 +170,7 @@ def test_a_worker_runs_only_while_it_is_asked() -> None:
         assert worker._process is not None
         state = Path(f"/proc/{worker._process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
         assert state in "RT"  # it stops a moment after the answer
-        with pytest.raises(Trouble, match="failed: AttributeError: .* no attribute 'dance'"):
+        with pytest.raises(Trouble, match=r"failed: AttributeError: .* no attribute 'dance'"):
             worker.ask("dance")
     finally:
         worker.close()

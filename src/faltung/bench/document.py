@@ -94,16 +94,14 @@ def _origin(run: Comparison) -> Iterator[Block]:
     yield Paragraph(", ".join(f"{package} {version}" for package, version in sorted(run.versions.items())) + ".")
     yield Paragraph(
         "A ratio is the time of the peer over the time of faltung on data in the same layout: above 1, faltung is "
-        "quicker. Each peer lives in a process of its own; they take turns within each case, only one runs at a time, all "
-        "on the same processors with as many threads; a ratio is the median of the rounds' ratios. Every result was "
+        "quicker. Each peer lives in a process of its own; they take turns within each case, only one runs at a time, "
+        "all on the same processors with as many threads; a ratio is the median of the rounds' ratios. Every result was "
         f"compared with the reference before it was timed: up to {TOLERANCE:g} times the bound of direct summation is "
         "accepted, as fast algorithms (Winograd, FFT) need it. The bound is the longer of the times that this machine "
         "needs for the multiply-adds at peak and for the memory traffic, measured in the same rounds."
     )
     if busy := [name for name, case in run.cases.items() if case.processor_share < QUIET_SHARE]:
-        yield Paragraph(
-            f"Others used the machine during {len(busy)} cases; their numbers are uncertain: {', '.join(busy)}."
-        )
+        yield Paragraph(f"Others used the machine during {len(busy)} cases: uncertain are {', '.join(busy)}.")
     rows = [(f"`{name}`", who.layout or NONE, who.description or NONE) for name, who in run.participants.items()]
     yield Table(("peer", "data", "what it calls"), rows, words=3)
 

@@ -33,7 +33,7 @@ def _html(block: Block, figures: Mapping[str, bytes]) -> str:
             return f"<p>{_text(text)}</p>"
         case Figure(name) if name in figures:
             data = base64.b64encode(figures[name]).decode("ascii")
-            return f'<p><img alt="{name}" src="data:image/svg+xml;base64,{data}"></p>'
+            return f'<p><img alt="{name}" src="data:image/svg+xml;base64,{data}"/></p>'
         case Table(head, rows, words):
             lines = [_row("th", head, words), *(_row("td", row, words) for row in rows)]
             return f"<table>{''.join(lines)}</table>"

@@ -17,7 +17,7 @@ import numpy as np
 
 from faltung.bench.origin import commit, date
 from faltung.bench.peers import OURS, PEERS
-from faltung.bench.process import Trouble, Worker
+from faltung.bench.process import ANSWER_SECONDS, Trouble, Worker
 from faltung.bench.result import MEASURED, Case, Comparison, Participant, Result
 from faltung.errors import FaltungError, ShapeError, UnsupportedConvError
 from faltung.spec import ConvSpec
@@ -54,7 +54,7 @@ def compare(
     seconds: float = 0.5,
     command: str = "",
     tell: Tell = lambda step: None,
-    answer_seconds: float = 180.0,
+    answer_seconds: float = ANSWER_SECONDS,
 ) -> Comparison:
     """Run all cases on all peers.
 
@@ -67,7 +67,7 @@ def compare(
         seconds: for timing each peer on each case; checks and compiling come on top.
         command: kept in the result.
         tell: hears the name of each case when its turn comes.
-        answer_seconds: a peer that takes longer for one answer is killed.
+        answer_seconds: a peer that takes longer for one answer about a case is killed.
     """
     processors = _processors(threads)
     if layout is not None:  # given the same data, the variants by layout are the same
@@ -77,7 +77,7 @@ def compare(
     try:
         for name, place in peers.items():
             workers[name] = Worker("faltung.bench.station:Station", (place, len(processors)), processors)
-        participants, versions = _introduce(workers, layout, answer_seconds)
+        participants, versions = _introduce(workers, layout)
         comparison = Comparison(
             command=command,
             date=date(),
@@ -115,14 +115,12 @@ def _processors(threads: int | None) -> list[int]:
     return allowed[:threads]
 
 
-def _introduce(
-    workers: dict[str, Worker], layout: str | None, answer_seconds: float
-) -> tuple[dict[str, Participant], dict[str, str]]:
+def _introduce(workers: dict[str, Worker], layout: str | None) -> tuple[dict[str, Participant], dict[str, str]]:
     """Who takes part, and the versions of all packages."""
     participants, versions = {}, {"python": platform.python_version()}
     for name, worker in workers.items():
         try:
-            description, own_layout, its_versions = worker.ask("describe", seconds=answer_seconds)
+            description, own_layout, its_versions = worker.ask("describe")
             versions |= its_versions
             participants[name] = Participant(description, layout or own_layout)
         except Trouble as trouble:

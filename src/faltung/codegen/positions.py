@@ -68,7 +68,9 @@ class Positions:
             oc = e.mul(panel, width)
             channels = e.minimum(e.sub(k.group_out, oc), width)
             steps = (p.y_c, k.y_step, width, channels)
-            self._call_gather(place.at(panel=panel, line=line), here.at(line=line, oc=oc), *steps, self.width, 0, self.width, 1)
+            self._call_gather(
+                place.at(panel=panel, line=line), here.at(line=line, oc=oc), *steps, self.width, 0, self.width, 1
+            )
         return place
 
     def _gather_input(self, x: Value, g: Int, scratch: Value) -> None:

@@ -1,11 +1,12 @@
 """The program of a kernel: the functions that a call runs, in order."""
 
 from faltung.codegen.emitter import Emitter
+from faltung.codegen.groups import emit_groups
 from faltung.codegen.kernel_gradient import emit_kernel_gradient
 from faltung.codegen.packing import emit_runs_packing, emit_taps_packing
 from faltung.codegen.runs import emit_runs
 from faltung.codegen.taps import emit_taps
-from faltung.plan.kernels import AnyKernel, GradientKernel, RunsKernel
+from faltung.plan.kernels import AnyKernel, GradientKernel, GroupsKernel, RunsKernel
 
 
 def emit_program(e: Emitter, kernel: AnyKernel) -> None:
@@ -14,7 +15,10 @@ def emit_program(e: Emitter, kernel: AnyKernel) -> None:
         emit_kernel_gradient(e, kernel)
     elif isinstance(kernel, RunsKernel):
         emit_runs_packing(e, kernel)
-        emit_runs(e, kernel)
+        if isinstance(kernel, GroupsKernel):
+            emit_groups(e, kernel)
+        else:
+            emit_runs(e, kernel)
     else:
         emit_taps_packing(e, kernel)
         emit_taps(e, kernel)

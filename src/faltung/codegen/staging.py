@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from faltung.codegen.call import Call, Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.padding import padded_index
-from faltung.plan.kernels import TapsKernel
+from faltung.plan.kernels import Kernel, TapsKernel
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Staging:
         return is_there(self.e, self.kernel, index, size)
 
 
-def is_there(e: Emitter, kernel: TapsKernel, index: Int, size: Int) -> Value:
+def is_there(e: Emitter, kernel: Kernel, index: Int, size: Int) -> Value:
     """Is anything read at this index: inside the input, or wherever the padding mode reads something outside?"""
     return e.below(index, size) if kernel.padding_mode in ("zeros", None) else e.true()
 

@@ -20,7 +20,6 @@ from faltung.codegen.staging import Block, Staging, emit_stage_lines, line_offse
 from faltung.codegen.tile import RegisterTile
 from faltung.plan.kernels import TapsKernel
 
-
 CACHE_LINE = 64
 
 
@@ -126,7 +125,10 @@ class _Strips:
         x = e.buffer(self.staged.pointer, ic=p.channel, line=p.pitch, w=1).moved(line=strip, w=start)
         first, _ = e.divide(e.mul(turn, k.group_in), turns)
         last, _ = e.divide(e.mul(e.add(turn, 1), k.group_in), turns)
-        with e.loop("ic_ahead", last, first) as ic, e.loop("w_ahead", p.stretch, step=CACHE_LINE // e.element_bytes) as w:
+        with (
+            e.loop("ic_ahead", last, first) as ic,
+            e.loop("w_ahead", p.stretch, step=CACHE_LINE // e.element_bytes) as w,
+        ):
             e.prefetch(x.at(ic=ic, w=w))
 
     def _output(self) -> Buffer:

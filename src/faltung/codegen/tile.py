@@ -30,5 +30,12 @@ class RegisterTile:
             for vector, acc in zip(vectors, row, strict=True):
                 acc.set(self.e.fma(scalar, vector, acc.get(), acc.slot.name))
 
+    def accumulate_lanes(self, factor_at: Callable[[int, int], Value], vector_at: Callable[[int], Value]) -> None:
+        """Add the product of factor (r, v) and vector v, lane by lane, to each accumulator."""
+        vectors = [vector_at(v) for v in range(self.vectors)]
+        for r, row in enumerate(self.acc):
+            for v, acc in enumerate(row):
+                acc.set(self.e.fma(factor_at(r, v), vectors[v], acc.get(), acc.slot.name))
+
     def value(self, row: int, vector: int) -> Value:
         return self.acc[row][vector].get()

@@ -1,1 +1,1 @@
-"""Who calls: the frameworks' own words, renamed and laid out for faltung. Each framework is imported by its folder only."""
+"""Who calls: the frameworks' own words, renamed and laid out for faltung. Only its folder imports a framework."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from faltung.errors import UnsupportedConvError
+from faltung.plan.groups import plan_groups, refuse_groups
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
 from faltung.plan.runs import plan_runs
@@ -14,35 +15,32 @@ from faltung.plan.target import Target
 @dataclass(frozen=True)
 class _Rule:
     algorithm: str
-    refusal: Callable[[Problem], str | None]
+    refusal: Callable[[Problem, Target], str | None]
     plan: Callable[[Problem, Target], Plan]
 
 
-def _refuse_taps(problem: Problem) -> str | None:
-    x = problem.x
-    if problem.is_channels_last and problem.is_multichannel:
-        return None if (x.c, x.spatial[-1]) == (1, problem.in_channels) else "one line of the input must be contiguous"
-    if x.spatial[-1] != 1:
-        return "neighbours along w must lie side by side"
-    return None
+def _refuse_taps(problem: Problem, _: Target) -> str | None:
+    return None if is_readable(problem) else "neighbours along w, or their channels, do not lie side by side"
 
 
-def _refuse_runs(problem: Problem) -> str | None:
+def _refuse_runs(problem: Problem, _: Target) -> str | None:
     if not problem.is_channels_last:
         return "the input's channels do not lie side by side"
-    if (problem.x.c, problem.x.spatial[-1]) != (1, problem.in_channels):
-        return "one line of the input must be contiguous"
-    return None
+    return None if (problem.x.c, problem.x.spatial[-1]) == (1, problem.in_channels) else "a line has gaps"
 
 
-RULES = (_Rule("taps", _refuse_taps, plan_taps), _Rule("runs", _refuse_runs, plan_runs))
+RULES = (
+    _Rule("groups", refuse_groups, plan_groups),
+    _Rule("taps", _refuse_taps, plan_taps),
+    _Rule("runs", _refuse_runs, plan_runs),
+)
 
 
 def choose_plan(problem: Problem, target: Target) -> Plan:
     """The plan that the cost model finds cheapest, with what became of the others."""
     plans, reasons = [], []
     for rule in RULES:
-        refusal = rule.refusal(problem)
+        refusal = rule.refusal(problem, target)
         if refusal is None:
             plans.append(rule.plan(problem, target))
         else:
@@ -56,5 +54,8 @@ def choose_plan(problem: Problem, target: Target) -> Plan:
 
 
 def is_readable(problem: Problem) -> bool:
-    """Can some algorithm read the input in place?"""
-    return any(rule.refusal(problem) is None for rule in RULES)
+    """Can the kernels for the problem's layout read its input in place?"""
+    x = problem.x
+    if problem.is_channels_last and problem.is_multichannel:
+        return (x.c, x.spatial[-1]) == (1, problem.in_channels)
+    return x.spatial[-1] == 1

@@ -77,6 +77,26 @@ class RunsKernel(Kernel):
 
 
 @dataclass(frozen=True, slots=True)
+class GroupsKernel(RunsKernel):
+    """Channels last, small groups: each lane has the group of its own output channel. `groups` is 1 here."""
+
+    lane_in: int  # input channels of a group
+    lane_out: int  # output channels of a group; they divide the lanes
+
+    ALGORITHM: ClassVar[str] = "groups"
+
+    @property
+    def has_window(self) -> bool:
+        """Do neighbouring rows read neighbouring numbers, which registers can keep?"""
+        return self.lane_out == 1 and self.stride[-1] == self.dilation[-1] == 1 and self.kernel_size[-1] > 1
+
+    @property
+    def group_in(self) -> int:
+        """Input channels that one output reads."""
+        return self.lane_in
+
+
+@dataclass(frozen=True, slots=True)
 class TapsKernel(Kernel):
     """Rows of the tile are output channels, vectors lie along output positions; made for channels-first layouts."""
 
@@ -154,4 +174,4 @@ class GradientKernel(Kernel):
     )
 
 
-AnyKernel = RunsKernel | TapsKernel | GradientKernel
+AnyKernel = RunsKernel | GroupsKernel | TapsKernel | GradientKernel

@@ -6,7 +6,7 @@ from faltung.plan.constants import constants_of
 from faltung.plan.kernels import RunsKernel
 from faltung.plan.pieces import BYTES_PER_CYCLE, SMALLEST_PARALLEL_CYCLES, piece_count
 from faltung.plan.plan import Plan, whole_lines
-from faltung.plan.problem import KernelView, Problem
+from faltung.plan.problem import ITEM_BYTES, KernelView, Problem
 from faltung.plan.target import Target
 from faltung.plan.tiles import REMAINDER_COST, candidates, step_cycles
 
@@ -24,7 +24,6 @@ def plan_runs(problem: Problem, target: Target) -> Plan:
     vectors_needed = ceil(group_out / lanes)
     tiles = candidates(target, positions, vectors_needed)
     rows, vectors = min(tiles, key=lambda tile: _cycles(problem, lanes, *tile))
-    item_bytes = target.vector_bytes // lanes
     panels = ceil(vectors_needed / vectors)
     # reading the kernel in place pays when it is read once or twice, or when packing would only copy it
     is_in_order = problem.w == _in_order(problem)
@@ -34,16 +33,31 @@ def plan_runs(problem: Problem, target: Target) -> Plan:
         rows=rows,
         vectors=vectors,
         is_packed=is_packed,
-        writes_around_cache=problem.is_dense and problem.output_bytes >= target.l3_bytes and group_out % lanes == 0,
+        writes_around_cache=writes_around_cache(problem, target, group_out),
     )
+    return plan_positions(problem, target, kernel, problem.groups * _cycles(problem, lanes, rows, vectors))
 
-    cycles = max(problem.groups * _cycles(problem, lanes, rows, vectors), problem.bytes_moved / BYTES_PER_CYCLE)
-    is_kernel_cached = problem.kernel_bytes <= target.l2_bytes // 2
+
+def writes_around_cache(problem: Problem, target: Target, channels: int) -> bool:
+    """Is the result too large for every cache, and are its lines, `channels` long, whole vectors?"""
+    is_whole = channels % target.lanes(problem.dtype) == 0
+    return problem.is_dense and problem.output_bytes >= target.l3_bytes and is_whole
+
+
+def plan_positions(problem: Problem, target: Target, kernel: RunsKernel, cycles: float) -> Plan:
+    """Positions in pieces and blocks, for a kernel whose rows are positions."""
+    lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
+    rows, width = kernel.rows, kernel.vectors * lanes
+    positions = problem.num_samples * prod(problem.out_size)
+    panels = ceil(kernel.group_out / width)
+    packed_bytes = whole_lines(kernel.groups * panels * kernel.reduction * width * item_bytes)
+    all_cycles = max(cycles, problem.bytes_moved / BYTES_PER_CYCLE)
+    is_kernel_cached = packed_bytes // kernel.groups <= target.l2_bytes // 2
     # with a large kernel, a piece must be long enough to pay for fetching each panel
     least_positions = rows if is_kernel_cached else 20 * rows
-    pieces_wanted = piece_count(cycles, problem.groups)
+    pieces_wanted = piece_count(all_cycles, kernel.groups)
     oc_parts = 1
-    if cycles > SMALLEST_PARALLEL_CYCLES and positions < pieces_wanted * least_positions:
+    if all_cycles > SMALLEST_PARALLEL_CYCLES and positions < pieces_wanted * least_positions:
         oc_parts = max(1, min(panels, pieces_wanted // max(positions // least_positions, 1)))
     panels_per_part = ceil(panels / oc_parts)
     oc_parts = ceil(panels / panels_per_part)
@@ -52,41 +66,45 @@ def plan_runs(problem: Problem, target: Target) -> Plan:
     num_blocks = ceil(positions / piece_positions)
     position_bytes = item_bytes * (problem.in_channels * prod(problem.stride) + problem.out_channels)
     block_rows = max(target.l1_bytes // 2 // (position_bytes * rows), 1) if is_kernel_cached else piece_positions
-    axes = ("d", "h", "w")
-    sizes = {f"{name}_{axis}": 1 for name in ("out", "in") for axis in axes} | {f"low_{axis}": 0 for axis in axes}
-    strides = {"x_d": 0, "x_h": 0, "y_d": 0, "y_h": 0}
-    for n, axis in enumerate(kernel.axes):
-        sizes |= {f"out_{axis}": problem.out_size[n], f"in_{axis}": problem.in_size[n], f"low_{axis}": problem.low[n]}
-        strides |= {f"x_{axis}": problem.x.spatial[n], f"y_{axis}": problem.y.spatial[n]}
-    parameters = (
-        sizes
-        | strides
-        | {
-            "num_positions": positions,
-            "num_blocks": num_blocks,
-            "piece_positions": piece_positions,
-            "block_positions": min(block_rows * rows, piece_positions),
-            "num_oc_parts": oc_parts,
-            "panels_per_part": panels_per_part,
-            "x_n": problem.x.n,
-            "y_n": problem.y.n,
-            "y_offset": problem.y_offset,
-        }
-    )
-    packed_bytes = whole_lines(problem.groups * panels * kernel.reduction * vectors * lanes * item_bytes)
+    parameters = {
+        "num_positions": positions,
+        "num_blocks": num_blocks,
+        "piece_positions": piece_positions,
+        "block_positions": min(block_rows * rows, piece_positions),
+        "num_oc_parts": oc_parts,
+        "panels_per_part": panels_per_part,
+        "x_n": problem.x.n,
+        "y_n": problem.y.n,
+        "y_offset": problem.y_offset,
+    }
     return Plan(
         problem=problem,
         kernel=kernel,
-        cycles=problem.groups * _cycles(problem, lanes, rows, vectors),
-        parameters=parameters,
+        cycles=cycles,
+        parameters=_spatial(problem, kernel.axes) | parameters,
         phases=(
-            ("pack", problem.groups * panels if is_packed else 0),
-            ("piece", num_blocks * problem.groups * oc_parts),
+            ("pack", kernel.groups * panels if kernel.is_packed else 0),
+            ("piece", num_blocks * kernel.groups * oc_parts),
         ),
-        shared_bytes=packed_bytes if is_packed else 0,
+        shared_bytes=packed_bytes if kernel.is_packed else 0,
         scratch_bytes=0,
-        reasons=(f"tile of {rows} positions x {vectors} vectors of {lanes}",),
+        reasons=(f"tile of {rows} positions x {kernel.vectors} vectors of {lanes}",),
     )
+
+
+def _spatial(problem: Problem, axes: tuple[str, ...]) -> dict[str, int]:
+    """Sizes, padding and strides by axis; neutral where the rank has no such axis."""
+    numbers = {f"{name}_{axis}": 1 for name in ("out", "in") for axis in "dhw"}
+    numbers |= {f"{name}_{axis}": 0 for name in ("low", "x", "y") for axis in "dhw"}
+    for n, axis in enumerate(axes):
+        numbers |= {
+            f"out_{axis}": problem.out_size[n],
+            f"in_{axis}": problem.in_size[n],
+            f"low_{axis}": problem.low[n],
+            f"x_{axis}": problem.x.spatial[n],
+            f"y_{axis}": problem.y.spatial[n],
+        }
+    return numbers
 
 
 def _cycles(problem: Problem, lanes: int, rows: int, vectors: int) -> float:
@@ -96,8 +114,13 @@ def _cycles(problem: Problem, lanes: int, rows: int, vectors: int) -> float:
     step = whole * step_cycles(rows, vectors) + (step_cycles(rows, rest) if rest else 0.0)
     tiles = ceil(problem.num_samples * prod(problem.out_size) / rows)
     panels = whole + (rest > 0)
-    gathered = _gathered_share(problem, rows) * prod(problem.kernel_size) * rows * GATHER_CYCLES
-    return tiles * (steps * step + panels * (TILE_CYCLES + gathered)) * (REMAINDER_COST if whole and rest else 1.0)
+    start = TILE_CYCLES + gather_cycles(problem, rows)
+    return tiles * (steps * step + panels * start) * (REMAINDER_COST if whole and rest else 1.0)
+
+
+def gather_cycles(problem: Problem, rows: int) -> float:
+    """What an average tile spends on looking up where its rows read."""
+    return _gathered_share(problem, rows) * prod(problem.kernel_size) * rows * GATHER_CYCLES
 
 
 def _gathered_share(problem: Problem, rows: int) -> float:

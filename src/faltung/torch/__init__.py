@@ -1,3 +1,47 @@
-"""faltung for PyTorch: `faltung.torch.Conv1d` for `torch.nn.Conv1d`, `faltung.torch.functional` for its functions."""
+"""faltung for PyTorch: modules, functions, and who computes what.
+
+>>> import torch
+>>> import faltung.torch
+>>> layer = faltung.torch.Conv1d(3, 16, 5, padding="causal")  # a torch.nn.Conv1d
+>>> layer(torch.ones(8, 3, 100)).shape
+torch.Size([8, 16, 100])
+>>> faltung.torch.why(layer, torch.ones(8, 3, 100, dtype=torch.bfloat16))
+"PyTorch's own kernel: x is bfloat16, and faltung computes in float32 and float64."
+"""
+
 from faltung.frontends.torch import functional
-__all__ = ["functional"]
+from faltung.frontends.torch.modules import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+    LazyConv1d,
+    LazyConv2d,
+    LazyConv3d,
+    LazyConvTranspose1d,
+    LazyConvTranspose2d,
+    LazyConvTranspose3d,
+)
+from faltung.frontends.torch.replace import Report, report
+from faltung.frontends.torch.why import why
+
+__all__ = [
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
+    "Report",
+    "functional",
+    "report",
+    "why",
+]

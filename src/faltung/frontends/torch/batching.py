@@ -1,8 +1,8 @@
 """torch.func.vmap over the operators: many convolutions as one.
 
-Where only the first operand differs between them and the kernel does not, they are more samples of one convolution. Where
-kernels differ, or are computed (a kernel gradient for each), they are groups of one convolution: the channels of all of
-them side by side.
+Where the first operand differs between them and the kernel does not, they are more samples of one convolution. Where
+kernels differ, or are computed (a kernel gradient for each), they are groups of one convolution: the channels of all
+of them side by side.
 """
 
 from collections.abc import Callable
@@ -10,28 +10,30 @@ from typing import Any
 
 from torch import Tensor
 
-GROUPS = 3
-"""The place of `groups` among the options."""
+NUM_OPTIONS, GROUPS = 6, 3
+"""The options come last; `groups` is one of them."""
 
 
 def batched(operator: Callable[..., Tensor], *, is_kernel_gradient: bool) -> Callable[..., tuple[Tensor, int]]:
     """Return the rule that `torch.library.register_vmap` wants for an operator."""
     # the axis of channels: 1 in data (N, C, *spatial), 0 in a kernel (C_out, C_in/groups, *kernel_size) and in a bias
-    operand_axes = (1, 1, 0) if is_kernel_gradient else (1, 0, 0)
+    operand_axes = (1, 1) if is_kernel_gradient else (1, 0, 0)
     result_axis = 0 if is_kernel_gradient else 1
 
     def rule(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Tensor, int]:
-        count, operands, options = info.batch_size, inputs[:3], inputs[3:]
-        dims = [dim if isinstance(operand, Tensor) else None for operand, dim in zip(operands, in_dims, strict=False)]
-        if dims[1:] == [None, None] and not is_kernel_gradient:
+        count, num_operands = info.batch_size, len(operand_axes)
+        operands, dims, rest = inputs[:num_operands], in_dims[:num_operands], inputs[num_operands:]
+        if not is_kernel_gradient and dims[1:] == (None, None):
             samples = operands[0].movedim(dims[0], 0)
             result = operator(samples.flatten(0, 1), *inputs[1:])
             return result.unflatten(0, samples.shape[:2]), 0
         joined = [
-            _side_by_side(operand, dim, count, axis) if isinstance(operand, Tensor) else operand
+            None if operand is None else _side_by_side(operand, dim, count, axis)
             for operand, dim, axis in zip(operands, dims, operand_axes, strict=True)
         ]
-        result = operator(*joined, *options[:GROUPS], options[GROUPS] * count, *options[GROUPS + 1 :])
+        options = list(rest[-NUM_OPTIONS:])
+        options[GROUPS] *= count
+        result = operator(*joined, *rest[:-NUM_OPTIONS], *options)
         return result.unflatten(result_axis, (count, result.shape[result_axis] // count)), result_axis
 
     return rule

@@ -1,7 +1,7 @@
 """One call, one of three ways: straight into a kernel, through an operator with derivatives, or to PyTorch's own.
 
-Options come as PyTorch's users spell them; x and the result are (N, C, *spatial) or (C, *spatial), and channels last where
-`layout` says so.
+Options come as PyTorch's users spell them. x and the result are (N, C, *spatial) or (C, *spatial), or channels last
+where `layout` says so.
 """
 
 from typing import Any
@@ -9,15 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from faltung import transposed
 from faltung.frontends.torch import operators
 from faltung.frontends.torch.coverage import refusal
 from faltung.frontends.torch.straight import spec_of, straight
-from faltung.frontends.torch.tensors import as_array, as_tensor, is_channels_last, is_observed
+from faltung.frontends.torch.tensors import is_channels_last, is_observed
 from faltung.spec.geometry import resolve_padding, window_size
 from faltung.spec.layout import layouts, resolve_layout
-
-TRANSPOSED = {1: transposed.conv1d_transpose, 2: transposed.conv2d_transpose, 3: transposed.conv3d_transpose}
 
 torchs = torch.nn.functional
 TORCHS_CONVOLVE: dict[int, Any] = {1: torchs.conv1d, 2: torchs.conv2d, 3: torchs.conv3d}
@@ -117,28 +114,13 @@ def _convolve_transposed(
     stride, padding, output_padding, dilation = (
         per_axis(rank, option) for option in (stride, padding, output_padding, dilation)
     )
-    # An output padding first takes back what the padding cut off at the high end.
-    pairs = [(cut, max(cut - more, 0)) for cut, more in zip(padding, output_padding, strict=True)]
+    # an output padding first takes back what the padding cut off at the high end
+    flat = [end for cut, more in zip(padding, output_padding, strict=True) for end in (cut, max(cut - more, 0))]
     rest = [max(more - cut, 0) for cut, more in zip(padding, output_padding, strict=True)]
+    least = operators.transposed_sizes(x.shape[2:], kernel.shape[2:], stride, flat, dilation)
+    sizes = [size + more for size, more in zip(least, rest, strict=True)]
     is_last = is_last or is_channels_last(x, kernel)
-    if is_straight(x, kernel, bias):
-        y = TRANSPOSED[rank](
-            as_array(x, channels_last=is_last),
-            as_array(kernel),
-            None if bias is None else as_array(bias),
-            stride=stride,
-            padding=pairs,
-            output_padding=rest,
-            dilation=dilation,
-            groups=groups,
-            layout=layouts(rank)[0 if is_last else 1],
-            kernel_layout="OIW",
-        )
-        return as_tensor(y, channels_last=is_last)
-    sizes = transposed_sizes(rank, x, kernel, stride, padding, output_padding, dilation)
-    flat = [end for pair in pairs for end in pair]
-    y = operators.input_gradient(x, kernel, sizes, stride, flat, dilation, groups, "zeros", is_last)
-    return y if bias is None else y + bias.view(-1, *[1] * rank)
+    return operators.input_gradient(x, kernel, bias, sizes, stride, flat, dilation, groups, "zeros", is_last)
 
 
 def is_straight(x: Tensor, kernel: Tensor, bias: Tensor | None) -> bool:
@@ -163,14 +145,6 @@ def padding_pairs(rank: int, x: Tensor, kernel: Tensor, stride: Any, padding: An
     return resolve_padding(padding, tuple(x.shape[-rank:]), windows, stride, layouts(rank)[1])
 
 
-def transposed_sizes(
-    rank: int, x: Tensor, kernel: Tensor, stride: Any, padding: Any, output_padding: Any, dilation: Any
-) -> list[Any]:
-    """The spatial sizes of a transposed convolution's result."""
-    axes = zip(x.shape[-rank:], kernel.shape[2:], stride, padding, output_padding, dilation, strict=True)
-    return [(size - 1) * step - 2 * cut + d * (taps - 1) + 1 + more for size, taps, step, cut, more, d in axes]
-
-
 def refusal_of_sizes(
     rank: int, x: Tensor, kernel: Tensor, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any
 ) -> str | None:
@@ -185,7 +159,8 @@ def refusal_of_sizes(
             return "an option is out of its range, which PyTorch explains"
         if more - cut >= step:
             return f"output_padding {more} goes beyond padding {cut} by a whole stride, {step}"
-    if min(transposed_sizes(rank, x, kernel, *options)) < 1:
+    axes = zip(x.shape[-rank:], kernel.shape[2:], *options, strict=True)
+    if min((size - 1) * step + d * (k - 1) + 1 - 2 * cut + more for size, k, step, cut, more, d in axes) < 1:
         return "the result would have no elements, which PyTorch explains"
     return None
 

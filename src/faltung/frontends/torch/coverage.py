@@ -19,7 +19,8 @@ def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
             return f"{' and '.join(sorted(foreign))} brings operators of its own"
     dtype = x.dtype
     if dtype not in COMPUTED:
-        return f"x is {_name(dtype)}, and faltung computes in float32 and float64"
+        role = "the weight" if x is kernel else "x"
+        return f"{role} is {_name(dtype)}, and faltung computes in float32 and float64"
     for role, tensor in (("x", x), ("the weight", kernel), ("the bias", bias)):
         if tensor is None:
             continue
@@ -30,7 +31,9 @@ def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
         if tensor.layout is not torch.strided:
             return f"{role} is stored as {_name(tensor.layout)}, and faltung reads strided memory"
     if torch.is_autocast_enabled("cpu"):
-        return f"autocast asks for {_name(torch.get_autocast_dtype('cpu'))}, and faltung computes in float32 and float64"
+        return (
+            f"autocast asks for {_name(torch.get_autocast_dtype('cpu'))}, and faltung computes in float32 and float64"
+        )
     if forward_ad._current_level >= 0:
         return "forward-mode derivatives are asked for, and faltung knows the backward ones"
     return None

@@ -1,12 +1,11 @@
 """`torch.nn.functional`'s convolutions, with its signatures, computed by faltung.
 
-More than PyTorch's: padding "same" with a stride, "causal" (1-D), (low, high) pairs; `padding_mode`; and `layout`, which
-says that input and output are channels last, (N, W, C). The weight is always PyTorch's, (C_out, C_in/groups, K).
+More than PyTorch's: padding "same" with a stride, "causal" (1-D), (low, high) pairs; `padding_mode`; and `layout`,
+which says that input and output are channels last, (N, W, C). The weight is always PyTorch's, (C_out, C_in/groups, K).
 """
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from faltung.frontends.torch.calls import convolve, convolve_transposed
@@ -29,6 +28,7 @@ def conv1d(
 ) -> Tensor:
     """Convolve sequences, as `torch.nn.functional.conv1d` does.
 
+    >>> import torch
     >>> conv1d(torch.ones(8, 16, 100), torch.ones(32, 16, 7), stride=2, padding="same").shape
     torch.Size([8, 32, 50])
     >>> conv1d(torch.ones(8, 100, 16), torch.ones(32, 16, 7), padding="causal", layout="NWC").shape
@@ -51,6 +51,7 @@ def conv2d(
 ) -> Tensor:
     """Convolve images, as `torch.nn.functional.conv2d` does.
 
+    >>> import torch
     >>> conv2d(torch.ones(1, 3, 32, 32), torch.ones(16, 3, 3, 3), padding=((0, 1), (1, 0))).shape
     torch.Size([1, 16, 31, 31])
     """
@@ -71,6 +72,7 @@ def conv3d(
 ) -> Tensor:
     """Convolve volumes, as `torch.nn.functional.conv3d` does.
 
+    >>> import torch
     >>> conv3d(torch.ones(1, 2, 8, 8, 8), torch.ones(4, 2, 3, 3, 3)).shape
     torch.Size([1, 4, 6, 6, 6])
     """
@@ -91,6 +93,7 @@ def conv_transpose1d(
 ) -> Tensor:
     """Convolve sequences transposed, as `torch.nn.functional.conv_transpose1d` does: the adjoint of :func:`conv1d`.
 
+    >>> import torch
     >>> conv_transpose1d(torch.ones(8, 32, 50), torch.ones(32, 16, 4), stride=2, padding=1).shape
     torch.Size([8, 16, 100])
     """
@@ -111,6 +114,7 @@ def conv_transpose2d(
 ) -> Tensor:
     """Convolve images transposed, as `torch.nn.functional.conv_transpose2d` does: the adjoint of :func:`conv2d`.
 
+    >>> import torch
     >>> conv_transpose2d(torch.ones(1, 8, 16, 16), torch.ones(8, 3, 2, 2), stride=2).shape
     torch.Size([1, 3, 32, 32])
     """
@@ -131,6 +135,7 @@ def conv_transpose3d(
 ) -> Tensor:
     """Convolve volumes transposed, as `torch.nn.functional.conv_transpose3d` does: the adjoint of :func:`conv3d`.
 
+    >>> import torch
     >>> conv_transpose3d(torch.ones(1, 4, 6, 6, 6), torch.ones(4, 2, 3, 3, 3)).shape
     torch.Size([1, 2, 8, 8, 8])
     """

@@ -1,7 +1,7 @@
 """Modules that are `torch.nn.Conv1d` and its kin, computed by faltung: same constructor, same `state_dict`.
 
-More than PyTorch's: padding "same" with a stride, "causal" (1-D), (low, high) pairs; and `layout`, such as "NWC", which says
-that input and output are channels last. No class adds state to its parent's, so that a module may change its class.
+More than PyTorch's: padding "same" with a stride, "causal" (1-D), (low, high) pairs; and `layout`, such as "NWC",
+which says that input and output are channels last. No class adds state to its parent's: a module may change its class.
 """
 
 import inspect
@@ -39,7 +39,9 @@ class _Convolution(_Module):
     def __init__(self, *arguments: Any, layout: str | None = None, **options: Any) -> None:
         call = inspect.signature(super().__init__).bind(*arguments, **options)
         padding = call.arguments.get("padding", 0)
-        is_ours = padding in ("same", "causal") or _has_pairs(padding)  # PyTorch's refuse these, or some strides with them
+        is_ours = padding in ("same", "causal") or _has_pairs(
+            padding
+        )  # PyTorch's refuse these, or some strides with them
         if is_ours:
             call.arguments["padding"] = 0
         super().__init__(*call.args, **call.kwargs)
@@ -95,6 +97,7 @@ def _has_pairs(padding: Any) -> bool:
 class Conv1d(_Convolution, nn.Conv1d):
     """`torch.nn.Conv1d`, computed by faltung.
 
+    >>> import torch
     >>> Conv1d(16, 32, 7, stride=2, padding="same")(torch.ones(8, 16, 100)).shape
     torch.Size([8, 32, 50])
     """
@@ -105,6 +108,7 @@ class Conv1d(_Convolution, nn.Conv1d):
 class Conv2d(_Convolution, nn.Conv2d):
     """`torch.nn.Conv2d`, computed by faltung.
 
+    >>> import torch
     >>> Conv2d(3, 16, 3, padding=((0, 1), (1, 0)))(torch.ones(1, 3, 32, 32)).shape
     torch.Size([1, 16, 31, 31])
     """
@@ -115,6 +119,7 @@ class Conv2d(_Convolution, nn.Conv2d):
 class Conv3d(_Convolution, nn.Conv3d):
     """`torch.nn.Conv3d`, computed by faltung.
 
+    >>> import torch
     >>> Conv3d(2, 4, 3, layout="NDHWC")(torch.ones(1, 8, 8, 8, 2)).shape
     torch.Size([1, 6, 6, 6, 4])
     """
@@ -125,6 +130,7 @@ class Conv3d(_Convolution, nn.Conv3d):
 class ConvTranspose1d(_Transposed, nn.ConvTranspose1d):
     """`torch.nn.ConvTranspose1d`, computed by faltung.
 
+    >>> import torch
     >>> ConvTranspose1d(32, 16, 4, stride=2, padding=1)(torch.ones(8, 32, 50)).shape
     torch.Size([8, 16, 100])
     """

@@ -1,18 +1,18 @@
 """The three operators and their derivatives.
 
-With y = convolve(x, w), dx = input_gradient(dy, w) and dw = kernel_gradient(x, dy), one number stands behind all of them,
+With y = convolve(x, w), dx = input_gradient(dy, w) and dw = kernel_gradient(x, dy), one number stands behind them all,
 
     sum(y * dy) = sum(x * dx) = sum(w * dw),
 
 linear in x, in w and in dy. So every derivative of the three is one of the three again, to any order:
 
-    operator                   by its first argument           by its second argument
-    y  = convolve(x, w)        input_gradient(·, w)            kernel_gradient(x, ·)
-    dx = input_gradient(dy, w) convolve(·, w)                  kernel_gradient(·, dy)
-    dw = kernel_gradient(x, dy) input_gradient(dy, ·)          convolve(x, ·)
+    operator                      by its first argument    by its second argument
+    y  = convolve(x, w)           input_gradient(·, w)     kernel_gradient(x, ·)
+    dx = input_gradient(dy, w)    convolve(·, w)           kernel_gradient(·, dy)
+    dw = kernel_gradient(x, dy)   input_gradient(dy, ·)    convolve(x, ·)
 
-Each is two things under one name: an operator of PyTorch's dispatcher (`torch.ops.faltung`), for whoever compiles, traces
-or transforms, and a plain `torch.autograd.Function` for everybody else, which costs a fifth of the dispatcher's time.
+Each is two things under one name: an operator of PyTorch's dispatcher (`torch.ops.faltung`), for whoever compiles,
+traces or transforms, and a plain `torch.autograd.Function` for everybody else, in a fifth of the dispatcher's time.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from faltung import gradients, ops
+from faltung import gradients, ops, transposed
 from faltung.frontends.torch.batching import batched
 from faltung.frontends.torch.tensors import as_array, as_tensor, empty, is_observed
 from faltung.spec.layout import layouts
@@ -29,8 +29,10 @@ from faltung.spec.layout import layouts
 Ints = Sequence[int]
 
 CONVOLVE = {1: ops.conv1d, 2: ops.conv2d, 3: ops.conv3d}
+TRANSPOSED = {1: transposed.conv1d_transpose, 2: transposed.conv2d_transpose, 3: transposed.conv3d_transpose}
 OPTIONS = "SymInt[] stride, SymInt[] padding, SymInt[] dilation, SymInt groups, str padding_mode, bool channels_last"
-"""What follows the three operands: as in faltung, but padding is flat, (low, high) of each axis in turn."""
+"""What follows the operands: as in faltung, but padding is flat, (low, high) of each axis in turn."""
+NUM_OPTIONS = 6
 
 
 class Operator:
@@ -56,7 +58,7 @@ class Operator:
         self.function = _function(name, compute, derivative)
 
     def __call__(self, *inputs: Any) -> Tensor:
-        """Compute; `inputs` are the operands, two or three of them tensors, and the options."""
+        """Compute; `inputs` are the operands, the tensors among them first, and the options."""
         tensors = [operand for operand in inputs[:3] if isinstance(operand, Tensor)]
         if is_observed(*tensors):
             return self.registered(*inputs)
@@ -67,7 +69,7 @@ class Operator:
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:2])
-    ctx.options = inputs[3:]
+    ctx.options = inputs[-NUM_OPTIONS:]
 
 
 def _function(name: str, compute: Callable[..., Tensor], derivative: Callable[..., Any]) -> Any:
@@ -96,11 +98,15 @@ def _words(rank: int, options: tuple[Any, ...]) -> dict[str, Any]:
     }
 
 
-def _no_derivatives(options: tuple[Any, ...]) -> tuple[None, ...]:
-    return (None,) * len(options)
+def _sum_of_channels(dy: Tensor) -> Tensor:
+    """The gradient of a bias."""
+    return dy.sum([0, *range(2, dy.dim())])
 
 
-# ---- y = convolve(x, kernel, bias)
+NONE_BY_OPTIONS = (None,) * NUM_OPTIONS
+
+
+# ---- y = convolve(x, kernel) + bias
 
 
 def _convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, *options: Any) -> Tensor:
@@ -121,36 +127,48 @@ def _derive_convolve(ctx: Any, dy: Tensor) -> Any:
     x, kernel = ctx.saved_tensors
     by_x, by_kernel, by_bias, *_ = ctx.needs_input_grad
     return (
-        input_gradient(dy, kernel, list(x.shape[2:]), *ctx.options) if by_x else None,
+        input_gradient(dy, kernel, None, list(x.shape[2:]), *ctx.options) if by_x else None,
         kernel_gradient(x, dy, list(kernel.shape[2:]), *ctx.options) if by_kernel else None,
-        dy.sum([0, *range(2, dy.dim())]) if by_bias else None,
-        *_no_derivatives(ctx.options),
+        _sum_of_channels(dy) if by_bias else None,
+        *NONE_BY_OPTIONS,
     )
 
 
-# ---- dx = input_gradient(dy, kernel, in_size)
+# ---- dx = input_gradient(dy, kernel) + bias; with a bias it is a transposed convolution
 
 
-def _input_gradient(dy: Tensor, kernel: Tensor, in_size: Ints, *options: Any) -> Tensor:
-    rank, groups, last = dy.dim() - 2, options[3], options[-1]
-    batch, channels = dy.shape[0], kernel.shape[1] * groups
-    shape = (batch, *in_size, channels) if last else (batch, channels, *in_size)
-    dx = gradients.input_gradient(as_array(dy, channels_last=last), as_array(kernel), shape, **_words(rank, options))
-    return as_tensor(dx, channels_last=last)
+def _input_gradient(dy: Tensor, kernel: Tensor, bias: Tensor | None, in_size: Ints, *options: Any) -> Tensor:
+    rank, last, words = len(options[0]), options[-1], _words(len(options[0]), options)
+    arrays = as_array(dy, channels_last=last), as_array(kernel)
+    if bias is None:
+        batch, channels = dy.shape[0], kernel.shape[1] * words["groups"]
+        shape = (batch, *in_size, channels) if last else (batch, channels, *in_size)
+        return as_tensor(gradients.input_gradient(*arrays, shape, **words), channels_last=last)
+    del words["padding_mode"]  # zeros
+    least = transposed_sizes(dy.shape[2:], kernel.shape[2:], *options[:3])
+    more = tuple(size - smallest for size, smallest in zip(in_size, least, strict=True))
+    return as_tensor(TRANSPOSED[rank](*arrays, as_array(bias), output_padding=more, **words), channels_last=last)
 
 
-def _fake_input_gradient(dy: Tensor, kernel: Tensor, in_size: Ints, *options: Any) -> Tensor:
+def transposed_sizes(sizes: Ints, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints) -> list[int]:
+    """The least sizes of x whose convolution has these sizes; `padding` is flat."""
+    axes = zip(sizes, kernel_size, stride, padding[::2], padding[1::2], dilation, strict=True)
+    return [(size - 1) * step + d * (taps - 1) + 1 - low - high for size, taps, step, low, high, d in axes]
+
+
+def _fake_input_gradient(dy: Tensor, kernel: Tensor, bias: Tensor | None, in_size: Ints, *options: Any) -> Tensor:
     return empty(dy, dy.shape[0], kernel.shape[1] * options[3], in_size, channels_last=options[-1])
 
 
 def _derive_input_gradient(ctx: Any, ddx: Tensor) -> Any:
     dy, kernel = ctx.saved_tensors
-    by_dy, by_kernel, *_ = ctx.needs_input_grad
+    by_dy, by_kernel, by_bias, *_ = ctx.needs_input_grad
     return (
         convolve(ddx, kernel, None, *ctx.options) if by_dy else None,
         kernel_gradient(ddx, dy, list(kernel.shape[2:]), *ctx.options) if by_kernel else None,
+        _sum_of_channels(ddx) if by_bias else None,
         None,
-        *_no_derivatives(ctx.options),
+        *NONE_BY_OPTIONS,
     )
 
 
@@ -171,10 +189,10 @@ def _derive_kernel_gradient(ctx: Any, ddkernel: Tensor) -> Any:
     x, dy = ctx.saved_tensors
     by_x, by_dy, *_ = ctx.needs_input_grad
     return (
-        input_gradient(dy, ddkernel, list(x.shape[2:]), *ctx.options) if by_x else None,
+        input_gradient(dy, ddkernel, None, list(x.shape[2:]), *ctx.options) if by_x else None,
         convolve(x, ddkernel, None, *ctx.options) if by_dy else None,
         None,
-        *_no_derivatives(ctx.options),
+        *NONE_BY_OPTIONS,
     )
 
 
@@ -187,7 +205,7 @@ convolve = Operator(
 )
 input_gradient = Operator(
     "input_gradient",
-    "Tensor dy, Tensor kernel, SymInt[] in_size",
+    "Tensor dy, Tensor kernel, Tensor? bias, SymInt[] in_size",
     compute=_input_gradient,
     fake=_fake_input_gradient,
     derivative=_derive_input_gradient,

@@ -1,7 +1,7 @@
-"""The short way: tensors of known shapes and strides go to a compiled kernel by their addresses, in a few microseconds.
+"""The short way: tensors of known shapes and strides go to a compiled kernel by their addresses.
 
-Everything that a call is told is one key. The first call of its kind checks, plans and compiles; a later one is a lookup
-and one native call.
+Everything that a call is told is one key. The first call of its kind checks, plans and compiles; a later one is a
+lookup and one native call.
 """
 
 from dataclasses import dataclass

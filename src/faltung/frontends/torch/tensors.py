@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, _C
+from torch import _C, Tensor
 from torch.autograd import profiler
 
 PLAIN = (Tensor, torch.nn.Parameter)
