@@ -14,7 +14,7 @@ from faltung.codegen.call import Call, Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.positions import Positions, emit_gather_positions
 from faltung.codegen.tile import RegisterTile
-from faltung.plan.kernels import GradientKernel
+from faltung.plan.kernels import GradientKernel, GroupsGradientKernel
 
 
 def emit_kernel_gradient(e: Emitter, kernel: GradientKernel) -> None:
@@ -31,7 +31,8 @@ def _emit_partial(e: Emitter, kernel: GradientKernel) -> None:
         p = Parameters(e, call.parameters, kernel.PARAMETERS)
         rest, part = e.divide(index, p.num_parts)
         chunk, g = e.divide(rest, kernel.groups)
-        sums = _Sums(e, kernel, call, p, g, chunk, part, scratch)
+        sums_of = _GroupSums if isinstance(kernel, GroupsGradientKernel) else _Sums
+        sums = sums_of(e, kernel, call, p, g, chunk, part, scratch)
         sums.clear()
         first, _ = e.divide(e.mul(chunk, p.num_blocks), p.num_chunks)
         last, _ = e.divide(e.mul(e.add(chunk, 1), p.num_blocks), p.num_chunks)
@@ -85,12 +86,12 @@ class _Sums:
         last = e.minimum(e.add(self.first, p.panels_per_part), panels)
         dy = positions.output(self.call.kernel, self.g, self.scratch, self.first, last)
         with e.loop("panel", self.last, self.first) as panel:
-            self._add_panel(positions, x, dy.moved(panel=panel), e.mul(panel, self.width), self.width)
+            self.add_panel(positions, x, dy.moved(panel=panel), e.mul(panel, self.width), self.width)
         if self.rest:
             with e.when(self.is_last_part):
-                self._add_panel(positions, x, dy.moved(panel=self.whole), self.whole * self.width, self.rest)
+                self.add_panel(positions, x, dy.moved(panel=self.whole), self.whole * self.width, self.rest)
 
-    def _add_panel(self, positions: Positions, x: Buffer, dy: Buffer, oc: Int, channels: int) -> None:
+    def add_panel(self, positions: Positions, x: Buffer, dy: Buffer, oc: Int, channels: int) -> None:
         """All taps and input channels, for `channels` output channels from oc on."""
         e, k = self.e, self.kernel
         kd, kh, kw = (1,) * (3 - len(k.axes)) + k.kernel_size
@@ -109,12 +110,7 @@ class _Sums:
         """`rows` numbers of a run times `channels` output channels, summed over the block's positions."""
         e, k = self.e, self.kernel
         tile = RegisterTile(e, rows, -(-channels // e.lanes))
-        tile.start(lambda r, v: e.splat(0.0))
-        places = [
-            self.partial.at(q=e.add(q, r), oc=e.add(oc, v * e.lanes)) for r in range(rows) for v in range(tile.vectors)
-        ]
-        for place in places:  # a large partial result is far away; it comes closer while the tile sums
-            e.prefetch(place, to_write=True)
+        places = self._start(tile, q, oc)
         # a staged dy is padded to whole vectors
         masks = [None if k.stages_dy else e.mask(channels - v * e.lanes) for v in range(tile.vectors)]
         with e.loop("line", positions.num_lines) as line, e.loop("t", positions.width) as t:
@@ -122,9 +118,76 @@ class _Sums:
             tile.accumulate(
                 lambda r: numbers.at(j=r), lambda v: e.load_masked(gradients.at(oc=v * e.lanes), masks[v], f"dy_v{v}")
             )
+        self._finish(tile, places)
+
+    def _start(self, tile: RegisterTile, q: Int, oc: Int) -> list[Value]:
+        """Clear a tile and return where its accumulators will be added."""
+        e = self.e
+        tile.start(lambda r, v: e.splat(0.0))
+        places = [
+            self.partial.at(q=e.add(q, r), oc=e.add(oc, v * e.lanes))
+            for r in range(tile.rows)
+            for v in range(tile.vectors)
+        ]
+        for place in places:  # a large partial result is far away; it comes closer while the tile sums
+            e.prefetch(place, to_write=True)
+        return places
+
+    def _finish(self, tile: RegisterTile, places: list[Value]) -> None:
+        e = self.e
         for n, place in enumerate(places):
             total = e.arithmetic(e.load(place), "+", tile.value(*divmod(n, tile.vectors)))
             e.store(total, place)
+
+
+class _GroupSums(_Sums):
+    """Rows of the tile are taps; each lane meets the inputs of its own group."""
+
+    kernel: GroupsGradientKernel
+
+    def add_panel(self, positions: Positions, x: Buffer, dy: Buffer, oc: Int, channels: int) -> None:
+        """All taps of all groups of a panel."""
+        e, k = self.e, self.kernel
+        kd, kh, kw = (1,) * (3 - len(k.axes)) + k.kernel_size
+        whole, rest = divmod(kw, k.rows)
+        here = x.moved(j=e.mul(e.divide(oc, k.lane_out)[0], k.lane_in))
+        with e.loop("kd", kd) as d, e.loop("kh", kh) as h:
+            line, tap = here.moved(kd=d, kh=h), e.mul(e.add(e.mul(d, kh), h), kw)
+            for i in range(k.lane_in):
+                with e.loop("kw", whole * k.rows, step=k.rows) as w:
+                    self._add_taps(positions, line.moved(kw=w), dy, e.add(tap, w), i, oc, k.rows, channels)
+                if rest:
+                    w = whole * k.rows
+                    self._add_taps(positions, line.moved(kw=w), dy, e.add(tap, w), i, oc, rest, channels)
+
+    def _add_taps(
+        self, positions: Positions, x: Buffer, dy: Buffer, tap: Int, i: int, oc: Int, taps: int, channels: int
+    ) -> None:
+        """`taps` neighbouring taps of input channel i of each group, summed over the block's positions."""
+        e, k = self.e, self.kernel
+        tile = RegisterTile(e, taps, -(-channels // e.lanes))
+        counts = [min(e.lanes, channels - v * e.lanes) for v in range(tile.vectors)]
+        inputs = [-(-count // k.lane_out) * k.lane_in for count in counts]
+        lanes = [lane // k.lane_out * k.lane_in + i for lane in range(e.lanes)]
+        is_plain = lanes == list(range(e.lanes))
+        padded = self.partial.moved(q=e.mul(tap, k.lane_in)).moved(q=i)
+        rows = e.buffer(padded.pointer, q=e.mul(k.lane_in, padded.strides["q"]), oc=1)
+        tile.start(lambda r, v: e.splat(0.0))
+        masks = [None if k.stages_dy else e.mask(count) for count in counts]
+        with e.loop("line", positions.num_lines) as line, e.loop("t", positions.width) as t:
+            numbers, gradients = x.moved(line=line, t=t), dy.moved(line=line, t=t)
+
+            def factor(r: int, v: int, numbers: Buffer = numbers) -> Value:
+                first = v * (e.lanes // k.lane_out * k.lane_in)
+                loaded = e.load_masked(numbers.at(kw=r, j=first), e.mask(inputs[v]))
+                return loaded if is_plain else e.shuffle(loaded, loaded, lanes)
+
+            tile.accumulate_lanes(
+                factor,
+                lambda v, g=gradients: e.load_masked(g.at(oc=v * e.lanes), masks[v]),  # type: ignore[misc]
+            )
+        places = [rows.at(q=r, oc=e.add(oc, v * e.lanes)) for r in range(taps) for v in range(tile.vectors)]
+        self._finish(tile, places)
 
 
 def _emit_total(e: Emitter, kernel: GradientKernel) -> None:

@@ -42,7 +42,7 @@ class Positions:
         (sd, sh, sw), (dd, dh, dw) = k.step("stride"), k.step("dilation")
         if k.stages_x:
             self._gather_input(x, g, scratch)
-            channels, line, plane = k.group_in, p.staged_line, p.staged_plane
+            channels, line, plane = k.gathered_channels, p.staged_line, p.staged_plane
             here, d_tap = scratch, plane
         else:
             channels, line, plane = k.in_channels, p.x_line, p.x_d
@@ -91,7 +91,7 @@ class Positions:
                 line=padded_index(e, at_line, p.in_lines, k.padding_mode),
             )
             exists = e.all_of(is_there(e, k, at_d, p.in_d), is_there(e, k, at_line, p.in_lines))
-            steps = (p.x_c, k.x_step, k.group_in, k.group_in)
+            steps = (p.x_c, k.x_step, k.gathered_channels, k.gathered_channels)
             self._call_gather(to.at(d=d, line=line), source, *steps, count, first, p.in_w, e.as_int(exists))
 
     def _call_gather(self, to: Value, source: Value, *numbers: Int) -> None:

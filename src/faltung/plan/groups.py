@@ -1,6 +1,5 @@
 """Planning the groups kernel: small groups, channels last."""
 
-from dataclasses import replace
 from math import ceil, prod
 
 from faltung.plan.constants import constants_of
@@ -10,7 +9,6 @@ from faltung.plan.problem import KernelView, Problem
 from faltung.plan.runs import TILE_CYCLES, gather_cycles, plan_positions, writes_around_cache
 from faltung.plan.target import Target
 from faltung.plan.tiles import candidates
-
 
 MOST_ROWS = 30
 
@@ -34,11 +32,8 @@ def plan_groups(problem: Problem, target: Target) -> Plan:
     """The cheapest tile by the cost model."""
     lanes = target.lanes(problem.dtype)
     rows, vectors = _tile(problem, target, lanes)
-    view = problem.w
-    outer = view.group if problem.group_out == 1 else view.outer
-    flat = replace(problem, w=KernelView(view.offset, 0, view.taps, view.inner, outer))
     kernel = GroupsKernel(
-        **(constants_of(flat) | {"groups": 1}),
+        **(constants_of(problem) | {"groups": 1, "w": flat_view(problem)}),
         rows=rows,
         vectors=vectors,
         is_packed=True,
@@ -47,6 +42,12 @@ def plan_groups(problem: Problem, target: Target) -> Plan:
         writes_around_cache=writes_around_cache(problem, target, problem.out_channels),
     )
     return plan_positions(problem, target, kernel, _cycles(problem, lanes, rows, vectors))
+
+
+def flat_view(problem: Problem) -> KernelView:
+    """The kernel with the output channels of all groups on one axis."""
+    view = problem.w
+    return KernelView(view.offset, 0, view.taps, view.inner, view.group if problem.group_out == 1 else view.outer)
 
 
 def _tile(problem: Problem, target: Target, lanes: int) -> tuple[int, int]:

@@ -1,14 +1,16 @@
 """Planning the kernel gradient: tile, blocks of positions, chunks and parts."""
 
 from math import ceil, prod
+from typing import Any
 
 from faltung.plan.constants import constants_of
-from faltung.plan.kernels import GradientKernel
+from faltung.plan.groups import flat_view, refuse_groups
+from faltung.plan.kernels import GradientKernel, GroupsGradientKernel
 from faltung.plan.pieces import BYTES_PER_CYCLE, piece_count
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.problem import ITEM_BYTES, Problem
 from faltung.plan.target import Target
-from faltung.plan.tiles import REMAINDER_COST, candidates, step_cycles
+from faltung.plan.tiles import REMAINDER_COST, candidates, most_rows, step_cycles
 
 MOST_PIECES = 16
 """Each chunk of positions has a partial result, which takes memory and is added at the end."""
@@ -38,21 +40,24 @@ def plan_kernel_gradient(problem: Problem, target: Target) -> Plan:
     line_blocks, w_blocks = ceil(lines / block_lines), ceil(out_w / block_w)
     num_blocks = outer * line_blocks * w_blocks
 
-    partial_bytes = problem.groups * kernel.reduction * padded * item_bytes
-    cycles = problem.groups * _cycles(problem, kernel.run_length, lanes, kernel.rows, kernel.vectors)
-    wanted = min(piece_count(max(cycles, problem.bytes_moved / BYTES_PER_CYCLE), problem.groups), MOST_PIECES)
+    partial_bytes = kernel.groups * kernel.reduction * padded * item_bytes
+    if isinstance(kernel, GroupsGradientKernel):
+        cycles = problem.num_samples * prod(problem.out_size) * problem.out_channels * kernel.reduction / lanes
+    else:
+        cycles = problem.groups * _cycles(problem, kernel.run_length, lanes, kernel.rows, kernel.vectors)
+    wanted = min(piece_count(max(cycles, problem.bytes_moved / BYTES_PER_CYCLE), kernel.groups), MOST_PIECES)
     # a piece's own part of a partial result stays in its second cache
-    panels = ceil(problem.group_out / width)
+    panels = ceil(kernel.group_out / width)
     own_bytes = kernel.reduction * padded * item_bytes
     panels_per_part = ceil(panels / max(1, min(panels, ceil(own_bytes / (target.l2_bytes // 2)))))
     parts = ceil(panels / panels_per_part)
     chunks = max(1, min(ceil(wanted / parts), num_blocks, MOST_PARTIAL_BYTES // partial_bytes))
 
-    staged_line, staged_plane = _staged(problem, block_lines, block_w)
+    staged_line, staged_plane = _staged(problem, block_lines, block_w, kernel.gathered_channels)
     staged_bytes = whole_lines(prod(problem.kernel_size[:-2]) * staged_plane * item_bytes) if kernel.stages_x else 0
     dy_bytes = whole_lines(block_lines * block_w * panels * width * item_bytes) if kernel.stages_dy else 0
     x, y, depth = problem.x, problem.y, problem.rank == 3
-    rows = problem.groups * kernel.reduction
+    rows = kernel.groups * kernel.reduction
     parameters = {
         "num_chunks": chunks,
         "num_parts": parts,
@@ -90,7 +95,7 @@ def plan_kernel_gradient(problem: Problem, target: Target) -> Plan:
         cycles=cycles,
         parameters=parameters,
         phases=(
-            ("partial", chunks * problem.groups * parts),
+            ("partial", chunks * kernel.groups * parts),
             ("total", ceil(rows / ROWS_PER_PIECE)),
         ),
         shared_bytes=whole_lines(chunks * partial_bytes),
@@ -102,7 +107,7 @@ def plan_kernel_gradient(problem: Problem, target: Target) -> Plan:
     )
 
 
-def _kernel(problem: Problem, target: Target, lanes: int) -> GradientKernel:
+def _kernel(problem: Problem, target: Target, lanes: int) -> GradientKernel | GroupsGradientKernel:
     """The constants, with the cheapest tile by the cost model."""
     constants = constants_of(problem) | {
         "writes_around_cache": False,
@@ -112,9 +117,25 @@ def _kernel(problem: Problem, target: Target, lanes: int) -> GradientKernel:
     run_length = GradientKernel(**constants, stages_dy=False, rows=1, vectors=1).run_length
     tiles = candidates(target, run_length, ceil(problem.group_out / lanes))
     rows, vectors = min(tiles, key=lambda tile: _cycles(problem, run_length, lanes, *tile))
+    if refuse_groups(problem, target) is None:
+        return _groups_kernel(problem, target, lanes, constants)
     # several panels lie too far apart in y to share the first cache
     stages_dy = not problem.is_channels_last or problem.group_out > vectors * lanes
     return GradientKernel(**constants, stages_dy=stages_dy, rows=rows, vectors=vectors)
+
+
+def _groups_kernel(problem: Problem, target: Target, lanes: int, constants: dict[str, Any]) -> GroupsGradientKernel:
+    """The constants for small groups, whose lanes have a group each."""
+    vectors = min(ceil(problem.out_channels / lanes), target.num_vector_registers // 8)
+    rows = min(most_rows(target, vectors), problem.kernel_size[-1])
+    return GroupsGradientKernel(
+        **(constants | {"groups": 1, "w": flat_view(problem)}),
+        stages_dy=False,
+        rows=rows,
+        vectors=vectors,
+        lane_in=problem.group_in,
+        lane_out=problem.group_out,
+    )
 
 
 def _cycles(problem: Problem, run_length: int, lanes: int, rows: int, vectors: int) -> float:
@@ -132,10 +153,10 @@ def _cycles(problem: Problem, run_length: int, lanes: int, rows: int, vectors: i
     return runs * cycles * (REMAINDER_COST if has_remainder else 1.0)
 
 
-def _staged(problem: Problem, block_lines: int, block_w: int) -> tuple[int, int]:
+def _staged(problem: Problem, block_lines: int, block_w: int, channels: int) -> tuple[int, int]:
     """Elements of one gathered line, and of one plane, of the input of a block."""
     taps, stride, dilation = problem.kernel_size, problem.stride, problem.dilation
-    line = ((block_w - 1) * stride[-1] + (taps[-1] - 1) * dilation[-1] + 1) * problem.group_in
+    line = ((block_w - 1) * stride[-1] + (taps[-1] - 1) * dilation[-1] + 1) * channels
     if problem.rank == 1:
         return line, block_lines * line
     return line, ((block_lines - 1) * stride[-2] + (taps[-2] - 1) * dilation[-2] + 1) * line

@@ -144,6 +144,11 @@ class GradientKernel(Kernel):
         return self.in_channels if self.is_channels_last else 1
 
     @property
+    def gathered_channels(self) -> int:
+        """Input channels that a gathered line holds."""
+        return self.group_in
+
+    @property
     def is_merged(self) -> bool:
         """Are the taps of a line one run?"""
         is_side_by_side = self.stages_x or self.groups == 1
@@ -174,4 +179,24 @@ class GradientKernel(Kernel):
     )
 
 
-AnyKernel = RunsKernel | GroupsKernel | TapsKernel | GradientKernel
+@dataclass(frozen=True, slots=True)
+class GroupsGradientKernel(GradientKernel):
+    """The kernel gradient of small groups: each lane has the group of its own output channel. `groups` is 1 here."""
+
+    lane_in: int
+    lane_out: int
+
+    ALGORITHM: ClassVar[str] = "groups kernel gradient"
+
+    @property
+    def group_in(self) -> int:
+        """Input channels that one output reads."""
+        return self.lane_in
+
+    @property
+    def gathered_channels(self) -> int:
+        """Input channels that a gathered line holds."""
+        return self.in_channels
+
+
+AnyKernel = RunsKernel | GroupsKernel | TapsKernel | GradientKernel | GroupsGradientKernel

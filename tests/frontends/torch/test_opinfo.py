@@ -29,6 +29,7 @@ def assert_agrees(ours, theirs, line):
     torch.testing.assert_close(ours, theirs, rtol=0, atol=atol, msg=lambda text: f"{line}: {text}")
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")  # PyTorch, of its own copy
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_sample_agrees_in_value_and_gradients(name, dtype):
@@ -53,14 +54,15 @@ def test_gradcheck_and_gradgradcheck_of_every_small_sample(name):
     checked = 0
     for _, x, arguments, options in samples(name, torch.float64, requires_grad=True):
         tensors = [x, *(tensor for tensor in arguments if isinstance(tensor, torch.Tensor))]
-        if sum(tensor.numel() for tensor in tensors) > 700:
+        size = sum(tensor.numel() for tensor in tensors)
+        if size > 700:
             continue
 
         def call(*tensors, arguments=arguments, options=options):
             return getattr(F, name)(*tensors, *arguments[len(tensors) - 1 :], **options)
 
-        assert torch.autograd.gradcheck(call, tensors, fast_mode=True)
-        assert torch.autograd.gradgradcheck(call, tensors, fast_mode=True)
+        assert torch.autograd.gradcheck(call, tensors, fast_mode=size > 60)
+        assert torch.autograd.gradgradcheck(call, tensors, fast_mode=size > 60)
         checked += 1
     assert checked >= 6
 

@@ -141,8 +141,11 @@ def per_axis(rank: int, value: Any) -> tuple[Any, ...]:
 
 def padding_pairs(rank: int, x: Tensor, kernel: Tensor, stride: Any, padding: Any, dilation: Any) -> Any:
     """(low, high) for each spatial axis."""
-    windows = tuple(window_size(taps, step) for taps, step in zip(kernel.shape[2:], dilation, strict=True))
-    return resolve_padding(padding, tuple(x.shape[-rank:]), windows, stride, layouts(rank)[1])
+    sizes = windows = (0,) * rank  # of which only words ask
+    if isinstance(padding, str):
+        sizes = tuple(x.shape[-rank:])
+        windows = tuple(window_size(taps, step) for taps, step in zip(kernel.shape[2:], dilation, strict=True))
+    return resolve_padding(padding, sizes, windows, stride, layouts(rank)[1])
 
 
 def refusal_of_sizes(
