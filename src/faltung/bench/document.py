@@ -95,7 +95,7 @@ def _origin(run: Comparison) -> Iterator[Block]:
     yield Paragraph(
         "A ratio is the time of the peer over the time of faltung on data in the same layout: above 1, faltung is "
         "quicker. Each peer lives in a process of its own; they take turns within each case, only one runs at a time, "
-        "all on the same processors with as many threads; a ratio is the median of the rounds' ratios. Every result was "
+        "all on the same processors with as many threads; a ratio is the median of the rounds' ratios. Each result was "
         f"compared with the reference before it was timed: up to {TOLERANCE:g} times the bound of direct summation is "
         "accepted, as fast algorithms (Winograd, FFT) need it. The bound is the longer of the times that this machine "
         "needs for the multiply-adds at peak and for the memory traffic, measured in the same rounds."

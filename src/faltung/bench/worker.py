@@ -5,7 +5,9 @@ import importlib
 import os
 import signal
 import sys
+from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from faltung.bench.check import Wrong
 from faltung.errors import FaltungError, UnsupportedConvError
@@ -55,4 +57,6 @@ def answer_of(error: Exception) -> tuple[str, str]:
 if __name__ == "__main__":
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+        with suppress(OSError):  # where memory runs out, it is a worker that must go
+            Path("/proc/self/oom_score_adj").write_text("1000")
     serve(Connection(int(sys.argv[1])))

@@ -32,20 +32,22 @@ def emit_runs_packing(e: Emitter, kernel: RunsKernel) -> None:
 
 
 def emit_taps_packing(e: Emitter, kernel: TapsKernel) -> None:
-    """pack(call, index): PACKED_STEPS steps of the reduction for all output channels of a group, [block, step, oc]."""
+    """pack(call, index): up to PACKED_STEPS steps of the reduction, for all output channels, [group, block, step, oc]."""
     rows, group_out = kernel.rows, kernel.group_out
     whole, rest = divmod(group_out, rows)
     chunks = -(-kernel.reduction // PACKED_STEPS)
     with e.function("pack", "*call", "index", "*scratch") as (pointer, index, _):
         call = Call(e, pointer)
-        g, chunk = e.divide(index, chunks)
-        first = e.mul(chunk, PACKED_STEPS)
+        part, chunk = e.divide(index, chunks)
+        first, first_group = e.mul(chunk, PACKED_STEPS), e.mul(part, kernel.groups_per_pack)
         packed = e.buffer(call.workspace, block=kernel.reduction * rows, step=rows, oc=1)
-        packed = packed.moved(block=e.mul(g, whole + (rest > 0)))
-        source = _source(e, kernel, call.kernel).moved(g=g)
-        with e.loop("step", e.minimum(e.add(first, PACKED_STEPS), kernel.reduction), first) as step:
+        source = _source(e, kernel, call.kernel)
+        last_group = e.minimum(e.add(first_group, kernel.groups_per_pack), kernel.groups)
+        last = e.minimum(e.add(first, PACKED_STEPS), kernel.reduction)
+        with e.loop("g", last_group, first_group) as g, e.loop("step", last, first) as step:
             ic, tap = e.divide(step, kernel.num_taps)
-            row, out = source.moved(ic=ic, **_taps(e, kernel, tap)), packed.moved(step=step)
+            row = source.moved(g=g, ic=ic, **_taps(e, kernel, tap))
+            out = packed.moved(block=e.mul(g, whole + (rest > 0)), step=step)
             with e.loop("block", whole) as block:
                 _copy(e, row.moved(oc=e.mul(block, rows)), out.moved(block=block), rows, kernel.w.outer)
             if rest:

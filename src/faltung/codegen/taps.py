@@ -27,37 +27,51 @@ def emit_taps(e: Emitter, kernel: TapsKernel) -> None:
     """piece(call, index, scratch): a range of output channels at a block of output lines."""
     epilogue = Epilogue(e, kernel)
     emit_stage_lines(e, kernel)
-    whole, rest = divmod(kernel.group_out, kernel.rows)
     with e.function("piece", "*call", "index", "*scratch") as (pointer, index, scratch):
         call = Call(e, pointer)
         p = Parameters(e, call.parameters, kernel.PARAMETERS)
-        block, g, oc_part = _unravel(e, p, index, kernel)
-        if kernel.is_staged:
-            staged = e.buffer(e.byte_buffer(scratch).at(i=p.staged_at), i=1)
-            Staging(e, kernel, p, block, staged).emit(call, g)
-        else:
-            x = e.buffer(call.x, n=p.x_n, ic=p.x_c, d=e.mul(p.x_d, kernel.stride[0]), line=p.x_line, w=1)
-            here = x.moved(n=block.n, ic=e.mul(g, kernel.group_in), d=block.od, line=block.line, w=block.ow)
-            staged = e.buffer(here.pointer, i=1)
+        block, part, oc_part = _unravel(e, p, index)
         offsets = e.words(scratch)
         _emit_offsets(e, kernel, p, offsets)
-        strips = _Strips(e, kernel, call, p, epilogue, g, block, staged, offsets, scratch)
-        first = e.mul(oc_part, p.oc_blocks_per_part)
-        last = e.minimum(e.add(first, p.oc_blocks_per_part), whole)
-        length = e.mul(block.num_lines, block.width) if kernel.is_shifted else block.width
-        num_strips = 1 if kernel.is_shifted else block.num_lines
-        # the input of a stretch stays in cache while the output channels pass over it
-        with e.loop("strip", num_strips) as strip, e.loop("stretch", length, step=p.stretch) as start:
-            stop = e.minimum(e.add(start, p.stretch), length)
-            with e.loop("oc_block", last, first) as oc_block:
-                if not kernel.is_staged:
-                    strips.fetch_ahead(strip, stop, e.sub(oc_block, first), e.sub(last, first))
-                strips.emit(strip, start, stop, oc_block, kernel.rows)
-            if rest:
-                with e.when(e.compare(e.add(oc_part, 1), "==", p.num_oc_parts)):
-                    strips.emit(strip, start, stop, whole, rest)
-            if kernel.is_interleaved:
-                strips.interleave(strip, start, stop)
+        first_group = e.mul(part, p.groups_per_part)
+        last_group = e.minimum(e.add(first_group, p.groups_per_part), kernel.groups)
+        with e.loop("g", last_group, first_group) as g:
+            staged = _staged(e, kernel, p, call, block, g, scratch)
+            strips = _Strips(e, kernel, call, p, epilogue, g, block, staged, offsets, scratch)
+            _emit_group(e, kernel, p, strips, oc_part)
+
+
+def _staged(e: Emitter, kernel: TapsKernel, p: Parameters, call: Call, block: Block, g: Int, scratch: Value) -> Buffer:
+    """The input of one group, staged or where it lies."""
+    if kernel.is_staged:
+        staged = e.buffer(e.byte_buffer(scratch).at(i=p.staged_at), i=1)
+        Staging(e, kernel, p, block, staged).emit(call, g)
+        return staged
+    x = e.buffer(call.x, n=p.x_n, ic=p.x_c, d=e.mul(p.x_d, kernel.stride[0]), line=p.x_line, w=1)
+    here = x.moved(n=block.n, ic=e.mul(g, kernel.group_in), d=block.od, line=block.line, w=block.ow)
+    return e.buffer(here.pointer, i=1)
+
+
+def _emit_group(e: Emitter, kernel: TapsKernel, p: Parameters, strips: "_Strips", oc_part: Int) -> None:
+    """A range of output channels of one group at all strips of the block."""
+    block = strips.block
+    whole, rest = divmod(kernel.group_out, kernel.rows)
+    first = e.mul(oc_part, p.oc_blocks_per_part)
+    last = e.minimum(e.add(first, p.oc_blocks_per_part), whole)
+    length = e.mul(block.num_lines, block.width) if kernel.is_shifted else block.width
+    num_strips = 1 if kernel.is_shifted else block.num_lines
+    # the input of a stretch stays in cache while the output channels pass over it
+    with e.loop("strip", num_strips) as strip, e.loop("stretch", length, step=p.stretch) as start:
+        stop = e.minimum(e.add(start, p.stretch), length)
+        with e.loop("oc_block", last, first) as oc_block:
+            if not kernel.is_staged:
+                strips.fetch_ahead(strip, stop, e.sub(oc_block, first), e.sub(last, first))
+            strips.emit(strip, start, stop, oc_block, kernel.rows)
+        if rest:
+            with e.when(e.compare(e.add(oc_part, 1), "==", p.num_oc_parts)):
+                strips.emit(strip, start, stop, whole, rest)
+        if kernel.is_interleaved:
+            strips.interleave(strip, start, stop)
 
 
 def _emit_offsets(e: Emitter, kernel: TapsKernel, p: Parameters, offsets: Buffer) -> None:
@@ -69,17 +83,17 @@ def _emit_offsets(e: Emitter, kernel: TapsKernel, p: Parameters, offsets: Buffer
         e.store_scalar(e.add(plane, line_offset(e, kernel, p, h), w_offset(e, kernel, p, w)), offsets.at(i=step))
 
 
-def _unravel(e: Emitter, p: Parameters, index: Value, kernel: TapsKernel) -> tuple[Block, Int, Int]:
-    """The piece's place: block of positions, group, part of the output channels (these vary slowest to fastest)."""
+def _unravel(e: Emitter, p: Parameters, index: Value) -> tuple[Block, Int, Int]:
+    """The piece's place: block of positions, part of the groups, part of their output channels (slowest to fastest)."""
     rest, oc_part = e.divide(index, p.num_oc_parts)
-    rest, g = e.divide(rest, kernel.groups)
+    rest, part = e.divide(rest, p.num_group_parts)
     rest, w_block = e.divide(rest, p.num_w_blocks)
     outer, line_block = e.divide(rest, p.num_line_blocks)
     n, od = e.divide(outer, p.out_d)
     line, ow = e.mul(line_block, p.block_lines), e.mul(w_block, p.block_w)
     num_lines = e.minimum(p.block_lines, e.sub(p.lines, line))
     width = e.minimum(p.block_w, e.sub(p.out_w, ow))
-    return Block(n, od, line, num_lines, ow, width), g, oc_part
+    return Block(n, od, line, num_lines, ow, width), part, oc_part
 
 
 @dataclass

@@ -110,6 +110,16 @@ class TapsKernel(Kernel):
         return self.in_channels if self.is_interleaved else 1
 
     @property
+    def groups_per_pack(self) -> int:
+        """Groups that one piece of the packing lays out."""
+        return max(PACKED_STEPS // self.reduction, 1)
+
+    @property
+    def pack_pieces(self) -> int:
+        """Pieces of the packing."""
+        return -(-self.groups // self.groups_per_pack) * -(-self.reduction // PACKED_STEPS)
+
+    @property
     def crosses_samples(self) -> bool:
         """Do strips run across the samples of a 1-D convolution, whose results lie apart in y?"""
         return self.is_shifted and len(self.kernel_size) == 1 and not self.is_interleaved
@@ -121,7 +131,14 @@ class TapsKernel(Kernel):
 
     ALGORITHM: ClassVar[str] = "taps"
     PARAMETERS: ClassVar[tuple[str, ...]] = (
-        *("num_line_blocks", "num_w_blocks", "num_oc_parts", "oc_blocks_per_part"),
+        *(
+            "num_line_blocks",
+            "num_w_blocks",
+            "num_group_parts",
+            "groups_per_part",
+            "num_oc_parts",
+            "oc_blocks_per_part",
+        ),
         *("block_lines", "block_w", "stretch", "out_d", "lines", "out_w"),
         *("in_d", "in_lines", "in_w", "low_d", "low_h", "low_w"),
         *("x_n", "x_c", "x_d", "x_line", "y_n", "y_c", "y_d", "y_line", "y_offset"),

@@ -6,7 +6,7 @@ from functools import partial
 from math import ceil, prod
 
 from faltung.plan.constants import constants_of
-from faltung.plan.kernels import PACKED_STEPS, TapsKernel
+from faltung.plan.kernels import TapsKernel
 from faltung.plan.pieces import BYTES_PER_CYCLE, piece_count
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.problem import Problem
@@ -136,7 +136,7 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
     group_in, group_out = problem.group_in, problem.group_out
     shape = Shape.of(problem)
     vectors_of_all = ceil(max(shape.lines * shape.width, 1) / lanes)
-    tiles = list(candidates(target, group_out, min(vectors_of_all, 4)))
+    tiles = list(candidates(target, group_out, min(vectors_of_all, 4 if group_out > 2 else 8)))
     layouts = list(_layouts(problem, shape, lanes, group_in, target.l2_bytes // 2 // item_bytes))
     cycles, (rows, vectors), layout = min(
         ((_cycles(problem, layout, *tile), tile, layout) for layout in layouts for tile in tiles), key=lambda c: c[0]
@@ -158,6 +158,10 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
     oc_parts = max(1, min(row_blocks, ceil(wanted / max(layout.blocks, 1)))) if not kernel.is_interleaved else 1
     blocks_per_part = ceil(row_blocks / oc_parts)
     oc_parts = ceil(row_blocks / blocks_per_part)
+    # many small groups share a piece
+    group_pieces = max(1, min(problem.groups, ceil(piece_count(all_cycles, 1) / (layout.blocks * oc_parts))))
+    groups_per_part = ceil(problem.groups / group_pieces)
+    group_parts = ceil(problem.groups / groups_per_part)
     staged_at = whole_lines(8 * kernel.reduction)  # behind the offsets of the taps
     results_at = staged_at + (whole_lines(layout.elements * item_bytes) if layout.is_staged else 0)
     strip = layout.lines * layout.width if layout.is_shifted else layout.width
@@ -170,6 +174,8 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
     parameters = {
         "num_line_blocks": ceil(shape.lines / layout.lines),
         "num_w_blocks": ceil(shape.width / layout.width),
+        "num_group_parts": group_parts,
+        "groups_per_part": groups_per_part,
         "num_oc_parts": oc_parts,
         "oc_blocks_per_part": blocks_per_part,
         "block_lines": layout.lines,
@@ -212,8 +218,8 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
         cycles=problem.groups * cycles,
         parameters=parameters,
         phases=(
-            ("pack", problem.groups * ceil(kernel.reduction / PACKED_STEPS)),
-            ("piece", layout.blocks * problem.groups * oc_parts),
+            ("pack", kernel.pack_pieces),
+            ("piece", layout.blocks * group_parts * oc_parts),
         ),
         shared_bytes=whole_lines(problem.groups * row_blocks * kernel.reduction * rows * item_bytes),
         scratch_bytes=whole_lines(results_at + waiting * results_pitch * item_bytes),

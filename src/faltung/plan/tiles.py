@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from faltung.plan.target import Target
 
-MOST_VECTORS = 6
+MOST_VECTORS = 8
 REMAINDER_COST = 1.03
 """A tile that leaves a remainder of channels puts a second tile into the program: it must be worth compiling."""
 

@@ -13,6 +13,10 @@ import faltung.torch.functional as F
 
 X = torch.Generator().manual_seed(0)
 
+pytestmark = pytest.mark.filterwarnings(  # PyTorch's own modules use what it deprecates
+    "ignore:`torch.jit.script.*` is deprecated:DeprecationWarning"
+)
+
 
 def randn(*shape, **options):
     return torch.randn(*shape, generator=X, **options)
@@ -147,6 +151,15 @@ def test_gradient_of_each_sample():
     assert_same(mine, peers)
 
 
+def test_compile_of_batched_gradients():
+    x, kernel = randn(4, 1, 2, 9), randn(3, 2, 3)
+
+    def slopes(kernel, x):
+        return vmap(grad(lambda kernel, x: F.conv1d(x, kernel, padding=1).pow(2).sum()), (None, 0))(kernel, x)
+
+    assert_same(torch.compile(slopes, fullgraph=True, backend="aot_eager")(kernel, x), slopes(kernel, x))
+
+
 def test_jacobian_and_hessian():
     x, kernel = randn(1, 2, 6, dtype=torch.float64), randn(3, 2, 3, dtype=torch.float64)
 
@@ -213,8 +226,7 @@ def test_the_profiler_sees_the_operators():
 
 
 def test_a_copy_and_a_pickle_of_a_used_module(tmp_path):
-    ours, theirs = both_nets()
-    x = randn(2, 3, 40)
+    ours, x = Net(), randn(2, 3, 40)
     y = ours(x)
     torch.save(ours, tmp_path / "net.pt")
     for again in (copy.deepcopy(ours), torch.load(tmp_path / "net.pt", weights_only=False)):

@@ -2,8 +2,8 @@
 
 import torch
 from torch import Tensor
+from torch._C import _disabled_torch_function_impl
 from torch.autograd import forward_ad
-from torch.overrides import has_torch_function
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from faltung.frontends.torch.tensors import PLAIN
@@ -40,7 +40,8 @@ def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
 
 
 def _has_own_operators(tensor: Tensor) -> bool:
-    return has_torch_function((tensor,)) or is_traceable_wrapper_subclass(tensor)
+    # not torch.overrides.has_torch_function, to which any mode makes every tensor foreign
+    return type(tensor).__torch_function__ is not _disabled_torch_function_impl or is_traceable_wrapper_subclass(tensor)
 
 
 def _name(kind: object) -> str:

@@ -11,8 +11,9 @@ linear in x, in w and in dy. So every derivative of the three is one of the thre
     dx = input_gradient(dy, w)    convolve(·, w)           kernel_gradient(·, dy)
     dw = kernel_gradient(x, dy)   input_gradient(dy, ·)    convolve(x, ·)
 
-Each is two things under one name: an operator of PyTorch's dispatcher (`torch.ops.faltung`), for whoever compiles,
-traces or transforms, and a plain `torch.autograd.Function` for everybody else, in a fifth of the dispatcher's time.
+Each is three things under one name: an operator of PyTorch's dispatcher (`torch.ops.faltung`) for whoever compiles or
+traces, an autograd function with a rule for vmap for torch.func's transforms, and for everybody else a plain autograd
+function, in a fifth of the dispatcher's time.
 """
 
 from collections.abc import Callable, Sequence
@@ -52,18 +53,21 @@ class Operator:
         torch.library.impl(qualified, "cpu", compute)
         torch.library.register_fake(qualified, fake)
         torch.library.register_autograd(qualified, derivative, setup_context=_remember)
-        torch.library.register_vmap(qualified, batched(self, is_kernel_gradient=name == "kernel_gradient"))
+        rule = batched(self, is_kernel_gradient=name == "kernel_gradient")
+        torch.library.register_vmap(qualified, rule)
         self.registered = getattr(torch.ops.faltung, name).default
         self.compute = compute
-        self.function = _function(name, compute, derivative)
+        self.differentiable = _differentiable(name, compute, derivative)
+        self.transformable = _transformable(name, self, derivative, rule)
 
     def __call__(self, *inputs: Any) -> Tensor:
         """Compute; `inputs` are the operands, the tensors among them first, and the options."""
         tensors = [operand for operand in inputs[:3] if isinstance(operand, Tensor)]
         if is_observed(*tensors):
-            return self.registered(*inputs)
+            is_transformed = not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
+            return self.transformable.apply(*inputs) if is_transformed else self.registered(*inputs)
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-            return self.function.apply(*inputs)
+            return self.differentiable.apply(*inputs)
         return self.compute(*inputs)
 
 
@@ -72,8 +76,8 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.options = inputs[-NUM_OPTIONS:]
 
 
-def _function(name: str, compute: Callable[..., Tensor], derivative: Callable[..., Any]) -> Any:
-    """The operator as a `torch.autograd.Function`, without the dispatcher."""
+def _differentiable(name: str, compute: Callable[..., Tensor], derivative: Callable[..., Any]) -> Any:
+    """The operator as a `torch.autograd.Function` of the quick kind, which torch.func does not take."""
 
     def forward(ctx: Any, *inputs: Any) -> Tensor:
         output = compute(*inputs)
@@ -82,6 +86,19 @@ def _function(name: str, compute: Callable[..., Tensor], derivative: Callable[..
 
     methods = {"forward": staticmethod(forward), "backward": staticmethod(derivative)}
     return type(f"faltung_{name}", (torch.autograd.Function,), methods)
+
+
+def _transformable(
+    name: str, operator: Callable[..., Tensor], derivative: Callable[..., Any], rule: Callable[..., Any]
+) -> Any:
+    """The operator as a `torch.autograd.Function` of the kind that torch.func wants, free of its innermost transform."""
+
+    def forward(*inputs: Any) -> Tensor:
+        return operator(*inputs)
+
+    methods = {"forward": forward, "setup_context": _remember, "backward": derivative, "vmap": rule}
+    static = {name: staticmethod(method) for name, method in methods.items()}
+    return type(f"faltung_{name}", (torch.autograd.Function,), static)
 
 
 def _words(rank: int, options: tuple[Any, ...]) -> dict[str, Any]:
