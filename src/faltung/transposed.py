@@ -34,8 +34,8 @@ DOCUMENTATION = """The adjoint of conv{rank}d: each input puts a copy of the ker
         kernel: {kernel_shape}, same element type.
         bias: (C_out,), added before the activation; default none.
         stride: distance of the copies, for all axes or for each; default 1.
-        padding: "valid" (default): out = (in - 1)*stride + max(window, stride), as Keras; "same": out = in*stride; an int,
-            or an int or a (low, high) pair for each axis, cut off the output: out = (in - 1)*stride + window - low - high.
+        padding: "valid" (default): out = (in - 1)*stride + max(window, stride), as Keras; "same": out = in*stride; an
+            int, or an int or a (low, high) pair for each axis, cut off: out = (in - 1)*stride + window - low - high.
         output_padding: added at the high end, below stride (or dilation); default none.
         dilation, groups, layout, kernel_layout, activation: as in conv{rank}d.
         out: array that receives the result.
@@ -148,7 +148,8 @@ def _forward_spec(
     batch, channels, in_size = split_shape(layout, x.shape)
     kernel_size, group_out, kernel_in = split_kernel_shape(kernel_layout, kernel.shape)
     if channels != kernel_in:
-        got = f"{channels} in x {plain(x.shape)}, {layout}, but {kernel_in} in the kernel {plain(kernel.shape)}, {kernel_layout}"
+        got = f"{channels} in x {plain(x.shape)}, {layout}, "
+        got += f"but {kernel_in} in the kernel {plain(kernel.shape)}, {kernel_layout}"
         raise ShapeError(
             f"x and kernel must agree on in_channels; got {got}. The kernel's O axis meets the channels of x."
         )

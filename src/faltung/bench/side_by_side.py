@@ -10,6 +10,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from faltung.bench.origin import commit, date
 from faltung.bench.peers import OURS, PEERS
-from faltung.bench.process import ANSWER_SECONDS, Trouble, Worker
+from faltung.bench.process import Trouble, Worker
 from faltung.bench.result import MEASURED, Case, Comparison, Participant, Result
 from faltung.errors import FaltungError, ShapeError, UnsupportedConvError
 from faltung.spec import ConvSpec
@@ -25,6 +26,8 @@ from faltung.spec import ConvSpec
 ROUNDS, LEAST_ROUNDS = 9, 3
 MOST_SECONDS_OF_ONE = 3.0
 """A peer whose calls would take longer than this in all takes part in fewer rounds."""
+CASE_SECONDS = 60.0
+"""A peer that takes longer for one answer about a case is killed."""
 COPIES = 4
 """A case takes a peer about as much memory as so many copies of its arrays."""
 
@@ -54,7 +57,7 @@ def compare(
     seconds: float = 0.5,
     command: str = "",
     tell: Tell = lambda step: None,
-    answer_seconds: float = ANSWER_SECONDS,
+    answer_seconds: float = CASE_SECONDS,
 ) -> Comparison:
     """Run all cases on all peers.
 
@@ -129,59 +132,55 @@ def _introduce(workers: dict[str, Worker], layout: str | None) -> tuple[dict[str
     return participants, versions
 
 
+@dataclass
 class _Run:
-    """One case: the peers that are still in it, and what is known so far."""
+    """One case: who takes part and how, and what is known so far."""
 
-    def __init__(
-        self,
-        referee: Worker,
-        workers: dict[str, Worker],
-        mode: str,
-        layout: str | None,
-        seconds: float,
-        answer_seconds: float,
-        expected_file: str,
-    ) -> None:
-        self._referee, self._workers = referee, workers
-        self._mode, self._layout, self._seconds = mode, layout, seconds
-        self._answer_seconds, self._expected_file = answer_seconds, expected_file
-        self._results: dict[str, Result] = {}
-        self._calls: dict[str, list[float]] = {}
+    referee: Worker
+    workers: dict[str, Worker]
+    mode: str
+    layout: str | None
+    seconds: float
+    answer_seconds: float
+    expected_file: str
+    results: dict[str, Result] = field(default_factory=dict)
+    calls: dict[str, list[float]] = field(default_factory=dict)
+    text: str = ""
 
     def case(self, spec: ConvSpec) -> Case:
         """Prepare, check and time it."""
         if not spec.macs:
             raise ShapeError(f"{spec.name}: a comparison needs outputs; got the output shape {spec.output_shape}.")
-        self._text = spec.to_text()
-        flops, num_bytes = self._referee.ask("prepare", self._text, self._mode == "training", self._expected_file)
-        is_crowded = COPIES * num_bytes * len(self._workers) > _available_bytes()
-        self._results |= {peer: Result(MEASURED) for peer in self._workers}
-        for peer in self._workers:
+        self.text = spec.to_text()
+        flops, num_bytes = self.referee.ask("prepare", self.text, self.mode == "training", self.expected_file)
+        is_crowded = COPIES * num_bytes * len(self.workers) > _available_bytes()
+        self.results |= {peer: Result(MEASURED) for peer in self.workers}
+        for peer in self.workers:
             self._prepare(peer)
             if is_crowded:
                 self._ask(peer, "finish")
         bounds = self._rounds(is_crowded)
-        for peer, result in self._results.items():
+        for peer, result in self.results.items():
             if result.is_measured and not is_crowded:
                 result.cold_seconds = self._ask(peer, "cold") or 0.0
                 self._ask(peer, "finish")
-        self._referee.ask("finish")
-        for peer, calls in self._calls.items():
+        self.referee.ask("finish")
+        for peer, calls in self.calls.items():
             low, middle, high = np.quantile(calls, (0.25, 0.5, 0.75))
-            self._results[peer].spread = float((high - low) / middle)
+            self.results[peer].spread = float((high - low) / middle)
         peaks, streams, shares = (list(column) for column in zip(*bounds, strict=True))
-        return Case(self._text, flops, num_bytes, peaks, streams, shares[-1], self._results)
+        return Case(self.text, flops, num_bytes, peaks, streams, shares[-1], self.results)
 
     def _rounds(self, is_crowded: bool) -> list[tuple[float, float, float]]:
         """Let everyone take turns, in an order that changes; in a crowd, each has the memory to itself for its turn."""
-        turn = self._seconds / ROUNDS
+        turn = self.seconds / ROUNDS
         bounds = []
         for number in range(LEAST_ROUNDS if is_crowded else ROUNDS):
-            bounds.append(self._referee.ask("burst", turn))
-            names = list(self._workers)
+            bounds.append(self.referee.ask("burst", turn))
+            names = list(self.workers)
             first = number % len(names)
             for peer in names[first:] + names[:first]:
-                result = self._results[peer]
+                result = self.results[peer]
                 if not result.is_measured or self._has_had_enough(result):
                     continue
                 if is_crowded:
@@ -190,7 +189,7 @@ class _Run:
                 if burst is not None:
                     result.rounds.append(float(np.median(burst.calls)))
                     result.page_faults = burst.page_faults
-                    self._calls.setdefault(peer, []).extend(burst.calls)
+                    self.calls.setdefault(peer, []).extend(burst.calls)
                 if is_crowded:
                     result.cold_seconds = self._ask(peer, "cold") or 0.0
                     self._ask(peer, "finish")
@@ -201,8 +200,8 @@ class _Run:
         return count >= LEAST_ROUNDS and (count + 1) * result.rounds[-1] > MOST_SECONDS_OF_ONE
 
     def _prepare(self, peer: str) -> None:
-        result = self._results[peer]
-        start = self._ask(peer, "prepare", self._text, self._layout, self._expected_file)
+        result = self.results[peer]
+        start = self._ask(peer, "prepare", self.text, self.layout, self.expected_file)
         if start is not None and not result.rounds:
             result.prepare_seconds, result.first_seconds = start.prepare_seconds, start.first_seconds
             result.memory_bytes, result.peak_bytes = start.memory_bytes, start.peak_bytes
@@ -210,12 +209,12 @@ class _Run:
 
     def _ask(self, peer: str, method: str, *arguments: Any) -> Any:
         """The answer, or None: then the peer is out of this case, with the reason in its result."""
-        if not self._results[peer].is_measured:
+        if not self.results[peer].is_measured:
             return None
         try:
-            return self._workers[peer].ask(method, *arguments, seconds=self._answer_seconds)
+            return self.workers[peer].ask(method, *arguments, seconds=self.answer_seconds)
         except Trouble as trouble:
-            self._results[peer] = Result(trouble.status, trouble.reason)
+            self.results[peer] = Result(trouble.status, trouble.reason)
             return None
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from faltung.bench import arrays
-from faltung.bench.check import Expected, Wrong, flat_batch
+from faltung.bench.check import Expected, Wrong, flat_batch, missing
 from faltung.bench.peers.peer import Call, Peer, Work
 from faltung.bench.run import BATCH_SECONDS, seconds_of
 from faltung.bench.suite import in_layout
@@ -144,6 +144,8 @@ class Station:
                 array = arrays.canonical_kernel(array, spec)
             else:
                 array = flat_batch(arrays.channels_last(array, spec), spec)
+            if np.isnan(array).any():
+                raise Wrong(f"{name}: {missing(array)}")
             for part in parts:
                 error = part.error(array)
                 worst = max(worst, error)

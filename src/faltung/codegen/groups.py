@@ -2,7 +2,7 @@
 
     y[p, oc] = bias[oc] + sum over taps and i of x[start(p) + tap, group(oc) * I + i] * w[tap, i, oc]
 
-I input and O output channels make a group; O divides the lanes, so a vector of outputs reads whole groups: lanes / O * I
+I input and O output channels make a group; O divides the lanes, so a vector of outputs reads whole groups: lanes/O * I
 neighbouring inputs, loaded once and spread over the lanes for each i. Depthwise convolution is I = O = 1, where nothing
 is spread. Positions are walked as by the runs kernel; only the sum of a run differs.
 """

@@ -3,9 +3,10 @@
     dw[tap, ic, oc] = sum over positions p of x[p * stride + tap * dilation - low, ic] * dy[p, oc]
 
 Rows of the tile are neighbouring numbers of a run of the input (a tap's channels; the taps of a line too where w is
-dense), vectors lie along output channels. A piece owns a chunk of the positions and some output channels; it sums block
-after block of positions, short enough that dy stays in the first cache while all rows pass over it, into a partial result
-of its own. A second phase adds the partial results in their order: the bits do not depend on the threads.
+dense), vectors lie along output channels. A piece owns a chunk of the positions and some output channels; it sums
+block after block of positions, short enough that dy stays in the first cache while all rows pass over it, into a
+partial result of its own. A second phase adds the partial results in their order: the bits do not depend on the
+threads. With small groups the rows are taps, and each lane has the group of its own output channel.
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,11 @@
 """Running the pieces of a call on several threads: code of our own, no lock of Python's on the way.
 
-A call is up to two phases (pack, then compute), each a number of pieces. Each thread has a share of neighbouring pieces,
-the same in every call, so that what it wrote last time is still in its cache; done with its own, it helps the others. A
-share is one 64-bit word: its end (upper half) and its next piece (lower half). Whoever swaps in the word with the next
-number plus one has claimed that piece. A claim can only succeed while pieces are left, and the caller returns only when
-all pieces are done: so a worker never sees a finished call, and the caller never waits for a worker that has claimed
-nothing. Which piece yields which output is fixed by the plan, so bits do not depend on the threads.
+A call is up to two phases (pack, then compute), each a number of pieces. Each thread has a share of neighbouring
+pieces, the same in every call, so that what it wrote last time is still in its cache; done with its own, it helps the
+others. A share is one 64-bit word: its end (upper half) and its next piece (lower half). Whoever swaps in the word with
+the next number plus one has claimed that piece. A claim can only succeed while pieces are left, and the caller returns
+only when all pieces are done: so a worker never sees a finished call, and the caller never waits for a worker that has
+claimed nothing. Which piece yields which output is fixed by the plan, so bits do not depend on the threads.
 
 A second caller that finds the pool taken runs its pieces itself.
 """

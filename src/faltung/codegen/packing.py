@@ -32,7 +32,7 @@ def emit_runs_packing(e: Emitter, kernel: RunsKernel) -> None:
 
 
 def emit_taps_packing(e: Emitter, kernel: TapsKernel) -> None:
-    """pack(call, index): up to PACKED_STEPS steps of the reduction, for all output channels, [group, block, step, oc]."""
+    """pack(call, index): PACKED_STEPS steps of the reduction for all output channels, [group, block, step, oc]."""
     rows, group_out = kernel.rows, kernel.group_out
     whole, rest = divmod(group_out, rows)
     chunks = -(-kernel.reduction // PACKED_STEPS)

@@ -134,7 +134,7 @@ class _Strips:
             self._stretch(rows, x, start, stop, packed, bias, y.moved(line=strip))
 
     def fetch_ahead(self, strip: Int, start: Int, turn: Int, turns: Int) -> None:
-        """Ask for a share of the channels of the next stretch, which are too many streams for the processor to foresee."""
+        """Ask for a share of the next stretch: its channels are more streams than the processor foresees."""
         e, k, p = self.e, self.kernel, self.p
         x = e.buffer(self.staged.pointer, ic=p.channel, line=p.pitch, w=1).moved(line=strip, w=start)
         first, _ = e.divide(e.mul(turn, k.group_in), turns)

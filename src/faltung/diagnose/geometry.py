@@ -103,7 +103,10 @@ def _conv(layer: Layer, shape: Shape) -> Shape:
                 raise Misfit(
                     "reflect", f"reflects {max(pair)} of {size} inputs", (spatial_axis(layer, shape, index),)
                 )
-    return join(layer, lead, layer["out_channels"], _windows(layer, shape, sizes, pairs))
+    out = layer["out_channels"]
+    if out is None and channels is not None:  # depthwise
+        out = channels * (layer["multiplier"] or 1)
+    return join(layer, lead, out, _windows(layer, shape, sizes, pairs))
 
 
 def _windows(layer: Layer, shape: Shape, sizes: Shape, pairs: Sequence[tuple[int, int]]) -> list[Size]:

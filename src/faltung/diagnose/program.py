@@ -84,12 +84,18 @@ class Chain:
     layers: tuple[Layer, ...]
     dtype: str | None = None
     device: str | None = None
+    wires: tuple[tuple[int, ...], ...] = ()
+    """For each layer of a branching model, which layers feed it; -1 is the data."""
 
     def run(self, shape: Shape, edits: Edits) -> Trace:
         """Run the layers until one refuses."""
         steps: list[Step] = []
         is_redeclared = any(layer.kind == "input" and edits.get(layer.path, Edit()).options for layer in self.layers)
-        for plain in self.layers:
+        data, made = shape, []
+        for at, plain in enumerate(self.layers):
+            sources = self.wires[at] if self.wires else (at - 1,)
+            shapes = [made[source] if source >= 0 else data for source in sources]
+            shape = shapes[0]
             layer = edited(plain, edits)
             if is_redeclared and plain.path not in edits:  # the model is built anew on the new input
                 layer = unbuilt(layer)
@@ -99,12 +105,21 @@ class Chain:
                     if len(shape) != edit.before.rank:
                         raise Misfit("axes", f"{len(shape)} axes cannot be rearranged as {edit.before.rank}")
                     shape = edit.before.shape(shape)
-                out = forward(layer, shape)
+                out = forward(layer, shape) if len(shapes) == 1 else merge(layer, shapes)
             except Misfit as misfit:
                 return Trace(tuple(steps), layer, shape, misfit)
             steps.append(Step(layer, shape, out))
-            shape = out
+            made.append(out)
         return Trace(tuple(steps))
+
+
+def merge(layer: Layer, shapes: list[Shape]) -> Shape:
+    """Return the shape that a layer with several inputs makes."""
+    try:
+        out: Shape = tuple(layer["run"](shapes))
+    except Exception as error:
+        raise Misfit("call", str(error).splitlines()[0]) from error
+    return out
 
 
 def unbuilt(layer: Layer) -> Layer:

@@ -4,10 +4,11 @@ Along one axis, y[o] = sum over k of x[o s + k d - low] w[k], so
 
     dx[i] = sum of dy[o] w[k] over all o, k with o s + k d - low = i.
 
-Take the inputs i with i + low = s m + r for one r < s. Only taps with k d = r (mod s) reach them: with g = gcd(d, s) these
-are k = k0 + j s/g, j = 0 … J - 1 (none unless g divides r), and they read o = m - (k0 d - r)/s - j d/g. Counting j
-backwards this is a convolution of dy with stride 1, dilation d/g and padding low' = (k0 d - r)/s + (J - 1) d/g - m0, whose
-t-th output is dx[s (m0 + t) + r - low]; m0 is the first m inside the input. In- and output channels change places.
+Take the inputs i with i + low = s m + r for one r < s. Only taps with k d = r (mod s) reach them: with g = gcd(d,
+s), these are k = k0 + j s/g, j = 0 … J - 1 (none unless g divides r), and they read o = m - (k0 d - r)/s - j d/g.
+Counting j backwards this is a convolution of dy with stride 1, dilation d/g and padding low' = (k0 d - r)/s + (J -
+1) d/g - m0, whose t-th output is dx[s (m0 + t) + r - low]; m0 is the first m inside the input. In- and output
+channels change places.
 """
 
 from dataclasses import dataclass, replace
@@ -33,8 +34,8 @@ class _Phase:
 def adjoint_problems(forward: Problem) -> tuple[list[Problem], bool]:
     """The problems whose results together are the input gradient, and whether they leave inputs that no window met.
 
-    The forward problem must pad with zeros, if at all; its x is their y. Its epilogue becomes theirs: none for a gradient,
-    bias and activation for a transposed convolution.
+    The forward problem must pad with zeros, if at all; its x is their y. Its epilogue becomes theirs: none for a
+    gradient, bias and activation for a transposed convolution.
     """
     axes = [_phases(forward, axis) for axis in range(forward.rank)]
     problems = [_problem(forward, phases) for phases in product(*axes) if all(phase.size > 0 for phase in phases)]

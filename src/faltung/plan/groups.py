@@ -51,7 +51,7 @@ def flat_view(problem: Problem) -> KernelView:
 
 
 def _tile(problem: Problem, target: Target, lanes: int) -> tuple[int, int]:
-    """Accumulators for some rows of neighbouring vectors, and where windows overlap as many registers for their inputs."""
+    """Accumulators for some rows of vectors, and where windows overlap as many registers for their inputs."""
     registers, needed = target.num_vector_registers, ceil(problem.out_channels / lanes)
     if problem.stride[-1] == problem.dilation[-1] == problem.group_out == 1:
         vectors = min(needed, registers // 16)

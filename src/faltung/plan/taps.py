@@ -136,7 +136,9 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
     group_in, group_out = problem.group_in, problem.group_out
     shape = Shape.of(problem)
     vectors_of_all = ceil(max(shape.lines * shape.width, 1) / lanes)
-    tiles = list(candidates(target, group_out, min(vectors_of_all, 4 if group_out > 2 else 8)))
+    tiles = list(candidates(target, group_out, min(vectors_of_all, 4)))
+    if group_out <= 2 and vectors_of_all >= 8:  # too few rows to keep the pipelines busy: more vectors instead
+        tiles += [tile for tile in candidates(target, group_out, 8) if tile[1] == 8]
     layouts = list(_layouts(problem, shape, lanes, group_in, target.l2_bytes // 2 // item_bytes))
     cycles, (rows, vectors), layout = min(
         ((_cycles(problem, layout, *tile), tile, layout) for layout in layouts for tile in tiles), key=lambda c: c[0]

@@ -30,7 +30,7 @@ def candidates(target: Target, most_rows_wanted: int, most_vectors_wanted: int) 
     """
     for vectors in range(1, min(MOST_VECTORS, most_vectors_wanted) + 1):
         most = most_rows(target, vectors)
-        choices = {most, most - 1, most * 3 // 4, most // 2, most // 4, 1}
+        choices = {most, most - 1, most * 3 // 4, most // 2, most // 4, 1} if most else set()
         for rows in sorted(choices, reverse=True):
             if 1 <= rows <= max(most_rows_wanted, 1):
                 yield rows, vectors

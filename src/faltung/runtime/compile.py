@@ -1,5 +1,6 @@
 """From a description to machine code in memory: emit, check, optimise, translate, load; or load what was kept."""
 
+import atexit
 import logging
 import time
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from faltung.runtime.locks import lock_across_forks
 
 log = logging.getLogger("faltung")
 _lock = lock_across_forks()  # LLVM's global tables are not safe under concurrent compilation
+
+atexit.register(_lock.acquire)  # nothing may compile while the interpreter tears LLVM down
 
 
 @dataclass(frozen=True)

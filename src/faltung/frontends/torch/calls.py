@@ -11,8 +11,9 @@ from torch import Tensor
 
 from faltung.frontends.torch import operators
 from faltung.frontends.torch.coverage import refusal
-from faltung.frontends.torch.straight import spec_of, straight
+from faltung.frontends.torch.straight import straight
 from faltung.frontends.torch.tensors import is_channels_last, is_observed
+from faltung.spec import named, spec_from_call
 from faltung.spec.geometry import resolve_padding, window_size
 from faltung.spec.layout import layouts, resolve_layout
 
@@ -58,6 +59,8 @@ def _convolve(
     padding_mode: str,
     is_last: bool,
 ) -> Tensor:
+    if x.dim() != rank + 2 or kernel.dim() != rank + 2:
+        _refuse_axes(rank, x, kernel)
     is_last = is_last or is_channels_last(x, kernel)
     stride, dilation = per_axis(rank, stride), per_axis(rank, dilation)
     padding = padding if isinstance(padding, str) else per_axis(rank, padding)
@@ -66,8 +69,6 @@ def _convolve(
         compute = straight(x, kernel, bias, rank, *options)
         if compute is not None:
             return compute(x, kernel, bias)
-    if x.dim() != rank + 2 or kernel.dim() != rank + 2:
-        spec_of(x.detach().numpy(), kernel.detach().numpy(), None, rank, *options)
     pairs = padding_pairs(rank, x, kernel, stride, padding, dilation)
     flat = [end for pair in pairs for end in pair]
     return operators.convolve(x, kernel, bias, stride, flat, dilation, groups, padding_mode, is_last)
@@ -123,10 +124,16 @@ def _convolve_transposed(
     return operators.input_gradient(x, kernel, bias, sizes, stride, flat, dilation, groups, "zeros", is_last)
 
 
+def _refuse_axes(rank: int, x: Tensor, kernel: Tensor) -> None:
+    """Raise the error that says what is wrong with the number of axes."""
+    shapes = (tuple(x.shape), "float32", tuple(kernel.shape), "float32")
+    spec_from_call(f"conv{rank}d", *shapes, rank=rank, layout=layouts(rank)[1], kernel_layout="OIW")
+
+
 def is_straight(x: Tensor, kernel: Tensor, bias: Tensor | None) -> bool:
     """Can the kernel run at once, with nobody watching and no derivative to come?"""
-    if torch.compiler.is_compiling() or is_observed(x, kernel, bias):
-        return False
+    if is_observed(x, kernel, bias) or x.is_neg() or kernel.is_neg() or (bias is not None and bias.is_neg()):
+        return False  # or the numbers in memory are not those of the tensor
     if not torch.is_grad_enabled():
         return True
     return not (x.requires_grad or kernel.requires_grad or (bias is not None and bias.requires_grad))
@@ -145,7 +152,8 @@ def padding_pairs(rank: int, x: Tensor, kernel: Tensor, stride: Any, padding: An
     if isinstance(padding, str):
         sizes = tuple(x.shape[-rank:])
         windows = tuple(window_size(taps, step) for taps, step in zip(kernel.shape[2:], dilation, strict=True))
-    return resolve_padding(padding, sizes, windows, stride, layouts(rank)[1])
+    with named(f"conv{rank}d"):
+        return resolve_padding(padding, sizes, windows, stride, layouts(rank)[1])
 
 
 def refusal_of_sizes(

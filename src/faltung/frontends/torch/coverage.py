@@ -34,6 +34,8 @@ def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
         return (
             f"autocast asks for {_name(torch.get_autocast_dtype('cpu'))}, and faltung computes in float32 and float64"
         )
+    if torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+        return "torch.compile traces transforms of torch.func through PyTorch's operators only"
     if forward_ad._current_level >= 0:
         return "forward-mode derivatives are asked for, and faltung knows the backward ones"
     return None

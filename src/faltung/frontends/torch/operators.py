@@ -91,7 +91,7 @@ def _differentiable(name: str, compute: Callable[..., Tensor], derivative: Calla
 def _transformable(
     name: str, operator: Callable[..., Tensor], derivative: Callable[..., Any], rule: Callable[..., Any]
 ) -> Any:
-    """The operator as a `torch.autograd.Function` of the kind that torch.func wants, free of its innermost transform."""
+    """The operator as a `torch.autograd.Function` of the kind that torch.func wants."""
 
     def forward(*inputs: Any) -> Tensor:
         return operator(*inputs)
