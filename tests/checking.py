@@ -36,6 +36,13 @@ def call(spec: ft.ConvSpec, x: Any, kernel: Any, bias: Any = None, out: Array | 
     return FUNCTIONS[spec.rank](x, kernel, bias, out=out, **options_of(spec))
 
 
+def random_dy(spec: ft.ConvSpec, seed: int, *, integers: bool = False) -> Array:
+    """Return a random gradient of the output, dy."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(-4, 5, spec.output_shape) if integers else rng.standard_normal(spec.output_shape)
+    return drawn.astype(spec.dtype)
+
+
 def repro(spec: ft.ConvSpec, seed: int, **more: object) -> str:
     """Return the line that finds a failure again: strategies.random_arrays(spec, seed) are its arrays."""
     return f"{spec.to_text()} | seed={seed}" + "".join(f" {name}={value}" for name, value in more.items())

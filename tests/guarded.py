@@ -13,20 +13,23 @@ import mmap
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from checking import assert_is_right, call, repro, resized
+from checking import assert_is_right, call, options_of, random_dy, repro, resized
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
 from numpy.typing import NDArray
 from strategies import conv_specs, random_arrays
 
 import faltung as ft
+from faltung import reference
 from faltung.plan import pieces, runs, taps
 from faltung.runtime import buffers
 
 Array = NDArray[Any]
+Placed = Callable[[str, Array | None], Array | None]
 
 NO_ACCESS, READ_ONLY, READ_WRITE = 0, mmap.PROT_READ, mmap.PROT_READ | mmap.PROT_WRITE
 PLACEMENTS = [(is_at_end, has_gaps) for is_at_end in (True, False) for has_gaps in (False, True)]
@@ -127,6 +130,34 @@ def run(guard: Guard, spec: ft.ConvSpec, seed: int, is_at_end: bool, has_gaps: b
     assert_is_right(y, spec, *values, line)
     if y.size:
         guard.assert_only("result", y, line)
+        if not has_gaps:
+            run_gradients(guard, spec, placed, values[0], values[1], is_at_end, line)
+
+
+def run_gradients(
+    guard: Guard, spec: ft.ConvSpec, placed: Placed, x: Array, kernel: Array, is_at_end: bool, line: str
+) -> None:
+    """Compute both gradients of one spec in one placement; the inputs lie where the convolution left them."""
+    options = {name: value for name, value in options_of(spec).items() if name != "activation"}
+    dy = random_dy(spec, len(line))
+    arrays = {role: placed(role, array) for role, array in (("x", x), ("kernel", kernel), ("dy", dy))}
+    dx = guard.empty("dx", spec.input_shape, spec.dtype, is_at_end, (0,) * x.ndim)
+    ft.input_gradient(arrays["dy"], arrays["kernel"], spec.input_shape, out=dx, **options)  # type: ignore[arg-type]
+    dw = guard.empty("dw", spec.kernel_shape, spec.dtype, is_at_end, (0,) * kernel.ndim)
+    ft.kernel_gradient(arrays["x"], arrays["dy"], spec.kernel_size, out=dw, **options)  # type: ignore[arg-type]
+    for role, result, expected, bound in (
+        (
+            "dx",
+            dx,
+            reference.input_gradient(dy, kernel, spec=spec),
+            reference.input_gradient_bound(dy, kernel, spec=spec),
+        ),
+        ("dw", dw, reference.kernel_gradient(x, dy, spec=spec), reference.kernel_gradient_bound(x, dy, spec=spec)),
+    ):
+        wrong = np.flatnonzero(~(abs(result - expected) <= bound))
+        assert not wrong.size, f"{line}: {role} wrong in {wrong.size} of {result.size} places, first at {wrong[:1]}"
+        if result.size:
+            guard.assert_only(role, result, line)
 
 
 def guard_workspaces(guard: Guard) -> None:

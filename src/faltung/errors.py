@@ -1,8 +1,23 @@
 """The errors of faltung: a wrong request, a right one that nothing covers, and a bug of our own."""
 
+from importlib import import_module
+from typing import Any
+
 
 class FaltungError(Exception):
     """Base of every error that faltung raises on purpose."""
+
+    request: dict[str, Any] | None = None
+    """The call that was refused, by the names of its arguments, where the error knows it."""
+
+    found: Any = None
+
+    @property
+    def diagnosis(self) -> Any:
+        """The Diagnosis: what was expected axis by axis, the cause, and fixes that run; made when it is asked for."""
+        if self.found is None:
+            self.found = import_module("faltung.diagnose.own").of_error(self)
+        return self.found
 
 
 class ShapeError(FaltungError, ValueError):

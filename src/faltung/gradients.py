@@ -82,7 +82,7 @@ def kernel_gradient(
 def _kernel_shape(x: Array, dy: Array, kernel_size: int | tuple[int, ...], options: dict[str, Any]) -> tuple[int, ...]:
     """The shape of the kernel, from the channels of x and dy."""
     with named("kernel_gradient"):
-        sizes = (kernel_size,) * (x.ndim - 2) if isinstance(kernel_size, int) else tuple(kernel_size)
+        sizes = (kernel_size,) * (dy.ndim - 2) if isinstance(kernel_size, int) else tuple(kernel_size)
         layout = resolve_layout(options.get("layout"), len(sizes))
         for name, array in (("x", x), ("dy", dy)):
             if array.ndim < len(layout):

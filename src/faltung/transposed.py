@@ -26,8 +26,8 @@ Array = NDArray[Any]
 
 DOCUMENTATION = """The adjoint of conv{rank}d: each input puts a copy of the kernel into the output, `stride` apart.
 
-    The kernel is that of the convolution it is the adjoint of: its last axis (of "WIO") meets the channels of x, the one
-    before makes the channels of the result, as in Keras; with ``kernel_layout="OIW"`` it is PyTorch's weight.
+    The kernel is that of the convolution it is the adjoint of: its last axis (of "WIO") meets the channels of x, the
+    one before makes the channels of the result, as in Keras; with ``kernel_layout="OIW"`` it is PyTorch's weight.
 
     Arguments:
         x: {x_shape}, in the order of ``layout``.
@@ -89,6 +89,10 @@ def _transposed(rank: int, x_shape: str, kernel_shape: str, y_shape: str, exampl
             rule = f"{name}: out must be a contiguous array of the result's shape and type"
             remedy = f"Use np.empty({spec.input_shape}, {spec.dtype!r})."
             raise ShapeError(f"{rule}; got {out.dtype} {out.shape}. {remedy}")
+        if spec.output_shape != x.shape:  # output padding of a stride and more: inputs that are zero
+            longer = np.zeros(spec.output_shape, spec.dtype)
+            longer[tuple(map(slice, x.shape))] = x
+            x = longer
         arrays = [None if a is None else np.ascontiguousarray(a, dtype=spec.dtype) for a in (x, kernel, bias)]
         return input_gradient_of(spec).run(*arrays, out=out)  # type: ignore[arg-type]
 

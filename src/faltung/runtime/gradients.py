@@ -47,14 +47,12 @@ class InputGradient:
         return out
 
     def _fill(self, dx: Array, bias: Array | None) -> None:
-        """What no window met: zero, or what the epilogue makes of the bias alone."""
-        dx[...] = 0
-        if bias is not None:
-            spec = self.spec
-            filler = activate(bias.astype(np.float64), spec.activation, spec.activation_parameter)
-            shape = [1] * dx.ndim
-            shape[-1 if spec.is_channels_last else 1] = -1
-            dx += filler.reshape(shape).astype(dx.dtype)
+        """What no window met: what the epilogue makes of the bias alone, zero where there is none."""
+        spec = self.spec
+        alone = np.zeros(spec.in_channels) if bias is None else bias.astype(np.float64)
+        shape = [1] * dx.ndim
+        shape[-1 if spec.is_channels_last else 1] = -1
+        dx[...] = activate(alone, spec.activation, spec.activation_parameter).reshape(shape)
 
     def _new(self) -> Array:
         return buffers.empty(self._inner.input_shape, self._dtype, self._inner.input_bytes)

@@ -66,7 +66,9 @@ def spec_from_call(
     Raises:
         ShapeError, DtypeError: naming the cause.
     """
-    with named(function):
+    told = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "layout": layout}
+    told |= {"kernel_layout": kernel_layout, "padding_mode": padding_mode}
+    with named(function, x=(x_shape, x_dtype), kernel=(kernel_shape, kernel_dtype), rank=rank, **told):
         dtype = _dtype({"x": x_dtype, "kernel": kernel_dtype, "bias": bias_dtype})
         if rank is None:
             rank = _kernel_rank(kernel_shape)

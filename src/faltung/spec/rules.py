@@ -15,8 +15,10 @@ from faltung.errors import FaltungError, ShapeError
 
 
 @contextmanager
-def named(function: str) -> Iterator[None]:
+def named(function: str, **request: object) -> Iterator[None]:
     """Put ``function: `` before the message of an error raised inside; of nested names the outermost stays.
+
+    ``request`` is what the error's diagnosis starts from: the arguments of the call; of nested ones the innermost stays.
 
     >>> with named("conv1d"):
     ...     integer("groups", 0, minimum=1)
@@ -28,6 +30,8 @@ def named(function: str) -> Iterator[None]:
     except FaltungError as error:
         cause = re.sub(r"^[\w.]+: ", "", str(error))
         error.args = (f"{function}: {cause}",)
+        if request and error.request is None:
+            error.request = {"function": function, **request}
         raise
 
 

@@ -34,8 +34,8 @@ def test_what_goes_to_pytorch_and_why(x, kernel, reason):
         return
     ours = F.conv1d(x, kernel)
     assert type(ours) is type(theirs) and ours.dtype is theirs.dtype and ours.device == theirs.device
-    if not ours.is_meta:
-        assert torch.equal(ours, theirs)
+    if not x.is_meta and not kernel.is_meta:  # PyTorch 2.13 reads a weight on meta as if it were memory
+        assert torch.equal(ours.to_dense(), theirs.to_dense())
 
 
 def test_what_faltung_computes():

@@ -42,6 +42,8 @@ def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
 
 
 def _has_own_operators(tensor: Tensor) -> bool:
+    if type(tensor) in PLAIN:
+        return False
     # not torch.overrides.has_torch_function, to which any mode makes every tensor foreign
     return type(tensor).__torch_function__ is not _disabled_torch_function_impl or is_traceable_wrapper_subclass(tensor)
 

@@ -1,0 +1,95 @@
+"""What a model declares of its input: a declared shape that is wrong itself, and data that differs from it."""
+
+from collections.abc import Iterator
+
+from faltung.diagnose.candidate import Candidate
+from faltung.diagnose.data import Data
+from faltung.diagnose.layer import Layer, Shape
+from faltung.diagnose.options import changed
+from faltung.diagnose.program import Program, Trace
+from faltung.diagnose.rearrange import Rearrange
+from faltung.diagnose.report import show_shape
+from faltung.diagnose.resize import Resize
+from faltung.errors import ShapeError
+
+
+def declared(program: Program) -> Data:
+    """Return the input that a model declares, as data."""
+    first = program.layers[0] if program.layers else None
+    if first is not None and first.kind == "input":
+        return Data(tuple(first["sizes"]), program.dtype, is_declared=True)
+    if first is not None and first.host == "faltung" and hasattr(first.source, "input_shape"):
+        return Data(tuple(first.source.input_shape))
+    if first is not None and first.host in ("torch", "keras") and isinstance(first.source, type):
+        roles = first.roles() or ()
+        return Data(tuple(None if role.name == "batch" else role.size or max(role.least, 64) for role in roles))
+    raise ShapeError("diagnose: this model declares no input; got no data. Give the data or its shape.")
+
+
+def declaration(shape: Shape) -> str:
+    """Return the line that declares an input of a shape.
+
+    >>> declaration((None, 30, 1))
+    'keras.Input(shape=(30, 1))'
+    """
+    inner = shape[1:]
+    return f"keras.Input(shape={show_shape(inner).replace('?', 'None')})"
+
+
+def naming(program: Program, layer: Layer) -> Layer:
+    """Return the layer whose numbers judge a reading: for a declared input the first that has a window."""
+    if layer.kind != "input":
+        return layer
+    return next((each for each in program.layers if each.kind != "input" and each.rank), layer)
+
+
+def candidates(program: Program, trace: Trace, shape: Shape) -> Iterator[Candidate]:
+    """Yield other declarations that the data fits, and data cut or filled to what is declared."""
+    layer = trace.refused
+    assert layer is not None
+    sizes: Shape = layer["sizes"]
+    if layer.host == "keras":
+        wanted = (None, *shape[1:])
+        sentence = f"the model was declared for {show_shape(sizes)}, x is {show_shape(shape)}"
+        kind = "input_shape"
+        cost = 1.3
+        if len(sizes) == len(shape) + 1 and sizes[1:] == shape:
+            kind, cost = "batch in input_shape", 0.2
+            sentence = f"input_shape {show_shape(shape)} has the batch of {shape[0]} in it; Keras adds that axis itself"
+        elif len(sizes) == len(shape):
+            named = zip(layer["names"], sizes, shape, strict=True)
+            differing = [name for name, size, got in named if None not in (size, got) and size != got]
+            cost = 1.0 if differing and all(name not in ("channels", "features") for name in differing) else 1.3
+        yield changed(layer, cost, kind, sentence, sizes=wanted)
+    if len(sizes) == len(shape):
+        wrong = [axis for axis in trace.misfit.axes] if trace.misfit else []  # noqa: C416
+        if len(wrong) == 1:
+            axis = wrong[0]
+            size, old, name = sizes[axis], shape[axis], layer["names"][axis]
+            if size is not None and old is not None and name != "channels":
+                sentence = f"the model was declared for {size} {name}, x has {old}"
+                yield Candidate(1.1, "length", sentence, Resize(len(shape), axis, old, size))
+
+
+def resized(program: Program, trace: Trace, shape: Shape) -> Iterator[Candidate]:
+    """Yield data with its colours cut or repeated: grey for a layer of three channels, four for one of three."""
+    layer = trace.refused
+    assert layer is not None
+    roles = layer.roles()
+    if roles is None or not trace.is_direct:
+        return
+    for variant in (roles, roles[1:] if layer.host == "torch" else ()):
+        if len(variant) != len(shape):
+            continue
+        for axis, (role, size) in enumerate(zip(variant, shape, strict=True)):
+            if role.name != "channels" or role.size is None or size is None or size == role.size:
+                continue
+            if size == 1 and role.size <= 4:
+                sentence = f"x has one channel, the layer reads {role.size}: a grey image for a layer of colours"
+                yield Candidate(1.35, "in_channels", sentence, Resize(len(shape), axis, 1, role.size, True))
+            elif size == 4 and role.size == 3:
+                sentence = "x has four channels, the layer reads three: the fourth is transparency"
+                yield Candidate(1.0, "in_channels", sentence, Resize(len(shape), axis, 4, 3))
+
+
+__all__ = ["Rearrange", "candidates", "declaration", "declared", "naming", "resized"]
