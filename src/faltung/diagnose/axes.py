@@ -36,7 +36,7 @@ def readings(layer: Layer, roles: tuple[Role, ...], shape: Shape) -> Iterator[Re
     for variant in variants:
         for places in _assignments(variant, shape):
             rearrange = _rearranged(variant, places, shape)
-            if rearrange is not None and not rearrange.is_identity:
+            if rearrange is not None and not rearrange.is_identity and not (rearrange.dropped and NEW in places):
                 yield _reading(layer, variant, places, rearrange, shape)
 
 
@@ -58,7 +58,7 @@ def _rearranged(roles: tuple[Role, ...], places: tuple[int, ...], shape: Shape) 
     left = [axis for axis in range(len(shape)) if axis not in places and shape[axis] != 1]
     entries = [() if axis == NEW else (axis,) for axis in places]
     if left:
-        if roles[0].name != "batch" or places[0] == NEW or len(left) > 1 or shape[places[0]] is None:
+        if NEW in places or roles[0].name != "batch" or places[0] == NEW or len(left) > 1 or shape[places[0]] is None:
             return None
         entries[0] = tuple(sorted((places[0], left[0])))
     if any(shape[axis] is None for axis, role in zip(places, roles, strict=True) if axis != NEW and role.name != "batch"):

@@ -92,11 +92,12 @@ def _of_frame(frame: FrameType) -> Iterator[tuple[Any, Any]]:
     said = frame.f_locals
     owner, name = said.get("self"), frame.f_code.co_name
     torch, keras = sys.modules.get("torch"), sys.modules.get("keras")
-    if torch is not None and isinstance(owner, torch.nn.Module) and name in ("_call_impl", "_wrapped_call_impl"):
+    layer = getattr(keras, "Layer", None)
+    is_module = torch is not None and isinstance(owner, torch.nn.Module) and not (layer and isinstance(owner, layer))
+    if is_module and name in ("_call_impl", "_wrapped_call_impl"):
         arguments = said.get("args", ())
         if arguments and hasattr(arguments[0], "shape"):
             yield owner, arguments[0]
-    layer = getattr(keras, "Layer", None)
     if layer is not None and isinstance(owner, layer):
         if isinstance(owner, keras.Sequential) and name == "build" and owner._layers:  # type: ignore[union-attr]
             yield list(owner._layers), said.get("input_shape")

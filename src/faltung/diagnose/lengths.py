@@ -9,6 +9,8 @@ from faltung.diagnose.program import Edit, Edits, Program, Step, Trace
 from faltung.diagnose.resize import Resize
 
 LONGEST = 1 << 22
+MOST_PADDED = 6
+"""Layers that one fix may change; more is another model."""
 
 
 def candidates(program: Program, trace: Trace, shape: Shape, edits: Edits) -> Iterator[Candidate]:
@@ -63,7 +65,7 @@ def _earlier(trace: Trace) -> Iterator[Candidate]:
     layer = trace.refused
     assert layer is not None
     eaters = [step.layer for step in trace.steps if step.layer.kind == "conv" and _eaten(step) and _pads(step.layer)]
-    if not eaters:
+    if not 1 <= len(eaters) <= MOST_PADDED:
         return
     edits, new = {}, []
     for each in [*eaters, *([layer] if layer.kind == "conv" else [])]:
@@ -175,4 +177,4 @@ def _story(trace: Trace) -> str:
     if len(chain) > 8:
         chain = [*chain[:4], "…", *chain[-3:]]
     greedy = max(steps, key=_eaten)
-    return f"{' → '.join(chain)} {name}, most of it taken by {greedy.label}, for a window of {'×'.join(map(str, layer.window))}"
+    return f"{' → '.join(chain)} {name}, most of it taken by {greedy.layer.label}, for a window of {'×'.join(map(str, layer.window))}"

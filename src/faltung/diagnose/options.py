@@ -256,7 +256,7 @@ def _groups(layer: Layer) -> Iterator[Candidate]:
     divisors = [count for count in range(1, common + 1) if common % count == 0]
     best = min(divisors, key=lambda count: (abs(count - groups), -count))
     yield changed(layer, 0.8, "groups", sentence, groups=best)
-    if inputs and inputs % groups == 0 and outputs % groups:
+    if outputs % groups and (inputs is None or inputs % groups == 0):
         rounded = -(-outputs // groups) * groups
         yield changed(layer, 0.9, "groups", sentence, out_channels=rounded)
 

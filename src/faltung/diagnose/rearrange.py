@@ -61,7 +61,17 @@ class Rearrange:
 
     def code(self, host: str, x: str = "x") -> str:
         """Return the line that does it in the words of ``host``."""
-        return f"{x} = {self.expression(host, x)}"
+        lines = [f"{x} = {self.expression(host, x)}"] * (self.expression(host, x) != x)
+        at = next((at for at, entry in enumerate(self.axes) if len(entry) > 1), None)
+        if at is not None:  # only one entry is ever made of several axes
+            count = len(self.axes[at])
+            if host == "torch":
+                lines.append(f"{x} = {x}.flatten({at}, {at + count - 1})")
+            else:
+                sizes = [*(f"{x}.shape[{each}]" for each in range(at)), "-1", f"*{x}.shape[{at + count}:]"]
+                inner = ", ".join(sizes[: -1 if at + 1 == len(self.axes) else None])
+                lines.append(f"{x} = tf.reshape({x}, ({inner}))" if host == "tensorflow" else f"{x} = {x}.reshape({inner})")
+        return "; ".join(lines)
 
     def expression(self, host: str, x: str = "x") -> str:
         """Return the right side of the line."""
@@ -73,20 +83,10 @@ class Rearrange:
         places = tuple(left.index(axis) for axis in self.order)
         if self.is_moved:
             text = _moved(text, places, host)
-        if any(len(entry) > 1 for entry in self.axes):
-            return self._merged(text, host)
         return text + self._inserted(host)
 
-    def _merged(self, text: str, host: str) -> str:
-        parts, seen = [], 0
-        for entry in self.axes:
-            at = f"{text}.shape[{seen}]"
-            parts.append("-1" if len(entry) > 1 else "1" if not entry else at)
-            seen += len(entry)
-        return f"tf.reshape({text}, ({', '.join(parts)}))" if host == "tensorflow" else f"{text}.reshape({', '.join(parts)})"
-
     def _inserted(self, host: str) -> str:
-        if all(self.axes):
+        if all(self.axes) or any(len(entry) > 1 for entry in self.axes):
             return ""
         new = "tf.newaxis" if host == "tensorflow" else "None"
         words = [":" if entry else new for entry in self.axes]

@@ -51,13 +51,18 @@ def _fault(number: int, fault: Fault) -> list[str]:
     if fault.is_ambiguous:
         lines.append("   Two readings fit; the shapes alone cannot decide:")
     width = max(len(fix.code) for fix in fault.fixes)
-    lines += [f"   {at}) {fix.code:<{min(width, 72)}}  {_leads(fix)}" for at, fix in enumerate(fault.fixes, 1)]
+    lines += [f"   {at}) {fix.code:<{min(width, 60)}}  {_leads(fix, fault)}" for at, fix in enumerate(fault.fixes, 1)]
     return lines
 
 
-def _leads(fix: Fix) -> str:
+def _leads(fix: Fix, fault: Fault) -> str:
     data = f"x {show_shape(fix.data_shape)} " if fix.target == "data" else ""
-    return f"{data}→ {show_shape(fix.output_shape)}   {fix.confidence:.0%}, {fix.reading}"
+    out = f"→ {show_shape(fix.output_shape)} " if fix.output_shape is not None else ""
+    is_said = fix.reading.lower().rstrip(".") == fault.cause.lower().rstrip(".") or ": " in fix.reading and (
+        fix.reading.partition(": ")[0].lower() == fault.cause.partition(": ")[0].lower()
+    )
+    reading = "" if is_said else f", {fix.reading.partition(': x is')[0]}"
+    return f"{data}{out}  {fix.confidence:.0%}{reading}"
 
 
 def _axes(fault: Fault) -> list[str]:
@@ -83,7 +88,7 @@ def as_html(diagnosis: Diagnosis) -> str:
         parts += [f"<p>{escape(note)}</p>" for note in fault.notes]
         if fault.is_ambiguous:
             parts.append("<p>Two readings fit; the shapes alone cannot decide:</p>")
-        fixes = "".join(f"<li><code>{escape(fix.code)}</code> {escape(_leads(fix))}</li>" for fix in fault.fixes)
+        fixes = "".join(f"<li><code>{escape(fix.code)}</code> {escape(_leads(fix, fault))}</li>" for fix in fault.fixes)
         parts.append(f"<ol>{fixes}</ol>")
     for warning in diagnosis.warnings:
         code = f" <code>{escape(warning.code)}</code>" if warning.code else ""

@@ -38,9 +38,8 @@ def diagnose(model: Any, data: Any = None) -> Diagnosis:
     Raises:
         ShapeError: if the model or the data are nothing that it can read.
 
-    >>> print(diagnose("conv1d n8 w100 ic16 oc32 kw7", (8, 16, 100)))
-    conv1d n8 w100 ic16 oc32 kw7 f32 with x (8, 16, 100): 1 fault.
-    ...
+    >>> diagnose("conv1d n8 w100 ic16 oc32 kw7", (100, 16)).faults[0].fixes[0].code
+    'x = x[None]'
     """
     program = as_program(model)
     given = as_data(data) if data is not None else inputs.declared(program)
@@ -93,7 +92,7 @@ def _mend(program: Program, data: Data, shape: Shape, edits: Edits, trace: Trace
         if _makes(candidate, program):
             running[code] = (cost, candidate, ran, code)
     ranked = sorted(running.values(), key=lambda entry: entry[0])
-    ranked = [entry for entry in ranked if entry[0] <= ranked[0][0] + 2.0][:MOST_FIXES]
+    ranked = [entry for entry in ranked if entry[0] <= ranked[0][0] + 1.6][:MOST_FIXES]
     return _fault(data, shape, trace, ranked), ranked[0][1] if ranked else None
 
 
@@ -124,7 +123,7 @@ def _candidates(program: Program, data: Data, trace: Trace, shape: Shape, edits:
         yield from inputs.candidates(program, trace, shape)
     if layer.kind == "conv" and misfit.rule == "groups" and layer["in_channels"] is None and len(shape) == layer.rank + 2:
         channels = trace.shape[1 if layer.is_first else -1]
-        if channels is not None:
+        if channels is not None and layer["out_channels"] % layer["groups"] == 0:
             yield from options.groups_of_input(layer, channels)
     yield from options.candidates(trace)
     yield from lengths.candidates(program, trace, shape, edits)
@@ -218,7 +217,8 @@ def _fault(data: Data, shape: Shape, trace: Trace, ranked: list[tuple[float, Can
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+    is_word = text.partition(" ")[0].isalpha() and text[1:2].isalpha()
+    return f"{text[:1].upper() if is_word else text[:1]}{text[1:]}." if text else ""
 
 
 def _axes(layer: Layer, shape: Shape, misfit: Misfit, change: Rearrange | None) -> Iterable[Axis]:

@@ -6,6 +6,7 @@ from typing import Any
 from faltung.plan.constants import constants_of
 from faltung.plan.groups import flat_view, refuse_groups
 from faltung.plan.kernels import GradientKernel, GroupsGradientKernel
+from faltung.plan.lines import line_counts, line_parameters
 from faltung.plan.pieces import BYTES_PER_CYCLE, piece_count
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.problem import ITEM_BYTES, Problem
@@ -30,10 +31,7 @@ def plan_kernel_gradient(problem: Problem, target: Target) -> Plan:
     width = kernel.vectors * lanes
     padded = kernel.padded_out(lanes)
 
-    is_flat = problem.rank == 1
-    lines = problem.num_samples if is_flat else problem.out_size[-2]
-    outer = 1 if is_flat else problem.num_samples * prod(problem.out_size[:-2])
-    out_w = problem.out_size[-1]
+    outer, lines, out_w = line_counts(problem)
     positions = min(max(int(DY_SHARE * target.l1_bytes) // (width * item_bytes), FEWEST_POSITIONS), MOST_POSITIONS)
     block_w = ceil(out_w / ceil(out_w / positions))
     block_lines = max(1, min(lines, positions // block_w))
@@ -56,9 +54,8 @@ def plan_kernel_gradient(problem: Problem, target: Target) -> Plan:
     staged_line, staged_plane = _staged(problem, block_lines, block_w, kernel.gathered_channels)
     staged_bytes = whole_lines(prod(problem.kernel_size[:-2]) * staged_plane * item_bytes) if kernel.stages_x else 0
     dy_bytes = whole_lines(block_lines * block_w * panels * width * item_bytes) if kernel.stages_dy else 0
-    x, y, depth = problem.x, problem.y, problem.rank == 3
     rows = kernel.groups * kernel.reduction
-    parameters = {
+    parameters = line_parameters(problem) | {
         "num_chunks": chunks,
         "num_parts": parts,
         "panels_per_part": panels_per_part,
@@ -68,23 +65,6 @@ def plan_kernel_gradient(problem: Problem, target: Target) -> Plan:
         "num_w_blocks": w_blocks,
         "block_lines": block_lines,
         "block_w": block_w,
-        "out_d": problem.out_size[0] if depth else 1,
-        "lines": lines,
-        "out_w": out_w,
-        "in_d": problem.in_size[0] if depth else 1,
-        "in_lines": problem.num_samples if is_flat else problem.in_size[-2],
-        "in_w": problem.in_size[-1],
-        "low_d": problem.low[0] if depth else 0,
-        "low_h": 0 if is_flat else problem.low[-2],
-        "low_w": problem.low[-1],
-        "x_n": 0 if is_flat else x.n,
-        "x_c": x.c,
-        "x_d": x.spatial[0] if depth else 0,
-        "x_line": x.n if is_flat else x.spatial[-2],
-        "y_n": 0 if is_flat else y.n,
-        "y_c": y.c,
-        "y_d": y.spatial[0] if depth else 0,
-        "y_line": y.n if is_flat else y.spatial[-2],
         "staged_line": staged_line,
         "staged_plane": staged_plane,
         "dy_at": staged_bytes,

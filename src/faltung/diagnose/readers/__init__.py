@@ -17,16 +17,16 @@ def as_program(model: Any) -> Program:
     if isinstance(model, partial):
         return calls.as_program(model)
     first = model[0] if isinstance(model, list | tuple) and model else model
+    if "keras" in sys.modules:  # before PyTorch: with its backend, Keras layers are modules too
+        from faltung.diagnose.readers import keras
+
+        if keras.reads(first):
+            return keras.as_program(model)
     if "torch" in sys.modules:
         from faltung.diagnose.readers import torch
 
         if torch.reads(first):
             return torch.as_program(model)
-    if "keras" in sys.modules:
-        from faltung.diagnose.readers import keras
-
-        if keras.reads(first):
-            return keras.as_program(model)
     from faltung.diagnose.readers import onnx
 
     if onnx.reads(model):
