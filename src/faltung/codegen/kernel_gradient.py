@@ -11,6 +11,7 @@ threads. With small groups the rows are taps, and each lane has the group of its
 
 from dataclasses import dataclass
 
+from faltung.codegen.block import Block
 from faltung.codegen.call import Call, Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.positions import Positions, emit_gather_positions
@@ -81,7 +82,7 @@ class _Sums:
     def add_block(self, block: Int) -> None:
         """Add what one block of positions contributes."""
         e, k, p = self.e, self.kernel, self.p
-        positions = Positions.of_block(e, k, p, block)
+        positions = Positions(e, k, p, Block.numbered(e, p, block))
         x = positions.input(self.call.x, self.g, self.scratch)
         panels = -(-k.group_out // self.width)
         last = e.minimum(e.add(self.first, p.panels_per_part), panels)
@@ -114,7 +115,7 @@ class _Sums:
         places = self._start(tile, q, oc)
         # a staged dy is padded to whole vectors
         masks = [None if k.stages_dy else e.mask(channels - v * e.lanes) for v in range(tile.vectors)]
-        with e.loop("line", positions.num_lines) as line, e.loop("t", positions.width) as t:
+        with e.loop("line", positions.block.num_lines) as line, e.loop("t", positions.block.width) as t:
             numbers, gradients = x.moved(line=line, t=t), dy.moved(line=line, t=t)
             tile.accumulate(
                 lambda r: numbers.at(j=r), lambda v: e.load_masked(gradients.at(oc=v * e.lanes), masks[v], f"dy_v{v}")
@@ -175,7 +176,7 @@ class _GroupSums(_Sums):
         rows = e.buffer(padded.pointer, q=e.mul(k.lane_in, padded.strides["q"]), oc=1)
         tile.start(lambda r, v: e.splat(0.0))
         masks = [None if k.stages_dy else e.mask(count) for count in counts]
-        with e.loop("line", positions.num_lines) as line, e.loop("t", positions.width) as t:
+        with e.loop("line", positions.block.num_lines) as line, e.loop("t", positions.block.width) as t:
             numbers, gradients = x.moved(line=line, t=t), dy.moved(line=line, t=t)
 
             def factor(r: int, v: int, numbers: Buffer = numbers) -> Value:

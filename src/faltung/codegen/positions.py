@@ -5,6 +5,7 @@ Both x and dy are seen as [line, t, channel]; x also through the taps. Gathering
 
 from dataclasses import dataclass
 
+from faltung.codegen.block import Block
 from faltung.codegen.call import Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.padding import padded_index
@@ -14,27 +15,12 @@ from faltung.plan.kernels import GradientKernel
 
 @dataclass
 class Positions:
-    """`num_lines` output lines from `line` on, `width` positions of each from `ow` on, of sample n and plane od."""
+    """The positions of one block, as the kernel gradient reads them."""
 
     e: Emitter
     kernel: GradientKernel
     p: Parameters
-    n: Int
-    od: Int
-    line: Int
-    num_lines: Int
-    ow: Int
-    width: Int
-
-    @classmethod
-    def of_block(cls, e: Emitter, kernel: GradientKernel, p: Parameters, block: Int) -> "Positions":
-        """The block with this number."""
-        rest, w_block = e.divide(block, p.num_w_blocks)
-        outer, line_block = e.divide(rest, p.num_line_blocks)
-        n, od = e.divide(outer, p.out_d)
-        line, ow = e.mul(line_block, p.block_lines), e.mul(w_block, p.block_w)
-        num_lines = e.minimum(p.block_lines, e.sub(p.lines, line))
-        return cls(e, kernel, p, n, od, line, num_lines, ow, e.minimum(p.block_w, e.sub(p.out_w, ow)))
+    block: Block
 
     def input(self, x: Value, g: Int, scratch: Value) -> Buffer:
         """x as [kd, kh, kw, line, t, j]: where a tap reads for an output."""
@@ -48,7 +34,9 @@ class Positions:
             channels, line, plane = k.in_channels, p.x_line, p.x_d
             d_tap = e.mul(plane, dd)
             array = e.buffer(x, n=p.x_n, d=e.mul(plane, sd), line=e.mul(line, sh), w=sw * channels, ic=1)
-            here = array.at(n=self.n, d=self.od, line=self.line, w=self.ow, ic=e.mul(g, k.group_in))
+            here = array.at(
+                n=self.block.n, d=self.block.od, line=self.block.line, w=self.block.ow, ic=e.mul(g, k.group_in)
+            )
         return e.buffer(
             here, kd=d_tap, kh=e.mul(line, dh), kw=dw * channels, line=e.mul(line, sh), t=sw * channels, j=1
         )
@@ -58,18 +46,26 @@ class Positions:
         e, k, p = self.e, self.kernel, self.p
         width = k.vectors * e.lanes
         array = e.buffer(dy, n=p.y_n, d=p.y_d, line=p.y_line, oc=p.y_c, w=k.y_step)
-        here = array.moved(n=self.n, d=self.od, line=self.line, w=self.ow, oc=e.mul(g, k.group_out))
+        here = array.moved(
+            n=self.block.n, d=self.block.od, line=self.block.line, w=self.block.ow, oc=e.mul(g, k.group_out)
+        )
         if not k.stages_dy:
             return e.buffer(here.pointer, panel=width, line=p.y_line, t=k.y_step, oc=1)
         line_step = e.mul(p.block_w, width)
         strides = {"panel": e.mul(p.block_lines, line_step), "line": line_step, "t": width, "oc": 1}
         place = e.buffer(e.byte_buffer(scratch).at(i=p.dy_at), **strides)
-        with e.loop("panel", last, first) as panel, e.loop("line", self.num_lines) as line:
+        with e.loop("panel", last, first) as panel, e.loop("line", self.block.num_lines) as line:
             oc = e.mul(panel, width)
             channels = e.minimum(e.sub(k.group_out, oc), width)
             steps = (p.y_c, k.y_step, width, channels)
             self._call_gather(
-                place.at(panel=panel, line=line), here.at(line=line, oc=oc), *steps, self.width, 0, self.width, 1
+                place.at(panel=panel, line=line),
+                here.at(line=line, oc=oc),
+                *steps,
+                self.block.width,
+                0,
+                self.block.width,
+                1,
             )
         return place
 
@@ -78,14 +74,14 @@ class Positions:
         e, k, p = self.e, self.kernel, self.p
         (sd, sh, sw), (dd, dh, dw) = k.step("stride"), k.step("dilation")
         kd, kh, kw = (1,) * (3 - len(k.axes)) + k.kernel_size
-        array = e.buffer(x, n=p.x_n, d=p.x_d, line=p.x_line, ic=p.x_c).moved(n=self.n, ic=e.mul(g, k.group_in))
-        lines = e.add(e.mul(e.sub(self.num_lines, 1), sh), (kh - 1) * dh + 1)
-        count = e.add(e.mul(e.sub(self.width, 1), sw), (kw - 1) * dw + 1)
-        first = e.sub(e.mul(self.ow, sw), p.low_w)
+        array = e.buffer(x, n=p.x_n, d=p.x_d, line=p.x_line, ic=p.x_c).moved(n=self.block.n, ic=e.mul(g, k.group_in))
+        lines = e.add(e.mul(e.sub(self.block.num_lines, 1), sh), (kh - 1) * dh + 1)
+        count = e.add(e.mul(e.sub(self.block.width, 1), sw), (kw - 1) * dw + 1)
+        first = e.sub(e.mul(self.block.ow, sw), p.low_w)
         to = e.buffer(scratch, d=p.staged_plane, line=p.staged_line)
         with e.loop("d", kd) as d, e.loop("line", lines) as line:
-            at_d = e.i64(e.sub(e.add(e.mul(self.od, sd), e.mul(d, dd)), p.low_d))
-            at_line = e.i64(e.sub(e.add(e.mul(self.line, sh), line), p.low_h))
+            at_d = e.i64(e.sub(e.add(e.mul(self.block.od, sd), e.mul(d, dd)), p.low_d))
+            at_line = e.i64(e.sub(e.add(e.mul(self.block.line, sh), line), p.low_h))
             source = array.at(
                 d=padded_index(e, at_d, p.in_d, k.padding_mode),
                 line=padded_index(e, at_line, p.in_lines, k.padding_mode),

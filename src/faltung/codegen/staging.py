@@ -10,22 +10,11 @@ Padding is filled in here, for this part only.
 
 from dataclasses import dataclass
 
+from faltung.codegen.block import Block
 from faltung.codegen.call import Call, Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.padding import padded_index
 from faltung.plan.kernels import Kernel, TapsKernel
-
-
-@dataclass(frozen=True)
-class Block:
-    """The output positions of a piece: `num_lines` lines from `line` on, `width` positions of each from `ow` on."""
-
-    n: Int
-    od: Int
-    line: Int
-    num_lines: Int
-    ow: Int
-    width: Int
 
 
 @dataclass
@@ -53,13 +42,10 @@ class Staging:
                 index_d = e.i64(e.sub(e.add(e.mul(block.od, sd), e.mul(d, dd)), p.low_d))
                 source = x.moved(d=padded_index(e, index_d, p.in_d, k.padding_mode))
                 # a plane outside the input has no lines, unless the padding mode reads something there
-                in_lines = e.choose(self._is_there(index_d, p.in_d), p.in_lines, 0)
+                in_lines = e.choose(is_there(e, k, index_d, p.in_d), p.in_lines, 0)
                 steps = (p.channel, p.x_c, p.pitch, p.x_line)
                 sizes = (lines, width, first_line, first, in_lines, p.in_w)
                 e.call("stage_lines", to.at(d=d, copy=copy, phase=phase), source.pointer, *steps, *sizes)
-
-    def _is_there(self, index: Int, size: Int) -> Value:
-        return is_there(self.e, self.kernel, index, size)
 
 
 def is_there(e: Emitter, kernel: Kernel, index: Int, size: Int) -> Value:

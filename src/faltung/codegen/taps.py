@@ -13,10 +13,11 @@ then exchange channels and positions, which costs less than the empty lanes of t
 
 from dataclasses import dataclass
 
+from faltung.codegen.block import Block
 from faltung.codegen.call import Call, Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.epilogue import Epilogue
-from faltung.codegen.staging import Block, Staging, emit_stage_lines, line_offset, w_offset
+from faltung.codegen.staging import Staging, emit_stage_lines, line_offset, w_offset
 from faltung.codegen.tile import RegisterTile
 from faltung.plan.kernels import TapsKernel
 
@@ -30,7 +31,9 @@ def emit_taps(e: Emitter, kernel: TapsKernel) -> None:
     with e.function("piece", "*call", "index", "*scratch") as (pointer, index, scratch):
         call = Call(e, pointer)
         p = Parameters(e, call.parameters, kernel.PARAMETERS)
-        block, part, oc_part = _unravel(e, p, index)
+        rest, oc_part = e.divide(index, p.num_oc_parts)
+        number, part = e.divide(rest, p.num_group_parts)
+        block = Block.numbered(e, p, number)
         offsets = e.words(scratch)
         _emit_offsets(e, kernel, p, offsets)
         first_group = e.mul(part, p.groups_per_part)
@@ -81,19 +84,6 @@ def _emit_offsets(e: Emitter, kernel: TapsKernel, p: Parameters, offsets: Buffer
         step = e.add(e.mul(e.add(e.mul(e.add(e.mul(ic, kd), d), kh), h), kw), w)
         plane = e.add(e.mul(ic, p.channel), e.mul(d, p.plane))
         e.store_scalar(e.add(plane, line_offset(e, kernel, p, h), w_offset(e, kernel, p, w)), offsets.at(i=step))
-
-
-def _unravel(e: Emitter, p: Parameters, index: Value) -> tuple[Block, Int, Int]:
-    """The piece's place: block of positions, part of the groups, part of their output channels (slowest to fastest)."""
-    rest, oc_part = e.divide(index, p.num_oc_parts)
-    rest, part = e.divide(rest, p.num_group_parts)
-    rest, w_block = e.divide(rest, p.num_w_blocks)
-    outer, line_block = e.divide(rest, p.num_line_blocks)
-    n, od = e.divide(outer, p.out_d)
-    line, ow = e.mul(line_block, p.block_lines), e.mul(w_block, p.block_w)
-    num_lines = e.minimum(p.block_lines, e.sub(p.lines, line))
-    width = e.minimum(p.block_w, e.sub(p.out_w, ow))
-    return Block(n, od, line, num_lines, ow, width), part, oc_part
 
 
 @dataclass

@@ -63,8 +63,9 @@ class Fault:
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether the shapes alone cannot decide between the first two fixes."""
-        return len(self.fixes) > 1 and self.fixes[1].confidence > 0.6 * self.fixes[0].confidence
+        """Whether the shapes alone cannot decide between two causes."""
+        rivals = [fix for fix in self.fixes[1:] if fix.kind != self.fixes[0].kind]
+        return bool(rivals) and rivals[0].confidence > 0.6 * self.fixes[0].confidence
 
     @property
     def expected(self) -> str:

@@ -1,12 +1,14 @@
 """What a model declares of its input: a declared shape that is wrong itself, and data that differs from it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from faltung.diagnose.axes import readings
 from faltung.diagnose.candidate import Candidate
 from faltung.diagnose.data import Data
 from faltung.diagnose.layer import Layer, Shape
 from faltung.diagnose.options import changed
-from faltung.diagnose.program import Program, Trace
+from faltung.diagnose.program import Chain, Program, Trace, unbuilt
 from faltung.diagnose.rearrange import Rearrange
 from faltung.diagnose.report import show_shape
 from faltung.diagnose.resize import Resize
@@ -24,6 +26,13 @@ def declared(program: Program) -> Data:
         roles = first.roles() or ()
         return Data(tuple(None if role.name == "batch" else role.size or max(role.least, 64) for role in roles))
     raise ShapeError("diagnose: this model declares no input; got no data. Give the data or its shape.")
+
+
+def undeclared(program: Program, data: Data) -> Program:
+    """Return the program without the Input that the data is: what was declared is then itself what may be wrong."""
+    if data.is_declared and isinstance(program, Chain) and program.layers[0].kind == "input" and not program.wires:
+        return replace(program, layers=program.layers[1:])
+    return program
 
 
 def declaration(shape: Shape) -> str:
@@ -61,6 +70,17 @@ def candidates(program: Program, trace: Trace, shape: Shape) -> Iterator[Candida
             differing = [name for name, size, got in named if None not in (size, got) and size != got]
             cost = 1.0 if differing and all(name not in ("channels", "features") for name in differing) else 1.3
         yield changed(layer, cost, kind, sentence, sizes=wanted)
+        window = unbuilt(naming(program, layer))
+        roles = window.roles()
+        if roles is not None and window is not layer:
+            for reading in readings(window, roles, shape):
+                new = reading.rearrange.shape(shape)
+                one = changed(layer, 0, "", "", sizes=(None, *new[1:]))
+                both = f"{reading.sentence}; and the model was declared for {show_shape(sizes)}"
+                known = sizes[:1] + tuple(size if size is None else got for size, got in zip(sizes[1:], new[1:], strict=False))
+                if known != sizes:
+                    told = f"{reading.kind}, input_shape"
+                    yield Candidate(reading.cost + 1.6, told, both, reading.rearrange, one.edits, one.changed)
     if len(sizes) == len(shape):
         wrong = [axis for axis in trace.misfit.axes] if trace.misfit else []  # noqa: C416
         if len(wrong) == 1:

@@ -1,8 +1,10 @@
 """Windows longer than what is left: padding, a smaller window, or a longer input, for which the whole stack is asked."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from faltung.diagnose.candidate import Candidate
+from faltung.diagnose.geometry import channel_axis
 from faltung.diagnose.layer import Layer, Shape
 from faltung.diagnose.options import changed
 from faltung.diagnose.program import Edit, Edits, Program, Step, Trace
@@ -19,11 +21,21 @@ def candidates(program: Program, trace: Trace, shape: Shape, edits: Edits) -> It
     assert layer is not None and misfit is not None
     if misfit.rule == "reflect":
         yield from _reflect(layer, trace.shape)
+    found: list[Candidate] = []
     if misfit.rule == "short" and layer.host != "onnx":
-        yield from _this_layer(layer, trace)
-        yield from _earlier(trace)
+        found += [*_this_layer(layer, trace), *_earlier(trace)]
     if misfit.rule in ("short", "reflect", "call"):
-        yield from _longer(program, trace, shape, edits)
+        found += _longer(program, trace, shape, edits)
+    looks_swapped = 0.9 * _looks_swapped(layer, trace)
+    yield from (replace(each, cost=each.cost + looks_swapped) for each in found)
+
+
+def _looks_swapped(layer: Layer, trace: Trace) -> bool:
+    """Whether the channels that come are many times the steps, so that it is not the length that is wrong."""
+    if not trace.is_direct or len(trace.shape) != layer.rank + 2 or layer["in_channels"] is not None:
+        return False
+    channels = trace.shape[channel_axis(layer, trace.shape)]
+    return all(channels and size and channels > 4 * size for size in _spatial(layer, trace.shape))
 
 
 def _this_layer(layer: Layer, trace: Trace) -> Iterator[Candidate]:

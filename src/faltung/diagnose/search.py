@@ -43,7 +43,7 @@ def diagnose(model: Any, data: Any = None) -> Diagnosis:
     """
     program = as_program(model)
     given = as_data(data) if data is not None else inputs.declared(program)
-    return examine(program, given)
+    return examine(inputs.undeclared(program, given), given)
 
 
 def examine(program: Program, given: Data) -> Diagnosis:
@@ -87,6 +87,9 @@ def _mend(program: Program, data: Data, shape: Shape, edits: Edits, trace: Trace
             continue
         if ran.refused is not None:  # it would bite again later: other readings go first
             cost += 0.5
+            is_redeclared = trace.refused is not None and trace.refused.kind == "input" and bool(candidate.edits)
+            if is_redeclared and ran.misfit is not None and ran.misfit.rule == "axes":
+                continue
         if 0 in (ran.output_shape or ()):
             cost += 1.0
         if _makes(candidate, program):
@@ -203,7 +206,7 @@ def _fault(data: Data, shape: Shape, trace: Trace, ranked: list[tuple[float, Can
         edits: tuple[Callable[[Any], Any], ...] = ()
         if candidate.data is not None and not candidate.edits and not data.is_declared:
             edits = (candidate.data.apply,)
-        out = ran.output_of(layer.path) if layer.path or ran.refused is None else None
+        out = ran.output_of(layer.path) if layer.path and layer.kind != "input" else None
         out = ran.output_shape if out is None else out
         where = layer.label if candidate.data is None else "x"
         fix = Fix(code, candidate.target, candidate.sentence, candidate.kind, new_shape, out, weight / total, where, edits, ran.refused is None)
@@ -235,7 +238,7 @@ def _axes(layer: Layer, shape: Shape, misfit: Misfit, change: Rearrange | None) 
             yield Axis("too many", f"{_size(shape[axis])} (axis {axis})", "none", True)
         return
     aligned = roles if len(roles) <= len(shape) else roles[1:] if layer.host == "torch" and roles[0].name == "batch" else roles
-    lead = tuple(Role("batch") for _ in range(len(shape) - len(aligned)))
+    lead = tuple(Role("extra", 1) for _ in range(len(shape) - len(aligned)))
     for at, role in enumerate((*lead, *aligned)):
         got = _size(shape[at]) if at < len(shape) else "missing"
         fits = at < len(shape) and role.takes(shape[at])

@@ -1,4 +1,4 @@
-"""Planning the channels-first kernel: tile, staged block and pieces."""
+"""Planning the taps kernel: tile, block and pieces."""
 
 from math import ceil, prod
 

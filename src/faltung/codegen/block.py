@@ -1,0 +1,28 @@
+"""A block of output positions: what a piece of the taps kernel, or a step of the kernel gradient, is about."""
+
+from dataclasses import dataclass
+
+from faltung.codegen.call import Parameters
+from faltung.codegen.emitter import Emitter, Int
+
+
+@dataclass(frozen=True)
+class Block:
+    """`num_lines` output lines from `line` on, `width` positions of each from `ow` on, of sample n and plane od."""
+
+    n: Int
+    od: Int
+    line: Int
+    num_lines: Int
+    ow: Int
+    width: Int
+
+    @classmethod
+    def numbered(cls, e: Emitter, p: Parameters, number: Int) -> "Block":
+        """The block with this number; positions vary fastest, then lines, planes and samples."""
+        rest, w_block = e.divide(number, p.num_w_blocks)
+        outer, line_block = e.divide(rest, p.num_line_blocks)
+        n, od = e.divide(outer, p.out_d)
+        line, ow = e.mul(line_block, p.block_lines), e.mul(w_block, p.block_w)
+        num_lines = e.minimum(p.block_lines, e.sub(p.lines, line))
+        return cls(n, od, line, num_lines, ow, e.minimum(p.block_w, e.sub(p.out_w, ow)))
