@@ -17,6 +17,11 @@ class Block:
     ow: Int
     width: Int
 
+    @property
+    def corner(self) -> dict[str, Int]:
+        """The first position, as axes of an output array."""
+        return {"n": self.n, "d": self.od, "line": self.line, "w": self.ow}
+
     @classmethod
     def numbered(cls, e: Emitter, p: Parameters, number: Int) -> "Block":
         """The block with this number; positions vary fastest, then lines, planes and samples."""

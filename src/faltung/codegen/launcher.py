@@ -8,6 +8,8 @@ only when all pieces are done: so a worker never sees a finished call, and the c
 claimed nothing. Which piece yields which output is fixed by the plan, so bits do not depend on the threads.
 
 A second caller that finds the pool taken runs its pieces itself.
+
+Workers are threads of our own, or those of a host such as PyTorch, which lends them for the length of a call (`team`).
 """
 
 from faltung.codegen.call import WORDS
@@ -32,8 +34,12 @@ JOB_PARAMETERS, JOB_SCRATCH_OFFSET, JOB_SCRATCH_BYTES, JOB_PHASES = 0, 1, 2, 3
 JOB_WORDS = 7
 
 
+# words of a call by a team; what different threads write lies in different cache lines
+ARRIVED, FINISHED, TEAM_FUNCTION, TEAM_ARGUMENTS, TEAM_WORDS = 0, 8, 16, 17, 24
+
+
 def emit_launcher(e: Emitter, array_data_offset: int) -> None:
-    """launch: arrays as Python objects. launch_pointers: arrays as addresses. worker: a thread's life.
+    """launch: arrays as Python objects. launch_pointers: arrays as addresses. worker, team: a thread's life.
 
     wake: rouse sleeping workers. spin: wait for `count` pauses.
     """
@@ -46,6 +52,7 @@ def emit_launcher(e: Emitter, array_data_offset: int) -> None:
         data = [e.load_pointer(e.byte_buffer(array).at(i=array_data_offset)) for array in arrays]
         e.call("launch_pointers", *data, workspace, job, pool)
     _emit_worker(e)
+    _emit_team(e)
     with e.function("wake", "*pool") as (pool,):
         _wake(e, pool)
     with e.function("spin", "count") as (count,), e.loop("wait", count):
@@ -138,6 +145,25 @@ def _emit_worker(e: Emitter) -> None:
                     with e.when(e.compare(idle.get(), ">", words.word(SPINS))):
                         _sleep(e, pool)
                         idle.set(0)
+
+
+def _emit_team(e: Emitter) -> None:
+    """team(call): run by every thread of a host's team at once. The first to come launches, the others help it."""
+    with e.function("team", "*call") as (call,):
+        words = e.words(call)
+        slot = e.add_shared(words.at(i=ARRIVED), 1)
+        arguments = [words.pointer_at(TEAM_ARGUMENTS + n) for n in range(7)]  # those of launch; the pool is the last
+        with e.either(e.compare(slot, "==", 0)) as (leads, helps):
+            with leads:
+                e.call_stored(words.at(i=TEAM_FUNCTION), *arguments)
+                e.exchange(words.at(i=FINISHED), 1)
+            with helps, e.loop_while("help") as helping:
+                helping.leave_if(e.compare(e.load_shared(words.at(i=FINISHED)), "!=", 0))
+                with e.either(_is_work_left(e, arguments[-1])) as (work, wait):
+                    with work:
+                        e.call("drain", arguments[-1], slot)
+                    with wait:
+                        e.pause()
 
 
 def _is_work_left(e: Emitter, pool: Value) -> Value:

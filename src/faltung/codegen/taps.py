@@ -51,7 +51,7 @@ def _staged(e: Emitter, kernel: TapsKernel, p: Parameters, call: Call, block: Bl
         Staging(e, kernel, p, block, staged).emit(call, g)
         return staged
     x = e.buffer(call.x, n=p.x_n, ic=p.x_c, d=e.mul(p.x_d, kernel.stride[0]), line=p.x_line, w=1)
-    here = x.moved(n=block.n, ic=e.mul(g, kernel.group_in), d=block.od, line=block.line, w=block.ow)
+    here = x.moved(**block.corner, ic=e.mul(g, kernel.group_in))
     return e.buffer(here.pointer, i=1)
 
 
@@ -139,7 +139,7 @@ class _Strips:
         """The output at the first position of the block and the first channel of the group."""
         e, k, p, block = self.e, self.kernel, self.p, self.block
         y = e.buffer(self.call.y, n=p.y_n, oc=p.y_c, d=p.y_d, line=p.y_line, w=k.y_step)
-        y = y.moved(n=block.n, oc=e.mul(self.g, k.group_out), d=block.od, line=block.line, w=block.ow)
+        y = y.moved(**block.corner, oc=e.mul(self.g, k.group_out))
         return e.buffer(e.buffer(y.pointer, i=1).at(i=p.y_offset), **y.strides)
 
     def _results(self, start: Int) -> Buffer:

@@ -100,8 +100,8 @@ def _of_frame(frame: FrameType) -> Iterator[tuple[Any, Any]]:
             yield owner, arguments[0]
     if layer is not None and isinstance(owner, layer):
         if isinstance(owner, keras.Sequential) and name == "build" and owner._layers:  # type: ignore[union-attr]
-            yield list(owner._layers), said.get("input_shape")
-            yield list(owner._layers), None
+            is_declared = type(owner._layers[0]).__name__ == "InputLayer"
+            yield list(owner._layers), None if is_declared else said.get("input_shape")
         arguments = said.get("args", ())
         if name == "__call__" and arguments and hasattr(arguments[0], "shape"):
             yield owner, arguments[0]

@@ -11,7 +11,7 @@ from faltung.codegen.launcher import JOB_WORDS
 from faltung.codegen.program import emit_program, functions_of
 from faltung.plan.kernels import AnyKernel
 from faltung.plan.plan import Plan
-from faltung.runtime import buffers, pool, target
+from faltung.runtime import buffers, pool, target, team
 from faltung.runtime import compile as compiler
 from faltung.runtime.locks import lock_across_forks
 
@@ -80,16 +80,22 @@ class Launch:
 
     def __call__(self, x: Array, kernel: Array, bias: Array | None, y: Array) -> None:
         """Compute into y; the arrays must be what the plan was made for."""
-        self._run(self._native, x, kernel, bias, y)
+        self._run("launch", self._native, x, kernel, bias, y)
 
     def at(self, x: int, kernel: int, bias: int, y: int) -> None:
         """Compute on arrays at these addresses (0: no bias), which must be what the plan was made for and stay alive."""
-        self._run(_native_launch_of_pointers(), x, kernel, bias, y)
+        self._run("launch_pointers", _native_launch_of_pointers(), x, kernel, bias, y)
 
-    def _run(self, native: Any, x: Any, kernel: Any, bias: Any, y: Any) -> None:
+    def _run(self, function: str, native: Any, x: Any, kernel: Any, bias: Any, y: Any) -> None:
         plan = self.plan
         if self._is_alone:
             address, num_threads = 0, 1
+        elif (lent := team.current()) is not None:
+            workspace = buffers.take_workspace(plan.shared_bytes + lent.num_threads * plan.scratch_bytes)
+            arrays = (x, kernel, bias, y) if function == "launch_pointers" else map(id, (x, kernel, bias, y))
+            lent.run(function, *arrays, workspace.address, self._job_address)
+            buffers.give_workspace_back(workspace)
+            return
         else:
             workers = pool.current()
             address, num_threads = workers.address, workers.num_threads

@@ -20,7 +20,7 @@ SPIN_MICROSECONDS = 500
 
 log = logging.getLogger("faltung")
 _lock = lock_across_forks()
-FUNCTIONS = ("launch", "launch_pointers", "worker", "wake", "spin")
+FUNCTIONS = ("launch", "launch_pointers", "worker", "team", "wake", "spin")
 
 
 @cache
