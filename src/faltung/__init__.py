@@ -6,6 +6,9 @@
 (32, 1000, 64)
 """
 
+from importlib import import_module
+from typing import Any
+
 from faltung.errors import CodegenError, DtypeError, FaltungError, ModelError, ShapeError, UnsupportedConvError
 from faltung.frontends.accelerate import accelerate
 from faltung.gradients import input_gradient, kernel_gradient
@@ -35,8 +38,21 @@ __all__ = [
     "conv2d_transpose",
     "conv3d",
     "conv3d_transpose",
+    "diagnose",
+    "explain",
+    "explain_errors",
     "get_num_threads",
     "input_gradient",
     "kernel_gradient",
     "set_num_threads",
 ]
+
+_LATER = {"diagnose": "faltung.diagnose", "explain_errors": "faltung.diagnose", "explain": "faltung.explain"}
+"""Names whose modules are imported when they are first used."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'faltung' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_LATER[name]), name)
+    return found

@@ -168,6 +168,45 @@ def demo(out: Path) -> None:
     click.echo(f"The pictures are in {out}: {', '.join(result.picture.name for result in results)}")
 
 
+@main.command()
+@click.argument("model")
+@click.argument("data")
+@click.option("--fix", "fixed_file", type=OUTPUT_FILE, help="Write the mended data here, as .npy.")
+def doctor(model: str, data: str, fixed_file: Path | None) -> None:
+    """Say why MODEL refuses DATA and what to change; exit with 1 if it does.
+
+    MODEL: a .keras or .onnx file, module:object, file.py:object, or a spec's TEXT. DATA: a shape such as 8x128x64, or a
+    file (.npy, .npz, .csv, .wav, an image).
+    """
+    import numpy as np
+
+    from faltung.diagnose import diagnose, models
+
+    found = diagnose(models.load(model), data)
+    click.echo(str(found))
+    if fixed_file is not None and not found.ok:
+        if not Path(data).exists():
+            raise Failure(f"--fix needs a data file; got the shape {data}.")
+        np.save(fixed_file, found.apply(data))
+        click.echo(f"Wrote x {found.fixed_shape} to {fixed_file}.")
+    if not found.ok:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("model")
+@click.argument("shape", required=False)
+def explain(model: str, shape: str | None) -> None:
+    """Say what a convolution, or each layer of a model, does to an input of SHAPE.
+
+    MODEL: as for doctor. SHAPE may be left out where the model declares it.
+    """
+    from faltung.diagnose import models
+    from faltung.explain import explain
+
+    click.echo(str(explain(models.load(model), shape)))
+
+
 def _one_line(error: FaltungError) -> str:
     return " ".join(str(error).split())
 

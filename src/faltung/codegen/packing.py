@@ -40,7 +40,7 @@ def emit_taps_packing(e: Emitter, kernel: TapsKernel) -> None:
         call = Call(e, pointer)
         part, chunk = e.divide(index, chunks)
         first, first_group = e.mul(chunk, PACKED_STEPS), e.mul(part, kernel.groups_per_pack)
-        packed = e.buffer(call.workspace, block=kernel.reduction * rows, step=rows, oc=1)
+        packed = e.buffer(call.workspace, block=kernel.block_pitch, step=rows, oc=1)
         source = _source(e, kernel, call.kernel)
         last_group = e.minimum(e.add(first_group, kernel.groups_per_pack), kernel.groups)
         last = e.minimum(e.add(first, PACKED_STEPS), kernel.reduction)

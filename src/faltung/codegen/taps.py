@@ -106,7 +106,7 @@ class _Strips:
         e, k, p = self.e, self.kernel, self.p
         blocks = -(-k.group_out // k.rows)
         number = e.add(e.mul(self.g, blocks), oc_block)
-        packed = e.buffer(self.call.workspace, block=k.reduction * k.rows, step=k.rows, oc=1).moved(block=number)
+        packed = e.buffer(self.call.workspace, block=k.block_pitch, step=k.rows, oc=1).moved(block=number)
         block_oc = e.mul(oc_block, k.rows)
         oc = e.add(e.mul(self.g, k.group_out), block_oc)
         y = self._output().moved(oc=block_oc)

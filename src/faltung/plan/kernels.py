@@ -110,6 +110,15 @@ class TapsKernel(Kernel):
         return self.in_channels if self.is_interleaved else 1
 
     @property
+    def block_pitch(self) -> int:
+        """Elements from one packed block of output channels to the next.
+
+        A little more than a block: packing writes to all blocks in turn, and places a multiple of a page apart would
+        share one set of the first cache.
+        """
+        return self.reduction * self.rows + 16
+
+    @property
     def groups_per_pack(self) -> int:
         """Groups that one piece of the packing lays out."""
         return max(PACKED_STEPS // self.reduction, 1)

@@ -104,7 +104,7 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
             ("pack", kernel.pack_pieces),
             ("piece", layout.blocks * group_parts * oc_parts),
         ),
-        shared_bytes=whole_lines(problem.groups * row_blocks * kernel.reduction * rows * item_bytes),
+        shared_bytes=whole_lines(problem.groups * row_blocks * kernel.block_pitch * item_bytes),
         scratch_bytes=whole_lines(results_at + waiting * results_pitch * item_bytes),
         reasons=(
             f"tile of {rows} channels x {vectors} vectors of {lanes}, blocks of {layout.lines} lines x {layout.width} "
@@ -128,7 +128,8 @@ def _cycles(problem: Problem, layout: Layout, rows: int, vectors: int) -> float:
     steps = prod(problem.kernel_size) * layout.channels
     block = 0.0
     for count, length in layout.strips:
-        wide, single = divmod(ceil(length / layout.lanes), vectors)
+        wide = length // (vectors * layout.lanes)
+        single = ceil((length - wide * vectors * layout.lanes) / layout.lanes)
         for number, size in ((whole, rows), (1 if rest else 0, rest)):
             wide_tile = wide * (steps * step_cycles(size, vectors) + TILE_CYCLES)
             block += count * number * (wide_tile + single * (steps * step_cycles(size, 1) + TILE_CYCLES))

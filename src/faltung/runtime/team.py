@@ -60,4 +60,6 @@ def current() -> Team | None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: lend(None))  # OpenMP's threads do not survive a fork, and it waits for them
+    os.register_at_fork(
+        after_in_child=lambda: lend(None)
+    )  # OpenMP's threads do not survive a fork, and it waits for them

@@ -1,0 +1,15 @@
+"""PyTorch's threads do our pieces: two sets of threads would take the processors from each other."""
+
+import ctypes
+
+import torch
+
+from faltung.runtime import team
+
+
+def share() -> None:
+    """Run all calls of this process on the OpenMP team that PyTorch uses; without OpenMP, threads stay our own."""
+    # asked of PyTorch's library, the symbol is that of the OpenMP it was linked with
+    parallel = getattr(ctypes.CDLL(torch._C.__file__), "GOMP_parallel", None)
+    if parallel is not None:
+        team.lend(parallel)
