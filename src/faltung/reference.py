@@ -95,7 +95,9 @@ def kernel_gradient(x: ArrayLike, dy: ArrayLike, *, spec: ConvSpec) -> Array:
         for tap, met in _taps(spec):
             dkernel[tap] = windows[:, :, *met].reshape(*arriving.shape[:2], inputs).swapaxes(1, 2) @ arriving
     dkernel = np.moveaxis(dkernel, -3, -2).reshape(*spec.kernel_size, inputs, spec.out_channels)
-    return np.moveaxis(dkernel, (-1, -2), (0, 1)) if spec.kernel_layout.startswith("O") else dkernel
+    if spec.kernel_layout.startswith("O"):
+        dkernel = np.moveaxis(dkernel, (-1, -2), (0, 1))
+    return dkernel
 
 
 def bias_gradient(dy: ArrayLike, *, spec: ConvSpec) -> Array:
@@ -104,7 +106,7 @@ def bias_gradient(dy: ArrayLike, *, spec: ConvSpec) -> Array:
 
 
 def input_gradient_bound(dy: ArrayLike, kernel: ArrayLike, *, spec: ConvSpec) -> Array:
-    """Return how far each element may lie from :func:`input_gradient`: ``n*eps * sum(|dy||kernel|)``, as in :func:`bound`.
+    """Return how far each element may lie from :func:`input_gradient`: ``n*eps * sum(|dy||kernel|)``.
 
     n counts the terms of each sum: fewer at the edges and between strides, more where padding reads inputs twice.
     """
@@ -113,13 +115,16 @@ def input_gradient_bound(dy: ArrayLike, kernel: ArrayLike, *, spec: ConvSpec) ->
 
 
 def kernel_gradient_bound(x: ArrayLike, dy: ArrayLike, *, spec: ConvSpec) -> Array:
-    """Return how far each element may lie from :func:`kernel_gradient`: ``n*eps * sum(|x||dy|)``, n samples x positions."""
+    """Return how far each element may lie from :func:`kernel_gradient`: ``n*eps * sum(|x||dy|)``.
+
+    n counts samples x positions.
+    """
     num_terms = spec.num_samples * math.prod(spec.out_size)
     return _rounding(num_terms, kernel_gradient(np.abs(x), np.abs(dy), spec=spec), spec)
 
 
 def bias_gradient_bound(dy: ArrayLike, *, spec: ConvSpec) -> Array:
-    """Return how far each element may lie from :func:`bias_gradient`: ``n*eps * sum(|dy|)``, n samples x positions."""
+    """Return how far each element may lie from :func:`bias_gradient`: ``n*eps * sum(|dy|)``, n as for the kernel."""
     return _rounding(spec.num_samples * math.prod(spec.out_size), bias_gradient(np.abs(dy), spec=spec), spec)
 
 

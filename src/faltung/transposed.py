@@ -70,7 +70,9 @@ def _transposed(rank: int, x_shape: str, kernel_shape: str, y_shape: str, exampl
     ) -> Array:
         x, kernel = as_array(x), as_array(kernel)
         bias = None if bias is None else as_array(bias)
-        with named(name):
+        told = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "layout": layout}
+        arrays_told = {"x": (x.shape, x.dtype.name), "kernel": (kernel.shape, kernel.dtype.name), "rank": rank}
+        with named(name, **arrays_told, **told, kernel_layout=kernel_layout):
             spec = _forward_spec(
                 rank,
                 x,

@@ -56,23 +56,27 @@ def _assignments(roles: tuple[Role, ...], shape: Shape) -> Iterator[tuple[int, .
 def _rearranged(roles: tuple[Role, ...], places: tuple[int, ...], shape: Shape) -> Rearrange | None:
     """Return the rearrangement, the axes left over dropped or merged into the batch; None where they cannot be."""
     left = [axis for axis in range(len(shape)) if axis not in places and shape[axis] != 1]
-    entries = [() if axis == NEW else (axis,) for axis in places]
+    entries: list[tuple[int, ...]] = [() if axis == NEW else (axis,) for axis in places]
     if left:
         if NEW in places or roles[0].name != "batch" or places[0] == NEW or len(left) > 1 or shape[places[0]] is None:
             return None
         entries[0] = tuple(sorted((places[0], left[0])))
-    if any(shape[axis] is None for axis, role in zip(places, roles, strict=True) if axis != NEW and role.name != "batch"):
+    if any(
+        shape[axis] is None for axis, role in zip(places, roles, strict=True) if axis != NEW and role.name != "batch"
+    ):
         known = [axis for axis, size in enumerate(shape) if size is None]
         if places[0] not in known:
             return None
     return Rearrange(tuple(entries), len(shape))
 
 
-def _reading(layer: Layer, roles: tuple[Role, ...], places: tuple[int, ...], change: Rearrange, shape: Shape) -> Reading:
+def _reading(
+    layer: Layer, roles: tuple[Role, ...], places: tuple[int, ...], change: Rearrange, shape: Shape
+) -> Reading:
     new = [role.name for role, axis in zip(roles, places, strict=True) if axis == NEW]
     cost = 0.8 * len(change.dropped) + _cost_of_new(roles, new)
     merged = [entry for entry in change.axes if len(entry) > 1]
-    cost += 1.6 * len(merged)
+    cost += 1.6 * len(merged) + 0.8 * any(entry[-1] - entry[0] >= len(entry) for entry in merged)
     moves = _moves(roles, places)
     cost += 1.0 * ("channels" in moves) + 1.6 * ("batch" in moves) + 1.5 * ("spatial" in moves)
     if roles[0].name != "batch" and "channels" in moves and 0 < places[_index(roles, "channels")] < len(shape) - 1:
@@ -128,10 +132,13 @@ def _evidence(layer: Layer, roles: tuple[Role, ...], places: tuple[int, ...], sh
         elif size is not None and spatial:
             cost += 0.6 * (size > 8 and size > max(spatial)) + 0.5 * (size > 4 * max(spatial))
             cost -= 0.3 * (layer.rank >= 2 and size in (1, 3, 4))
+            cost += 0.4 * (layer.rank >= 2 and size > 4)
     elif channels is not None and channels.size is None and spatial and layer.rank >= 2:
         cost += 0.4 * (min(spatial) in (3, 4))  # an image that has its colours already
     if len(spatial) >= 2 and len(set(spatial[-2:])) == 1 and spatial[-1] >= 8:
         cost -= 0.7
+    if len(spatial) == 2 and max(spatial) > 8 * min(spatial):
+        cost += 0.6  # no picture is that long
     if layer["kernel_size"] and len(layer["kernel_size"]) == len(spatial):
         for size, window in zip(spatial, layer.window, strict=True):
             cost += 1.5 if size == 1 < window else 1.0 if size < window else 0.3 if size < 2 * window else 0.0
@@ -148,7 +155,11 @@ def _say(
     shape: Shape,
 ) -> tuple[str, str]:
     """Return the kind of mistake and the cause in one sentence."""
-    seen = ", ".join(f"{role.name} {shape[axis]}" for axis, role in sorted(_placed(roles, places), key=lambda pair: pair[0]) if shape[axis])
+    seen = ", ".join(
+        f"{role.name} {shape[axis]}"
+        for axis, role in sorted(_placed(roles, places), key=lambda pair: pair[0])
+        if shape[axis]
+    )
     parts, kinds = [], []
     if new:
         names = " and ".join(new)

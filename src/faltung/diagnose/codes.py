@@ -47,23 +47,27 @@ def call(layer: Layer) -> str:
     if told.get("is_swapped"):
         x, kernel = kernel, x
     window, gaps = layer["stride"], layer["dilation"]
-    padding = layer["padding"]
+    padding: Any = 0 if layer["padding"] == "valid" and layer.host in ("torch", "faltung") else layer["padding"]
     if layer.host == "jax":
         word = padding.upper() if isinstance(padding, str) else list(padding)
-        words = {"dimension_numbers": (told["layout"], told["kernel_layout"], told["layout"])}
+        words: dict[str, Any] = {"dimension_numbers": (told["layout"], told["kernel_layout"], told["layout"])}
         if max(gaps) > 1:
             words["rhs_dilation"] = gaps
         if layer["groups"] > 1:
             words["feature_group_count"] = layer["groups"]
         return f"y = {expression('jax.lax.conv_general_dilated', [_Code(x), _Code(kernel), window, word], words)}"
-    if not isinstance(padding, str):
+    if not isinstance(padding, str | int):
         padding = _short(tuple(low if low == high else (low, high) for low, high in padding))
-    said = {"stride": (_short(window), 1), "padding": (padding, 0), "dilation": (_short(gaps), 1), "groups": (layer["groups"], 1)}
+    said: dict[str, tuple[Any, Any]] = {
+        "stride": (_short(window), 1),
+        "padding": (padding, 0),
+        "dilation": (_short(gaps), 1),
+        "groups": (layer["groups"], 1),
+    }
     if layer.host == "tensorflow":
         words = {"stride": _short(window), "padding": padding.upper() if isinstance(padding, str) else padding}
         return f"y = {expression(f'tf.nn.{layer.type_name}', [_Code(x), _Code(kernel)], words)}"
     if layer.host == "faltung":
-        said["padding"] = (padding if padding != 0 else "valid", "valid")
         usual = told["layout"].endswith("C"), not told["kernel_layout"].startswith("O")
         said["layout"] = (told["layout"], told["layout"] if usual[0] else "")
         said["kernel_layout"] = ("OIW", "OIW" if usual[1] else "")

@@ -64,7 +64,9 @@ def as_data(data: Any) -> Data:
     if isinstance(data, tuple | list):
         return _from_lists(data)
     if not hasattr(data, "shape"):
-        raise ShapeError(f"diagnose: data must be an array, a shape or a file; got {type(data).__name__}. Give x.shape.")
+        raise ShapeError(
+            f"diagnose: data must be an array, a shape or a file; got {type(data).__name__}. Give x.shape."
+        )
     return _from_array(data)
 
 

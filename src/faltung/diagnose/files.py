@@ -75,8 +75,8 @@ def _wav(path: Path) -> NDArray[Any]:
         samples = (np.frombuffer(raw, np.uint8) - 128.0) / 128.0
     else:
         samples = np.frombuffer(raw, f"<i{width}") / 2.0 ** (8 * width - 1)
-    samples = samples.astype(np.float32)
-    return samples.reshape(-1, channels) if channels > 1 else samples
+    short = samples.astype(np.float32)
+    return short.reshape(-1, channels) if channels > 1 else short
 
 
 def _image(path: Path) -> NDArray[Any]:

@@ -100,9 +100,7 @@ def _conv(layer: Layer, shape: Shape) -> Shape:
     if layer["padding_mode"] == "reflect":
         for index, (size, pair) in enumerate(zip(sizes, pairs, strict=True)):
             if size is not None and max(pair) >= size:
-                raise Misfit(
-                    "reflect", f"reflects {max(pair)} of {size} inputs", (spatial_axis(layer, shape, index),)
-                )
+                raise Misfit("reflect", f"reflects {max(pair)} of {size} inputs", (spatial_axis(layer, shape, index),))
     out = layer["out_channels"]
     if out is None and channels is not None:  # depthwise
         out = channels * (layer["multiplier"] or 1)
@@ -167,6 +165,8 @@ def _linear(layer: Layer, shape: Shape) -> Shape:
 
 
 def _flatten(layer: Layer, shape: Shape) -> Shape:
+    if layer["is_left_out"]:
+        return shape
     start, end = layer["start"] % max(len(shape), 1), layer["end"] % max(len(shape), 1)
     middle = shape[start : end + 1]
     merged = None if None in middle else math.prod(middle)  # type: ignore[arg-type]
@@ -224,7 +224,9 @@ def _pad(layer: Layer, shape: Shape) -> Shape:
 
 def _upsample(layer: Layer, shape: Shape) -> Shape:
     lead, channels, sizes = split(layer, shape)
-    return join(layer, lead, channels, [None if s is None else s * f for s, f in zip(sizes, layer["factor"], strict=True)])
+    return join(
+        layer, lead, channels, [None if s is None else s * f for s, f in zip(sizes, layer["factor"], strict=True)]
+    )
 
 
 def _permute(layer: Layer, shape: Shape) -> Shape:

@@ -1,5 +1,6 @@
 """What a model declares of its input: a declared shape that is wrong itself, and data that differs from it."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -77,10 +78,24 @@ def candidates(program: Program, trace: Trace, shape: Shape) -> Iterator[Candida
                 new = reading.rearrange.shape(shape)
                 one = changed(layer, 0, "", "", sizes=(None, *new[1:]))
                 both = f"{reading.sentence}; and the model was declared for {show_shape(sizes)}"
-                known = sizes[:1] + tuple(size if size is None else got for size, got in zip(sizes[1:], new[1:], strict=False))
+                known = sizes[:1] + tuple(
+                    size if size is None else got for size, got in zip(sizes[1:], new[1:], strict=False)
+                )
                 if known != sizes:
-                    told = f"{reading.kind}, input_shape"
-                    yield Candidate(reading.cost + 1.6, told, both, reading.rearrange, one.edits, one.changed)
+                    has_batch = len(sizes) == len(shape) + 1 and sizes[1:] == shape and () in reading.rearrange.axes
+                    told = f"{reading.kind}, batch in input_shape" if has_batch else f"{reading.kind}, input_shape"
+                    yield Candidate(
+                        reading.cost + (-0.7 if has_batch else 1.6),
+                        told,
+                        both,
+                        reading.rearrange,
+                        one.edits,
+                        one.changed,
+                    )
+    if len(sizes) == 2 and len(shape) > 2 and None not in shape[1:] and math.prod(shape[1:]) == sizes[1]:  # type: ignore[arg-type]
+        flat = Rearrange(((0,), tuple(range(1, len(shape)))), len(shape))
+        sentence = f"the model was declared for {sizes[1]} features, and x {shape} has them in {len(shape) - 1} axes"
+        yield Candidate(0.3, "not flattened", sentence, flat)
     if len(sizes) == len(shape):
         wrong = [axis for axis in trace.misfit.axes] if trace.misfit else []  # noqa: C416
         if len(wrong) == 1:
@@ -96,7 +111,7 @@ def resized(program: Program, trace: Trace, shape: Shape) -> Iterator[Candidate]
     layer = trace.refused
     assert layer is not None
     roles = layer.roles()
-    if roles is None or not trace.is_direct:
+    if roles is None or not trace.is_direct or naming(program, layer).rank < 2:
         return
     for variant in (roles, roles[1:] if layer.host == "torch" else ()):
         if len(variant) != len(shape):

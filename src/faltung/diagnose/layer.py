@@ -65,6 +65,8 @@ class Layer:
     @property
     def label(self) -> str:
         """How a message names it."""
+        if self.kind == "view":
+            return self.type_name
         where = {"torch": "model[{}]" if self.path.isdigit() else "model.{}"}.get(self.host, "{}").format(self.path)
         return f"{self.type_name} ({where})" if self.path else self.type_name
 
@@ -114,8 +116,8 @@ class Layer:
             self.kind == "norm" and self.rank
         ):
             channels = Role("channels", self["in_channels"])
-            steps = tuple(Role(name, None, self.least(axis)) for axis, name in enumerate(self.spatial))
-            return (batch, channels, *steps) if self.is_first else (batch, *steps, channels)
+            places = tuple(Role(name, None, self.least(axis)) for axis, name in enumerate(self.spatial))
+            return (batch, channels, *places) if self.is_first else (batch, *places, channels)
         if self.kind == "linear":
             return (batch, Role("features", self["in_channels"]))
         if self.kind == "recurrent":

@@ -8,9 +8,11 @@ from faltung.diagnose.geometry import channel_axis
 from faltung.diagnose.layer import Layer, Shape
 from faltung.diagnose.options import changed
 from faltung.diagnose.program import Edit, Edits, Program, Step, Trace
-from faltung.diagnose.resize import Resize
+from faltung.diagnose.resize import Resize, Resizes
 
 LONGEST = 1 << 22
+ROOMY = 4096
+"""A length that every stack of layers that people write has room in, for the axes that are not looked at."""
 MOST_PADDED = 6
 """Layers that one fix may change; more is another model."""
 
@@ -24,18 +26,21 @@ def candidates(program: Program, trace: Trace, shape: Shape, edits: Edits) -> It
     found: list[Candidate] = []
     if misfit.rule == "short" and layer.host != "onnx":
         found += [*_this_layer(layer, trace), *_earlier(trace)]
-    if misfit.rule in ("short", "reflect", "call"):
+    if misfit.rule in ("short", "reflect"):
         found += _longer(program, trace, shape, edits)
-    looks_swapped = 0.9 * _looks_swapped(layer, trace)
+    first = next((each for each in program.layers if each.kind == "conv"), layer)
+    if misfit.rule == "call":
+        found += _nearest(program, trace, shape, edits)
+    looks_swapped = 0.9 * _looks_swapped(first, shape)
     yield from (replace(each, cost=each.cost + looks_swapped) for each in found)
 
 
-def _looks_swapped(layer: Layer, trace: Trace) -> bool:
-    """Whether the channels that come are many times the steps, so that it is not the length that is wrong."""
-    if not trace.is_direct or len(trace.shape) != layer.rank + 2 or layer["in_channels"] is not None:
+def _looks_swapped(first: Layer, shape: Shape) -> bool:
+    """Whether the data has many times as many channels as steps, so that it is not the length that is wrong."""
+    if len(shape) != first.rank + 2 or first["in_channels"] is not None:
         return False
-    channels = trace.shape[channel_axis(layer, trace.shape)]
-    return all(channels and size and channels > 4 * size for size in _spatial(layer, trace.shape))
+    channels = shape[channel_axis(first, shape)]
+    return all(channels and size and channels > 4 * size for size in _spatial(first, shape))
 
 
 def _this_layer(layer: Layer, trace: Trace) -> Iterator[Candidate]:
@@ -51,7 +56,7 @@ def _this_layer(layer: Layer, trace: Trace) -> Iterator[Candidate]:
     gaps = layer["dilation"] or (1,) * layer.rank
     for size, kernel, gap, pair in zip(sizes, layer["kernel_size"], gaps, pairs, strict=True):
         fitting.append(max(min(kernel, (size + sum(pair) - 1) // gap + 1), 1) if size is not None else kernel)
-    is_turned = len(set(layer["kernel_size"])) > 1
+    is_turned = len(set(layer["kernel_size"])) > 1 and not layer["call"]  # a call's kernel is there already
     if is_turned:
         turned = tuple(reversed(layer["kernel_size"]))
         one = f"a window {layer['kernel_size']} lies across axes of {tuple(sizes)}: it should be {turned}"
@@ -61,6 +66,8 @@ def _this_layer(layer: Layer, trace: Trace) -> Iterator[Candidate]:
         less = tuple(min(g, (s + sum(p) - 1) // (k - 1)) if k > 1 and s else g for s, k, g, p in room)
         if min(less) >= 1:
             yield changed(layer, 1.0, "too short", sentence, dilation=less)
+    if layer["call"]:
+        return
     smaller: dict[str, object] = {"kernel_size": tuple(fitting)}
     if layer.kind == "pool":
         smaller["stride"] = tuple(min(a, b) for a, b in zip(layer["stride"], fitting, strict=True))
@@ -116,35 +123,63 @@ def _longer(program: Program, trace: Trace, shape: Shape, edits: Edits) -> Itera
     if len(shape) not in (rank + 1, rank + 2):
         return
     start = len(shape) - rank - (0 if first.is_first else 1)
-    base = list(shape)
+    wide = tuple(max(size or 1, ROOMY) if start <= axis < start + rank else size for axis, size in enumerate(shape))
+    changes, words = [], []
     for axis in range(start, start + rank):
-        least = shortest(program, trace, tuple(base), axis, edits)
-        if least is None:
-            continue
-        old = base[axis]
+        old = shape[axis]
         assert old is not None
-        where = first.spatial[axis - start]
-        sentence = f"the model needs {least} {where} or more, x has {old}: {_story(trace)}"
-        yield Candidate(1.1, "too short", sentence, Resize(len(shape), axis, old, least))
+        least = shortest(program, trace, (*wide[:axis], old, *wide[axis + 1 :]), axis, edits)
+        if least is not None and least > old:
+            changes.append(Resize(len(shape), axis, old, least))
+            words.append(f"{least} {first.spatial[axis - start]} or more, x has {old}")
+    if changes:
+        sentence = f"the model needs {' and '.join(words)}: {_story(trace)}"
+        data = changes[0] if len(changes) == 1 else Resizes(tuple(changes))
+        yield Candidate(1.1, "too short", sentence, data)
+
+
+def _nearest(program: Program, trace: Trace, shape: Shape, edits: Edits) -> Iterator[Candidate]:
+    """The nearest lengths that the model's own code can join: halves that double again must have been even."""
+    first = next((layer for layer in program.layers if layer.kind in ("conv", "pool")), None)
+    if first is None or len(shape) != first.rank + 2 or None in shape:
+        return
+    start = len(shape) - first.rank - (0 if first.is_first else 1)
+    for sign in (1, -1):
+        for power in range(1, 8):
+            unit = 2**power
+            changes = []
+            for axis in range(start, start + first.rank):
+                old = shape[axis] or 1
+                new = -(-old // unit) * unit if sign > 0 else old // unit * unit
+                if new != old and new > 0:
+                    changes.append(Resize(len(shape), axis, old, new))
+            if not changes:
+                continue
+            data = changes[0] if len(changes) == 1 else Resizes(tuple(changes))
+            if program.run(data.shape(shape), edits).refused is None:
+                sentence = f"{trace.misfit.message if trace.misfit else ''}: sizes that are multiples of {unit} fit together again"
+                yield Candidate(0.9 + 0.1 * (sign < 0), "length", sentence, data)
+                break
 
 
 def shortest(program: Program, trace: Trace, shape: Shape, axis: int, edits: Edits) -> int | None:
-    """Return the least size of an axis with which the refusing layer runs, None if none does."""
+    """Return the least size of an axis that is long enough for the whole model, None if none is."""
     old = shape[axis] or 1
 
     def passes(size: int) -> bool:
-        return beyond(program.run((*shape[:axis], size, *shape[axis + 1 :]), edits), trace)
+        ran = program.run((*shape[:axis], size, *shape[axis + 1 :]), edits)
+        return beyond(ran, trace) and (ran.misfit is None or ran.misfit.rule != "short")
 
     high = old
     while not passes(high):
         high *= 2
         if high > max(64 * old, 4096) or high > LONGEST:
             return None
-    low = high // 2
+    low = high // 2 if high > old else old - 1
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if passes(middle) else (middle, high)
-    return high if high > old else None
+    return high
 
 
 def beyond(new: Trace, old: Trace) -> bool:
@@ -154,9 +189,9 @@ def beyond(new: Trace, old: Trace) -> bool:
     assert old.refused is not None
     if new.refused.kind == "other" and not new.refused.path:  # the model's own code: it must get further
         return len(new.steps) > len(old.steps)
-    return any(step.layer.path == old.refused.path for step in new.steps[len(old.steps) :]) or (
-        len(new.steps) > len(old.steps)
-    )
+    if old.refused.kind == "view":
+        return new.refused.path != old.refused.path
+    return len(new.steps) > len(old.steps)
 
 
 def _spatial(layer: Layer, shape: Shape) -> Shape:
@@ -176,7 +211,9 @@ def _story(trace: Trace) -> str:
     assert layer is not None
     if not layer.rank:
         return f"{layer.label} refuses {trace.shape}"
-    steps = [step for step in trace.steps if step.layer.rank == layer.rank and len(step.output_shape) == len(trace.shape)]
+    steps = [
+        step for step in trace.steps if step.layer.rank == layer.rank and len(step.output_shape) == len(trace.shape)
+    ]
     last = _spatial(layer, trace.shape)
     name = " × ".join(layer.spatial)
     if not steps:

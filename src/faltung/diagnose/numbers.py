@@ -30,7 +30,9 @@ def number_faults(program: Program, data: Data) -> tuple[list[Fault], Data]:
         if program.host == "torch" and data.dtype in FLOATS:
             words = {"float64": "double", "float16": "half", "bfloat16": "bfloat16", "float32": "float"}
             code = f"model.{words[str(data.dtype)]}()"
-            fixes.append(Fix(code, "layer", "the weights take the type of the data", "dtype", data.shape, None, 0.15, where))
+            fixes.append(
+                Fix(code, "layer", "the weights take the type of the data", "dtype", data.shape, None, 0.15, where)
+            )
         faults.append(Fault(where, "dtype", cause, data.shape, (), tuple(fixes), "dtype"))
     if program.host == "torch" and data.host == "torch" and program.device and program.device != data.device:
         cause = f"x lies on {data.device}, the weights on {program.device}: both must be on one device."

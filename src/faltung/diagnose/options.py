@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from faltung.diagnose.axes import readings
 from faltung.diagnose.candidate import Candidate
+from faltung.diagnose.codes import line, place
 from faltung.diagnose.geometry import Misfit, channel_axis, forward
 from faltung.diagnose.layer import SPATIAL, Layer, Role, Shape
 from faltung.diagnose.program import Edit, Trace
@@ -23,6 +25,23 @@ def candidates(trace: Trace) -> Iterator[Candidate]:
     assert layer is not None and misfit is not None
     if layer.host == "onnx":
         return
+    if layer.kind == "view":
+        per_sample = math.prod(size or 1 for size in shape[1:])
+        sentence = (
+            f"{layer.type_name} does not fit {shape}: each sample has {_product(shape[1:])} = {per_sample} numbers"
+        )
+        edits = {layer.path: Edit(options={"is_flat": True})}
+        yield Candidate(
+            0.6, "view size", sentence, edits=edits, code=f"x = x.flatten(1)  # in place of {layer.type_name}"
+        )
+        return
+    flatten = next((step.layer for step in reversed(trace.steps) if step.layer.kind == "flatten"), None)
+    if flatten is not None and misfit.rule == "axes" and layer.kind in ("conv", "pool", "recurrent"):
+        sentence = f"{flatten.label} leaves no axes for {layer.label}: leave it out"
+        edits = {flatten.path: Edit(options={"is_left_out": True})}
+        word = "nn.Identity()" if layer.host == "torch" else 'keras.layers.Identity(name="' + flatten.path + '")'
+        code = f"{place(flatten.path)} = {word}" if layer.host == "torch" else word
+        yield Candidate(0.4, "flattened too early", sentence, edits=edits, code=code)
     if layer.kind in ("conv", "conv_transpose"):
         yield from conflicts(layer, misfit.rule)
         yield from _channels(trace, layer, shape)
@@ -31,7 +50,13 @@ def candidates(trace: Trace) -> Iterator[Candidate]:
         yield from _rank(layer, shape)
     if layer.kind == "norm" and misfit.rule == "channels":
         got = shape[misfit.axes[0]]
-        yield changed(layer, 0.8, "channels", f"{layer.type_name} was made for {layer['in_channels']} channels, {got} come", in_channels=got)
+        yield changed(
+            layer,
+            0.8,
+            "channels",
+            f"{layer.type_name} was made for {layer['in_channels']} channels, {got} come",
+            in_channels=got,
+        )
     if layer.kind in ("linear", "recurrent") and misfit.rule == "features":
         yield from _features(trace, layer, shape)
 
@@ -48,9 +73,14 @@ def _channels(trace: Trace, layer: Layer, shape: Shape) -> Iterator[Candidate]:
     if least <= len(shape) <= layer.rank + 2:
         got = shape[channel_axis(layer, shape)]
         is_batch_like = len(shape) == layer.rank + 1 and wanted == 1
-        spatial = [size for at, size in enumerate(shape) if at != channel_axis(layer, shape) and at >= len(shape) - layer.rank - 1]
-        is_long = isinstance(got, int) and all(isinstance(size, int) and got > size for size in spatial) and got > 4
-        cost = 1.2 + direct + 0.8 * is_batch_like + 0.6 * (is_long and trace.is_direct)
+        spatial = [
+            size
+            for at, size in enumerate(shape)
+            if at != channel_axis(layer, shape) and at >= len(shape) - layer.rank - 1
+        ]
+        longest = max((size for size in spatial if size is not None), default=0)
+        is_long = got is not None and got > max(longest, 4) and trace.is_direct and layer.rank == 1
+        cost = 1.2 + direct + 0.8 * is_batch_like + (0.9 if is_long and got >= 1.5 * longest else 0.6 * is_long)  # type: ignore[operator]
         if got is not None and got != wanted and got % layer["groups"] == 0:
             sentence = f"the layer was made for {wanted} channels, {got} come"
             yield changed(layer, cost, "in_channels", sentence, in_channels=got)
@@ -59,8 +89,11 @@ def _channels(trace: Trace, layer: Layer, shape: Shape) -> Iterator[Candidate]:
             got = reading.rearrange.shape(shape)[channel_axis(layer, reading.rearrange.shape(shape))]
             if got in (None, wanted) or got % layer["groups"]:  # type: ignore[operator]
                 continue
+            is_kept = not reading.rearrange.dropped and reading.rearrange.axes[0] in ((0,), ())
+            if not is_kept and least <= len(shape) <= layer.rank + 2:
+                continue  # the axes are as many as they should be
             sentence = f"{reading.sentence}; and the layer was made for {wanted} channels, these are {got}"
-            one = changed(layer, reading.cost + 1.6, f"{reading.kind}, in_channels", sentence, in_channels=got)
+            one = changed(layer, reading.cost + 1.2, f"{reading.kind}, in_channels", sentence, in_channels=got)
             yield Candidate(one.cost, one.kind, sentence, reading.rearrange, one.edits, one.changed)
     before = next((step.layer for step in reversed(trace.steps) if step.layer.kind in ("conv", "conv_transpose")), None)
     if before is not None and before["groups"] == 1 and trace.misfit is not None and trace.misfit.rule == "channels":
@@ -94,16 +127,19 @@ def _kernel(layer: Layer, shape: Shape) -> Iterator[Candidate]:
 
     call = layer["call"]
     kernel_shape: tuple[int, ...] = call["kernel_shape"]
-    swapped = layer_of(layer.host, layer.type_name, layer.rank, call["layout"], call["kernel_layout"], shape, call["said"])  # type: ignore[arg-type]
+    swapped = layer_of(
+        layer.host, layer.type_name, layer.rank, call["layout"], call["kernel_layout"], shape, call["said"]
+    )  # type: ignore[arg-type]
     if None not in shape and len(shape) == layer.rank + 2 == len(kernel_shape):
         try:
             out = forward(swapped, kernel_shape)
         except Misfit:
             out = ()
         if out and 0 not in shape:
-            said = {**swapped["call"], "is_swapped": True, "kernel_shape": kernel_shape}
-            options = {**swapped.options, "call": said, "exchanged": kernel_shape}
-            yield changed(layer, 0.5, "input and kernel swapped", "input and kernel stand in each other's place in the call", **options)
+            said = {**swapped["call"], "is_swapped": True}
+            sentence = "input and kernel stand in each other's place in the call"
+            one = changed(layer, 0.5, "input and kernel swapped", sentence, **{**swapped.options, "call": said})
+            yield replace(one, data=Exchange(kernel_shape), changed=(), code=line(one.changed[0]))
     if len(kernel_shape) != layer.rank + 2:
         return
     is_last = call["kernel_layout"].startswith("O")  # the layer reads OIW: the kernel may be WIO
@@ -117,7 +153,41 @@ def _kernel(layer: Layer, shape: Shape) -> Iterator[Candidate]:
     have, want = ("WIO", "OIW") if is_last else ("OIW", "WIO")
     if layer["call"]["layout"].endswith("C") == turned["call"]["layout"].endswith("C"):
         sentence = f"the kernel lies as {have}, and the call reads it as {want}"
-        yield changed(layer, 0.9, "kernel layout", sentence, **{**turned.options, "call": said})
+        cost = _odd(turned) - _odd(layer)
+        yield changed(layer, 0.9 + cost, "kernel layout", sentence, **{**turned.options, "call": said})
+        if layer.host == "jax" and len(shape) == rank + 2:
+            spatial = call["layout"].strip("NC")
+            layout = f"N{spatial}C" if layer.is_first else f"NC{spatial}"
+            kernel_layout = f"{spatial}IO" if is_last else f"OI{spatial}"
+            both = layer_of(layer.host, layer.type_name, rank, layout, kernel_layout, kernel_shape, call["said"])
+            sentence = f"x and kernel lie as {layout} and {kernel_layout}, and the call reads them the other way"
+            options = {**both.options, "is_first": both.is_first}
+            yield changed(layer, 1.0 + cost + _fit(both, shape), "layout, kernel layout", sentence, **options)
+
+
+def _odd(layer: Layer) -> float:
+    """How odd a kernel looks when it is read as this layer does: windows that are not square, or longer than patterns are many."""
+    sizes = layer["kernel_size"]
+    return 0.8 * (len(set(sizes)) > 1) + 0.4 * (max(sizes) > layer["out_channels"]) + 0.3 * (max(sizes) > 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The kernel's array in the place of the data."""
+
+    kernel_shape: tuple[int, ...]
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the shape of what is now the data."""
+        return self.kernel_shape
+
+    def apply(self, array: object) -> object:
+        """Return the array: it is the call that changes."""
+        return array
+
+    def code(self, host: str, x: str = "x") -> str:
+        """Return no line of its own."""
+        return ""
 
 
 def _fit(layer: Layer, shape: Shape) -> float:
@@ -132,10 +202,14 @@ def _fit(layer: Layer, shape: Shape) -> float:
 
 def _rank(layer: Layer, shape: Shape) -> Iterator[Candidate]:
     """The same layer for another number of spatial axes, on the data as it is or with an axis more."""
-    if layer["call"]:
+    if layer["call"] or len(layer["kernel_size"] or layer.spatial) != layer.rank:
         return
     for rank in (1, 2, 3):
-        if rank == layer.rank or f"{layer.rank}" not in layer.type_name or (rank == 3 and "Depthwise" in layer.type_name):
+        if (
+            rank == layer.rank
+            or f"{layer.rank}" not in layer.type_name
+            or (rank == 3 and "Depthwise" in layer.type_name)
+        ):
             continue
         if rank != 2 and ("Depthwise" in layer.type_name or "Separable" in layer.type_name) and rank == 3:
             continue
@@ -149,7 +223,13 @@ def _rank(layer: Layer, shape: Shape) -> Iterator[Candidate]:
             for reading in readings(new, roles, shape):
                 if reading.rearrange.is_moved:
                     continue
-                one = changed(layer, 1.7 + reading.cost, f"rank of the layer, {reading.kind}", f"{sentence}; {reading.sentence}", **options)
+                one = changed(
+                    layer,
+                    1.7 + reading.cost,
+                    f"rank of the layer, {reading.kind}",
+                    f"{sentence}; {reading.sentence}",
+                    **options,
+                )
                 yield Candidate(one.cost, one.kind, one.sentence, reading.rearrange, one.edits, one.changed)
 
 
@@ -174,7 +254,10 @@ def _features(trace: Trace, layer: Layer, shape: Shape) -> Iterator[Candidate]:
         yield changed(flatten.layer, 0.2, "batch merged", sentence, start=1)
         per_sample = math.prod(size or 1 for size in flatten.input_shape[1:])
         if layer.host == "torch" and per_sample != wanted:
-            edits = {flatten.layer.path: Edit(options={"start": 1}), layer.path: Edit(options={"in_channels": per_sample})}
+            edits = {
+                flatten.layer.path: Edit(options={"start": 1}),
+                layer.path: Edit(options={"in_channels": per_sample}),
+            }
             new = (flatten.layer.change(start=1), layer.change(in_channels=per_sample))
             yield Candidate(0.5, "batch merged", sentence, edits=edits, changed=new)
     inner = shape[1:]
@@ -195,7 +278,9 @@ def _features(trace: Trace, layer: Layer, shape: Shape) -> Iterator[Candidate]:
         origin = ""
         if flatten and flatten.output_shape[-1] == got:
             names = [*layer_names(trace, flatten.input_shape)]
-            origin = f" = {_product(flatten.input_shape[1:])} ({' × '.join(names)})" if len(flatten.input_shape) > 2 else ""
+            origin = (
+                f" = {_product(flatten.input_shape[1:])} ({' × '.join(names)})" if len(flatten.input_shape) > 2 else ""
+            )
         sentence = f"{got} features come{origin}, {layer.label} was made for {wanted}"
         yield changed(layer, 0.7, "in_features" if layer.kind == "linear" else "input_size", sentence, in_channels=got)
 
@@ -239,7 +324,9 @@ def conflicts(layer: Layer, rule: str) -> Iterator[Candidate]:
         yield changed(layer, 0.6, "causal with channels first", sentence, is_first=False, data_format=None)
         yield changed(layer, 1.2, "causal with channels first", sentence, padding="same")
     elif rule == "output_padding":
-        limit = [max(a, b) if layer.host == "torch" else a for a, b in zip(layer["stride"], layer["dilation"], strict=True)]
+        limit = [
+            max(a, b) if layer.host == "torch" else a for a, b in zip(layer["stride"], layer["dilation"], strict=True)
+        ]
         extra = tuple(min(more, most - 1) for more, most in zip(layer["output_padding"], limit, strict=True))
         sentence = f"output_padding {_short(layer['output_padding'])} must be below the stride {step}: it only chooses among the lengths that the stride merges"
         yield changed(layer, 0.6, "output_padding", sentence, output_padding=extra)

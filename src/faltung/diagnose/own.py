@@ -24,10 +24,9 @@ def of_error(error: FaltungError) -> Diagnosis:
 
 def _of_call(request: dict[str, Any]) -> Diagnosis | None:
     (shape, dtype), (kernel_shape, kernel_dtype) = request.pop("x"), request.pop("kernel")
-    name, rank = str(request.pop("function")), request.pop("rank")
+    name, _ = str(request.pop("function")), request.pop("rank", None)
     said = {key: value for key, value in request.items() if value is not None}
     with contextlib.suppress(Exception):  # options so wrong that no layer can be drawn from them
-        name = name.removesuffix("_transpose")
-        program = of_call("faltung", f"conv{rank}d" if rank else name, tuple(kernel_shape), said, kernel_dtype)
+        program = of_call("faltung", name, tuple(kernel_shape), said, kernel_dtype)
         return examine(program, Data(tuple(shape), dtype, "numpy"))
     return None

@@ -37,6 +37,7 @@ class Trace:
     refused: Layer | None = None
     shape: Shape = ()
     misfit: Misfit | None = None
+    data_shape: Shape | None = None
 
     def output_of(self, path: str) -> Shape | None:
         """The output shape of a layer that ran, None if it did not."""
@@ -45,6 +46,8 @@ class Trace:
     @property
     def is_direct(self) -> bool:
         """Whether what the refusing layer was given is the data itself."""
+        if self.data_shape not in (None, self.shape):  # the model's own code came between
+            return False
         return all(step.layer.kind in ("same", "input", "repeat") for step in self.steps)
 
     @property
@@ -56,10 +59,21 @@ class Trace:
 class Program(Protocol):
     """A model that runs on shapes."""
 
-    name: str
-    host: str
-    dtype: str | None
-    device: str | None
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+
+    @property
+    def host(self) -> str:
+        """Whose it is."""
+
+    @property
+    def dtype(self) -> str | None:
+        """The element type of its weights."""
+
+    @property
+    def device(self) -> str | None:
+        """Where its weights lie."""
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -91,7 +105,8 @@ class Chain:
         """Run the layers until one refuses."""
         steps: list[Step] = []
         is_redeclared = any(layer.kind == "input" and edits.get(layer.path, Edit()).options for layer in self.layers)
-        data, made = shape, []
+        data = shape
+        made: list[Shape] = []
         for at, plain in enumerate(self.layers):
             sources = self.wires[at] if self.wires else (at - 1,)
             shapes = [made[source] if source >= 0 else data for source in sources]

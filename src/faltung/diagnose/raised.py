@@ -149,7 +149,9 @@ def _torch_watch(last: list[Any]) -> Any:
                 return function(*args, **kwargs)
             except Exception:
                 if getattr(function, "__name__", "") in CONVOLUTIONS:
-                    named = dict(zip(("input", "weight", "bias", "stride", "padding", "dilation", "groups"), args, strict=False))
+                    named = dict(
+                        zip(("input", "weight", "bias", "stride", "padding", "dilation", "groups"), args, strict=False)
+                    )
                     named |= kwargs
                     data = named.pop("input")
                     last[:] = [(partial(function, **named), data)]

@@ -70,7 +70,9 @@ class Rearrange:
             else:
                 sizes = [*(f"{x}.shape[{each}]" for each in range(at)), "-1", f"*{x}.shape[{at + count}:]"]
                 inner = ", ".join(sizes[: -1 if at + 1 == len(self.axes) else None])
-                lines.append(f"{x} = tf.reshape({x}, ({inner}))" if host == "tensorflow" else f"{x} = {x}.reshape({inner})")
+                lines.append(
+                    f"{x} = tf.reshape({x}, ({inner}))" if host == "tensorflow" else f"{x} = {x}.reshape({inner})"
+                )
         return "; ".join(lines)
 
     def expression(self, host: str, x: str = "x") -> str:
@@ -83,6 +85,9 @@ class Rearrange:
         places = tuple(left.index(axis) for axis in self.order)
         if self.is_moved:
             text = _moved(text, places, host)
+            is_image = len(self.axes) >= 4 or sum(at != place for at, place in enumerate(places)) > 2
+            if host == "torch" and is_image:  # convolutions keep the order in memory, and a view further on would fail
+                text += ".contiguous()"
         return text + self._inserted(host)
 
     def _inserted(self, host: str) -> str:

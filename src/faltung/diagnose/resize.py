@@ -49,11 +49,38 @@ class Resize:
             return f"{x} = {x}[{':, ' * self.axis}:{self.size}]"
         if self.is_repeated:
             word = f"{x}.repeat_interleave" if host == "torch" else f"np.repeat({x}, "
-            return f"{x} = {word}({self.size}, {self.axis})" if host == "torch" else f"{x} = {word}{self.size}, {self.axis})"
+            return (
+                f"{x} = {word}({self.size}, {self.axis})"
+                if host == "torch"
+                else f"{x} = {word}{self.size}, {self.axis})"
+            )
         if host == "torch":
             ends = (0, 0) * (self.rank - self.axis - 1) + (0, self.size - self.old)
             return f"{x} = torch.nn.functional.pad({x}, {ends})"
         return f"{x} = np.pad({x}, {self._ends()})"
+
+
+@dataclass(frozen=True, slots=True)
+class Resizes:
+    """Several axes resized."""
+
+    each: tuple[Resize, ...]
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the shape of the result."""
+        for one in self.each:
+            shape = one.shape(shape)
+        return shape
+
+    def apply(self, array: Any) -> Any:
+        """Return the array with the axes resized."""
+        for one in self.each:
+            array = one.apply(array)
+        return array
+
+    def code(self, host: str, x: str = "x") -> str:
+        """Return the lines that do it."""
+        return "; ".join(one.code(host, x) for one in self.each)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from faltung.diagnose import inputs, lengths, options, silent
@@ -48,7 +49,8 @@ def diagnose(model: Any, data: Any = None) -> Diagnosis:
 
 def examine(program: Program, given: Data) -> Diagnosis:
     """Return the diagnosis of a program with its data."""
-    faults, data = number_faults(program, given)
+    numbers, data = number_faults(program, given)
+    faults = list(numbers)
     edits: Edits = {}
     shape = data.shape
     seen: set[tuple[str, str]] = set()
@@ -62,6 +64,9 @@ def examine(program: Program, given: Data) -> Diagnosis:
         seen.add(key)
         shape, edits = _applied(best, shape, edits)
         trace = program.run(shape, edits)
+    if len(faults) > 1:  # mending the numbers alone does not make it run
+        fixed = (replace(fault, fixes=tuple(replace(fix, reaches=False) for fix in fault.fixes)) for fault in numbers)
+        faults[: len(numbers)] = fixed
     warnings = silent.warnings(program, data, trace, edits, bool(faults))
     return Diagnosis(program.name, given.shape, tuple(faults), tuple(warnings), trace.output_shape)
 
@@ -73,6 +78,7 @@ def _applied(candidate: Candidate, shape: Shape, edits: Edits) -> tuple[Shape, E
 
 def _mend(program: Program, data: Data, shape: Shape, edits: Edits, trace: Trace) -> tuple[Fault, Candidate | None]:
     """Return the fault at the layer that refuses, and the best change."""
+    trace = replace(trace, data_shape=shape)
     running: dict[str, tuple[float, Candidate, Trace, str]] = {}
     for candidate in _candidates(program, data, trace, shape, edits):
         code = _code(program, data, candidate, trace)
@@ -124,7 +130,12 @@ def _candidates(program: Program, data: Data, trace: Trace, shape: Shape, edits:
         yield from _rearrangements(program, trace, shape, data)
     if layer.kind == "input":
         yield from inputs.candidates(program, trace, shape)
-    if layer.kind == "conv" and misfit.rule == "groups" and layer["in_channels"] is None and len(shape) == layer.rank + 2:
+    if (
+        layer.kind == "conv"
+        and misfit.rule == "groups"
+        and layer["in_channels"] is None
+        and len(shape) == layer.rank + 2
+    ):
         channels = trace.shape[1 if layer.is_first else -1]
         if channels is not None and layer["out_channels"] % layer["groups"] == 0:
             yield from options.groups_of_input(layer, channels)
@@ -144,15 +155,21 @@ def _rearrangements(program: Program, trace: Trace, shape: Shape, data: Data) ->
         return
     if roles and layer.kind not in ("linear", "pool", "global_pool") and layer.host != "onnx":
         for reading in readings(layer, roles, trace.shape):
+            if reading.rearrange.axes[0] != (0,):  # what comes out of layers has its batch where it belongs
+                continue
             edits = {layer.path: Edit(reading.rearrange)}
             yield Candidate(reading.cost + 0.6, reading.kind, reading.sentence, edits=edits)
     first = next((each for each in program.layers if each.roles()), None)
     if first is not None and trace.steps:
         wanted = first.roles() or ()
         for reading in readings(inputs.naming(program, first), wanted, shape):
+            if reading.rearrange.axes[0] not in ((0,), ()):
+                continue
             if len(reading.rearrange.axes) >= len(shape) or reading.rearrange.is_moved:
-                yield Candidate(reading.cost, reading.kind, reading.sentence, reading.rearrange)
-    if first is None or layer.kind == "other":
+                cost = reading.cost + 0.4 * (len(reading.rearrange.axes) == len(shape))  # it got this far as it is
+                yield Candidate(cost, reading.kind, reading.sentence, reading.rearrange)
+    is_first = next((each for each in program.layers if each.kind != "input"), layer)
+    if first is None or layer.kind == "other" or is_first.kind == "embedding" or not trace.steps:
         yield from _blind(shape)
 
 
@@ -160,13 +177,13 @@ def _blind(shape: Shape) -> Iterable[Candidate]:
     """Where nothing is known of a model: one axis more, one less, or two exchanged."""
     rank = len(shape)
     own = [(axis,) for axis in range(rank)]
-    for axis in range(rank + 1):
+    for axis in range(rank + 1 if rank else 0):
         change = Rearrange((*own[:axis], (), *own[axis:]), rank)
         yield Candidate(1.5 + 0.1 * axis, "missing axis", f"an axis is missing at {axis}", change)
     for axis in range(rank):
         if shape[axis] == 1:
             change = Rearrange((*own[:axis], *own[axis + 1 :]), rank)
-            yield Candidate(1.5, "axis too many", f"axis {axis} of size 1 is one too many", change)
+            yield Candidate(1.0, "axis too many", f"axis {axis} of size 1 is one too many", change)
     for axis in range(1, rank - 1):
         for other in range(axis + 1, rank):
             swapped = list(own)
@@ -209,7 +226,18 @@ def _fault(data: Data, shape: Shape, trace: Trace, ranked: list[tuple[float, Can
         out = ran.output_of(layer.path) if layer.path and layer.kind != "input" else None
         out = ran.output_shape if out is None else out
         where = layer.label if candidate.data is None else "x"
-        fix = Fix(code, candidate.target, candidate.sentence, candidate.kind, new_shape, out, weight / total, where, edits, ran.refused is None)
+        fix = Fix(
+            code,
+            candidate.target,
+            candidate.sentence,
+            candidate.kind,
+            new_shape,
+            out,
+            weight / total,
+            where,
+            edits,
+            ran.refused is None,
+        )
         fixes.append(fix)
     best = ranked[0][1] if ranked else None
     kind = best.kind if best else {"call": "refused", "declared": "declared"}.get(misfit.rule, misfit.rule)
@@ -237,12 +265,18 @@ def _axes(layer: Layer, shape: Shape, misfit: Misfit, change: Rearrange | None) 
         for axis in change.dropped:
             yield Axis("too many", f"{_size(shape[axis])} (axis {axis})", "none", True)
         return
-    aligned = roles if len(roles) <= len(shape) else roles[1:] if layer.host == "torch" and roles[0].name == "batch" else roles
+    aligned = (
+        roles
+        if len(roles) <= len(shape)
+        else roles[1:]
+        if layer.host == "torch" and roles[0].name == "batch"
+        else roles
+    )
     lead = tuple(Role("extra", 1) for _ in range(len(shape) - len(aligned)))
-    for at, role in enumerate((*lead, *aligned)):
-        got = _size(shape[at]) if at < len(shape) else "missing"
-        fits = at < len(shape) and role.takes(shape[at])
-        is_short = misfit.rule in ("reflect", "declared", "groups") and at in misfit.axes
+    for place, role in enumerate((*lead, *aligned)):
+        got = _size(shape[place]) if place < len(shape) else "missing"
+        fits = place < len(shape) and role.takes(shape[place])
+        is_short = misfit.rule in ("reflect", "declared", "groups") and place in misfit.axes
         yield Axis(role.name, got, role.wanted(), not fits or is_short)
 
 

@@ -1,6 +1,5 @@
 """What runs but is probably not what was meant: warnings, each with the evidence it rests on, and none without."""
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -120,11 +119,15 @@ def _reshaped(
     code = "x = original.transpose(1, 2)" if data.host == "torch" else "x = original.swapaxes(1, 2)"
     both = data.shape[axis] != data.shape[time] and min(data.shape[axis] or 0, data.shape[time] or 0) > 1
     if both and before == tuple(exchanged):
-        sentence = f"x is an array of shape {before} reshaped to {data.shape}: that mixes steps and channels; transpose it."
+        sentence = (
+            f"x is an array of shape {before} reshaped to {data.shape}: that mixes steps and channels; transpose it."
+        )
         yield Warning(layer.label, "reshape for transpose", sentence, code)
     elif both and smooth < 0.5:
-        other = x.reshape(x.shape[0], x.shape[time], x.shape[axis]) if axis < time else x.reshape(
-            x.shape[0], x.shape[axis], x.shape[time]
+        other = (
+            x.reshape(x.shape[0], x.shape[time], x.shape[axis])
+            if axis < time
+            else x.reshape(x.shape[0], x.shape[axis], x.shape[time])
         )
         along = _smoothness(other, 1)
         if along > 0.9:
@@ -171,24 +174,37 @@ def _reshapes(trace: Trace) -> Iterator[Warning]:
         after = [size for size in step.output_shape[1:] if size != 1]
         if len(before) > 1 and before != after and sorted(map(str, before)) == sorted(map(str, after)):
             sentence = f"it reshapes {tuple(step.input_shape)} to {tuple(step.output_shape)}: that mixes the axes; permute them."
-            yield Warning(step.layer.label, "reshape for transpose", sentence, "keras.layers.Permute((2, 1))" if step.layer.host == "keras" else "x.transpose(1, 2)")
+            yield Warning(
+                step.layer.label,
+                "reshape for transpose",
+                sentence,
+                "keras.layers.Permute((2, 1))" if step.layer.host == "keras" else "x.transpose(1, 2)",
+            )
 
 
 def _merged_batch(data: Data, trace: Trace) -> Iterator[Warning]:
     """A flatten or view that changes how many samples there are."""
     for step in trace.steps:
-        if step.layer.kind == "flatten" and step.layer["start"] == 0 and len(step.input_shape) > 1 and step.input_shape[0] != 1:
+        if (
+            step.layer.kind == "flatten"
+            and step.layer["start"] == 0
+            and len(step.input_shape) > 1
+            and step.input_shape[0] != 1
+        ):
             yield Warning(step.layer.label, "batch merged", "it flattens the batch too.", "nn.Flatten()")
             return
     if trace.refused is not None or not trace.steps or len(data.shape) < 3:
         return
     batch, last = data.shape[0], trace.steps[-1]
-    path = [step for step in trace.steps if step.layer.kind == "linear"]
-    if batch and batch > 1 and path and len(last.output_shape) == 2 and trace.steps[0].layer.kind == "conv":
-        out, numbers = path[0].input_shape[0], math.prod(size or 1 for size in path[0].input_shape)
-        if out is not None and out != batch and numbers % batch == 0 and out % batch == 0 and trace.steps[0].input_shape[0] == batch:
-            sentence = f"{batch} samples go in and {out} rows come to it: a view or reshape merged the batch with other axes."
-            yield Warning(path[0].layer.label, "batch merged", sentence, "x = x.flatten(1)")
+    dense = next((step for step in trace.steps if step.layer.kind == "linear"), None)
+    out = last.output_shape[0] if last.output_shape else None
+    if batch and batch > 1 and dense and len(last.output_shape) == 2 and out != batch:
+        first = trace.steps[0]
+        if first.layer.kind == "conv" and first.input_shape[0] == batch and dense.input_shape[0] == out:
+            sentence = (
+                f"{batch} samples go in and {out} rows come to it: a view or reshape merged the batch with other axes."
+            )
+            yield Warning(dense.layer.label, "batch merged", sentence, "x = x.flatten(1)")
 
 
 def _other_sizes(program: Program, data: Data) -> Iterator[Warning]:
@@ -196,4 +212,6 @@ def _other_sizes(program: Program, data: Data) -> Iterator[Warning]:
     spec = program.layers[0].source if program.host == "faltung" and program.layers else None
     shape = getattr(spec, "input_shape", None)
     if shape is not None and shape != data.shape:
-        yield Warning(program.name, "sizes", f"the spec is for x {shape}, the data is {data.shape}: compile the spec of the data.")
+        yield Warning(
+            program.name, "sizes", f"the spec is for x {shape}, the data is {data.shape}: compile the spec of the data."
+        )

@@ -35,7 +35,11 @@ def kernel_numbers(layer: Layer, shape: Shape) -> tuple[int, int]:
     if multiplier is not None:
         depthwise = taps * channels * multiplier
         outputs = layer["out_channels"]
-        return (depthwise, channels * multiplier) if outputs is None else (depthwise + channels * multiplier * outputs, outputs)
+        return (
+            (depthwise, channels * multiplier)
+            if outputs is None
+            else (depthwise + channels * multiplier * outputs, outputs)
+        )
     return taps * (channels // layer["groups"]) * layer["out_channels"], layer["out_channels"]
 
 

@@ -15,10 +15,15 @@ def describe(layer: Layer, shape: Shape, out: Shape) -> str:
     roles = layer.roles() or ()
     extra = len(shape) - len(roles)
     names = [*["batch"] * max(extra, 0), *(role.name for role in (roles if extra >= 0 else roles[1:]))]
-    lines.append("axes           " + ", ".join(f"{name} {a} → {b}" for name, a, b in zip(names, shape, out, strict=True)))
+    lines.append(
+        "axes           " + ", ".join(f"{name} {a} → {b}" for name, a, b in zip(names, shape, out, strict=True))
+    )
     _, _, sizes = split(layer, shape)
     _, _, outs = split(layer, out)
-    lines += [f"{'output size' if not at else '':<15}{text}" for at, text in enumerate(_formulas(layer, known(sizes), known(outs)))]
+    lines += [
+        f"{'output size' if not at else '':<15}{text}"
+        for at, text in enumerate(_formulas(layer, known(sizes), known(outs)))
+    ]
     weights, _ = kernel_numbers(layer, shape)
     bias = " with bias" if has_bias(layer) else ""
     lines.append(f"parameters     {parameters(layer, shape):,}{bias}; the kernel has {weights:,} numbers")
@@ -29,7 +34,9 @@ def describe(layer: Layer, shape: Shape, out: Shape) -> str:
     lines.append(f"receptive field {window} ({'×'.join(layer.spatial)}): what one output sees")
     if layer.kind == "conv":
         pairs = layer.pairs(sizes)
-        pads = ", ".join(f"{name} {low} before, {high} after" for name, (low, high) in zip(layer.spatial, pairs, strict=True))
+        pads = ", ".join(
+            f"{name} {low} before, {high} after" for name, (low, high) in zip(layer.spatial, pairs, strict=True)
+        )
         lines.append(f"padding        {pads}")
         lines += _touched(layer, known(sizes), known(outs))
         if layer.rank == 1:
@@ -102,7 +109,9 @@ def _arguments(layer: Layer, sizes: tuple[int, ...], outs: tuple[int, ...], shap
         yield f"padding={said!r}: {sum(layer.pairs(sizes)[0])} positions added; {way} gives {same}"
     groups = layer["groups"] or 1
     each = channels // groups
-    yield f"groups={groups}: each output sees {each} of {channels} channels" + ("; channels never mix" if each == 1 < channels else "")
+    yield f"groups={groups}: each output sees {each} of {channels} channels" + (
+        "; channels never mix" if each == 1 < channels else ""
+    )
 
 
 def _th(number: int) -> str:

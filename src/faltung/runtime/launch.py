@@ -83,7 +83,7 @@ class Launch:
         self._run("launch", self._native, x, kernel, bias, y)
 
     def at(self, x: int, kernel: int, bias: int, y: int) -> None:
-        """Compute on arrays at these addresses (0: no bias), which must be what the plan was made for and stay alive."""
+        """Compute on arrays at these addresses (0: no bias); they must be what the plan was made for, and stay."""
         self._run("launch_pointers", _native_launch_of_pointers(), x, kernel, bias, y)
 
     def _run(self, function: str, native: Any, x: Any, kernel: Any, bias: Any, y: Any) -> None:

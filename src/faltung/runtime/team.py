@@ -34,7 +34,7 @@ class Team:
         call, place = self._call, launcher.TEAM_ARGUMENTS
         call[launcher.ARRIVED] = call[launcher.FINISHED] = 0
         call[launcher.TEAM_FUNCTION] = pool.addresses()[function]
-        call[place : place + 7] = (*arguments, self.address)
+        call[place : place + 7] = [*arguments, self.address]
         assert _parallel is not None
         _parallel(self._entry, self._call_address, self.num_threads, 0)
 

@@ -29,8 +29,8 @@ def as_program(call: "partial[Any]") -> Chain:
 def of_call(host: str, name: str, kernel_shape: tuple[int, ...], said: dict[str, Any], dtype: str | None) -> Chain:
     """Return a call as a program: whose function, its name, the kernel's shape and all that was said."""
     rank = len(kernel_shape) - 2
-    if name[:4] == "conv" and name[4:5].isdigit():
-        rank = int(name[4])
+    if name[:4] == "conv" and any(letter.isdigit() for letter in name):
+        rank = int(next(letter for letter in name if letter.isdigit()))
     if rank not in (1, 2, 3) or len(kernel_shape) != rank + 2:
         rank = min(max(rank, 1), 3)
     layout, kernel_layout = _layouts(host, said, rank)
@@ -39,7 +39,13 @@ def of_call(host: str, name: str, kernel_shape: tuple[int, ...], said: dict[str,
 
 
 def layer_of(
-    host: str, name: str, rank: int, layout: str, kernel_layout: str, kernel_shape: tuple[int, ...], said: dict[str, Any]
+    host: str,
+    name: str,
+    rank: int,
+    layout: str,
+    kernel_layout: str,
+    kernel_shape: tuple[int, ...],
+    said: dict[str, Any],
 ) -> Layer:
     """Return a call as a layer: its numbers are those of its kernel."""
     letters = dict(zip(kernel_layout, kernel_shape, strict=False))
@@ -58,6 +64,15 @@ def layer_of(
         "padding_mode": said.get("padding_mode", "zeros"),
         "call": {"layout": layout, "kernel_layout": kernel_layout, "kernel_shape": kernel_shape, "said": said},
     }
+    if name.endswith("_transpose") or "transpose" in name:
+        options |= {
+            "in_channels": options["out_channels"] * (groups if host == "torch" else 1),
+            "out_channels": options["in_channels"],
+        }
+        options |= {"output_padding": None}
+        if host == "torch":  # (in, out/groups, …)
+            options |= {"in_channels": kernel_shape[0], "out_channels": kernel_shape[1] * groups}
+        return Layer("", host, name, "conv_transpose", rank, not layout.endswith("C"), options)
     return Layer("", host, name, "conv", rank, not layout.endswith("C"), options)
 
 

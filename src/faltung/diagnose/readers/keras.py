@@ -8,7 +8,15 @@ from faltung.diagnose.program import Chain
 
 SAME = (
     *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "Dropout", "GaussianNoise", "GaussianDropout"),
-    *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "ActivityRegularization", "Rescaling", "Identity", "Masking"),
+    *(
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "SpatialDropout3D",
+        "ActivityRegularization",
+        "Rescaling",
+        "Identity",
+        "Masking",
+    ),
 )
 
 
@@ -28,7 +36,9 @@ def as_program(model: Any) -> Chain:
     if isinstance(model, keras.Model) and hasattr(model, "operations"):
         return _graph(model)
     if isinstance(model, keras.Model):
-        layer = Layer("", "keras", type(model).__name__, "other", options={"run": model.compute_output_shape}, source=model)
+        layer = Layer(
+            "", "keras", type(model).__name__, "other", options={"run": model.compute_output_shape}, source=model
+        )
         return Chain(model.name, "keras", (layer,))
     return Chain(type(model).__name__, "keras", tuple(_chain([model])))
 
@@ -109,7 +119,12 @@ def describe(source: Any, path: str) -> Layer:
 
     if isinstance(source, known.InputLayer):
         return _input(path, source.batch_shape)
-    if "BaseConv" in names or "BaseSeparableConv" in names or "BaseDepthwiseConv" in names or "BaseConvTranspose" in names:
+    if (
+        "BaseConv" in names
+        or "BaseSeparableConv" in names
+        or "BaseDepthwiseConv" in names
+        or "BaseConvTranspose" in names
+    ):
         options = {
             "in_channels": channels,
             "out_channels": getattr(source, "filters", None),
@@ -118,6 +133,8 @@ def describe(source: Any, path: str) -> Layer:
             "dilation": each(source.dilation_rate),
             "padding": source.padding,
             "groups": getattr(source, "groups", 1),
+            "activation": _name(source.activation),
+            "bias": source.use_bias,
         }
         if "BaseDepthwiseConv" in names or "BaseSeparableConv" in names:
             return layer("conv", **options | {"multiplier": source.depth_multiplier})
@@ -130,7 +147,7 @@ def describe(source: Any, path: str) -> Layer:
     if "BaseGlobalPooling" in names:
         return layer("global_pool", keepdims=source.keepdims)
     if isinstance(source, known.Dense):
-        return layer("linear", in_channels=channels, out_channels=source.units)
+        return layer("linear", in_channels=channels, out_channels=source.units, activation=_name(source.activation))
     if isinstance(source, known.Flatten):
         return layer("flatten", start=1, end=-1)
     if isinstance(source, known.BatchNormalization):
@@ -150,6 +167,12 @@ def describe(source: Any, path: str) -> Layer:
     return layer("other", run=source.compute_output_shape, names=SPATIAL[rank])
 
 
+def _name(activation: Any) -> str | None:
+    """The name of an activation that Keras knows by name."""
+    name = getattr(activation, "__name__", None)
+    return name if name and name != "linear" and hasattr(sys.modules["keras"].activations, name) else None
+
+
 def build(layer: Layer) -> Any:
     """Return a new Keras layer as a Layer describes it; Keras itself refuses options that conflict."""
     _, arguments, words = constructor(layer)
@@ -159,13 +182,22 @@ def build(layer: Layer) -> Any:
 def constructor(layer: Layer) -> tuple[str, list[Any], dict[str, Any]]:
     """Return the class, the positional and the named arguments of a Keras layer like this Layer."""
     name = f"keras.layers.{layer.type_name}"
-    form = {"data_format": ("channels_first" if layer.is_first else "channels_last", "channels_last")}
+    form = {
+        "data_format": ("channels_first" if layer.is_first else "channels_last", "channels_last"),
+        "activation": (layer["activation"], None),
+        "use_bias": (layer["bias"] is not False, True),
+        "name": (layer.path or None, None),
+    }
     if layer.kind == "input":
         return "keras.Input", [], {"shape": tuple(layer["sizes"][1:])}
     if layer.kind == "linear":
-        return name, [layer["out_channels"]], {}
+        return name, [layer["out_channels"]], _unusual({word: form[word] for word in ("activation", "name")})
     if layer.kind == "pool":
-        said = {"strides": (_short(layer["stride"]), _short(layer["kernel_size"])), "padding": (layer["padding"], "valid")}
+        form = {word: form[word] for word in ("data_format", "name")}
+        said = {
+            "strides": (_short(layer["stride"]), _short(layer["kernel_size"])),
+            "padding": (layer["padding"], "valid"),
+        }
         return name, [_short(layer["kernel_size"])], _unusual({**said, **form})
     size = _short(layer["kernel_size"])
     said = {

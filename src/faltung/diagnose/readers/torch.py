@@ -31,7 +31,9 @@ def as_program(model: Any) -> Program:
         layer = describe(model, "")
         if layer.kind in ("conv", "conv_transpose", "pool", "linear") and layer["in_channels"] is not None:
             dtype, device = str(model.weight.dtype).removeprefix("torch."), str(model.weight.device)
-            return Chain(layer.type_name, "torch", (layer,), dtype, device)  # PyTorch's meta device takes 0.2 s to start
+            return Chain(
+                layer.type_name, "torch", (layer,), dtype, device
+            )  # PyTorch's meta device takes 0.2 s to start
     return TorchProgram(model)
 
 
@@ -68,7 +70,7 @@ class TorchProgram:
         recorder = _Recorder(self, edits)
         first = next(iter(self.described.values()), None)
         dtype = torch.int64 if first and first.kind == "embedding" else getattr(torch, self.dtype or "float32")
-        with recorder.hooked() as twin, torch.no_grad(), warnings.catch_warnings():
+        with recorder.hooked() as twin, torch.no_grad(), warnings.catch_warnings(), _views(recorder):
             warnings.simplefilter("ignore")
             try:
                 x = torch.empty(tuple(1 if size is None else size for size in shape), dtype=dtype, device="meta")
@@ -91,7 +93,7 @@ class _Recorder:
         self.program, self.edits = program, edits
         self.steps: list[Step] = []
         self.active: tuple[Layer, Shape] | None = None
-        self.shape: Shape = ()
+        self.views = 0
 
     @contextlib.contextmanager
     def hooked(self) -> Iterator[Any]:
@@ -137,15 +139,48 @@ class _Recorder:
 
         return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
 
+    def view(self, x: Any, function: Any, arguments: Any, words: Any) -> Any:
+        """Run a view or reshape of the model's own code; one that does not fit is a layer that refuses."""
+        path = f"view {self.views}"
+        self.views += 1
+        if self.edits.get(path, Edit()).options:
+            return x.flatten(1)
+        try:
+            return function(x, *arguments, **words)
+        except RuntimeError as error:
+            said = ", ".join(str(size) for size in arguments)
+            layer = Layer(path, "torch", f"{function.__name__}({said})", "view")
+            self.active = (layer, tuple(x.shape))
+            raise error
+
     def refusal(self, error: Exception) -> Trace:
         """Return the trace of a run that ended with an error."""
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
         if self.active is not None:
             layer, shape = self.active
+            if layer.kind == "view":
+                return Trace(tuple(self.steps), layer, shape, Misfit("view", message, tuple(range(1, len(shape)))))
             return Trace(tuple(self.steps), layer, shape, misfit(layer, shape) or Misfit("call", message))
         line = _line_of(error)
         shape = self.steps[-1].output_shape if self.steps else ()
         return Trace(tuple(self.steps), Layer("", "torch", line, "other"), shape, Misfit("call", message))
+
+
+def _views(recorder: _Recorder) -> Any:
+    """A mode that lets the recorder see every view and reshape that the model's own code makes."""
+    torch = sys.modules["torch"]
+
+    class Views(torch.overrides.TorchFunctionMode):  # type: ignore[misc, name-defined]
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if (
+                getattr(function, "__name__", "") in ("view", "reshape")
+                and recorder.active is None
+                and args[0].ndim > 1
+            ):
+                return recorder.view(args[0], function, args[1:], kwargs or {})
+            return function(*args, **(kwargs or {}))
+
+    return Views()
 
 
 def _line_of(error: Exception) -> str:
@@ -164,7 +199,9 @@ def _on_meta(tensor: Any) -> Any:
     if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
         return tensor
     twin = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
-    return torch.nn.Parameter(twin, requires_grad=tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else twin
+    return (
+        torch.nn.Parameter(twin, requires_grad=tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else twin
+    )
 
 
 def describe(module: Any, path: str) -> Layer:
@@ -183,7 +220,9 @@ def describe(module: Any, path: str) -> Layer:
         is_transposed = isinstance(module, nn.modules.conv._ConvTransposeNd)
         rank = rank or module.weight.ndim - 2
         padding = module.padding
-        pairs = padding if isinstance(padding, str) else tuple(p if isinstance(p, tuple) else (p, p) for p in each(padding))
+        pairs = (
+            padding if isinstance(padding, str) else tuple(p if isinstance(p, tuple) else (p, p) for p in each(padding))
+        )
         options = {
             "in_channels": module.in_channels or None,
             "out_channels": module.out_channels,
@@ -228,6 +267,8 @@ def describe(module: Any, path: str) -> Layer:
 def build(layer: Layer, dtype: str | None = None) -> Any:
     """Return the module that a Layer describes, on the meta device."""
     torch = sys.modules["torch"]
+    if layer["is_left_out"]:
+        return torch.nn.Identity()
     _, arguments, words = constructor(layer)
     kind = getattr(torch.nn, layer.type_name, None) or type(layer.source)
     if layer.kind not in ("flatten", "pool"):
@@ -245,7 +286,11 @@ def constructor(layer: Layer) -> tuple[str, list[Any], dict[str, Any]]:
     if layer.kind == "norm":
         return f"nn.{layer.type_name}", [layer["in_channels"]], {}
     if layer.kind == "recurrent":
-        return f"nn.{layer.type_name}", [layer["in_channels"], layer["out_channels"]], {"batch_first": layer["batch_first"]}
+        return (
+            f"nn.{layer.type_name}",
+            [layer["in_channels"], layer["out_channels"]],
+            {"batch_first": layer["batch_first"]},
+        )
     size = _short(layer["kernel_size"])
     padding = layer["padding"]
     if not isinstance(padding, str):

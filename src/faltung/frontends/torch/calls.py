@@ -194,7 +194,7 @@ def _by_pytorch(
         pairs = padding_pairs(rank, x, kernel, stride, padding, dilation)
         flat = [end for pair in reversed(pairs) for end in pair]
         x, padding = torchs.pad(x, flat, "constant" if padding_mode == "zeros" else padding_mode), 0
-    return TORCHS_CONVOLVE[rank](x, kernel, bias, stride, padding, dilation, groups)  # type: ignore[no-any-return]
+    return TORCHS_CONVOLVE[rank](x, kernel, bias, stride, padding, dilation, groups)
 
 
 def _is_torchs(padding: Any, stride: Any) -> bool:

@@ -50,13 +50,9 @@ class _Convolution(_Module):
         self._set_layout(layout)
 
     def forward(self, input: Tensor) -> Tensor:
-        parameters = self._parameters  # where a weight normally is, found in a tenth of the time
+        parameters = self._parameters  # where weights normally are, found in a tenth of the time
         weight, bias = parameters.get("weight"), parameters.get("bias")
-        if weight is None:
-            weight = self.weight
-        if bias is None:
-            bias = self.bias
-        return self._conv_forward(input, weight, bias)
+        return self._conv_forward(input, self.weight if weight is None else weight, self.bias if bias is None else bias)
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return calls.convolve(
@@ -158,40 +154,40 @@ class _Lazy(_Module):
         self._set_layout(layout)
 
     def _get_in_channels(self, input: Tensor) -> int:
-        return super()._get_in_channels(self._in_torchs_order(input))  # type: ignore[misc, no-any-return]
+        return super()._get_in_channels(self._in_torchs_order(input))  # type: ignore[misc]
 
 
-class LazyConv1d(_Lazy, nn.LazyConv1d, Conv1d):
+class LazyConv1d(_Lazy, nn.LazyConv1d, Conv1d):  # type: ignore[misc]
     """`torch.nn.LazyConv1d`: in_channels are those of the first input."""
 
     cls_to_become = Conv1d
 
 
-class LazyConv2d(_Lazy, nn.LazyConv2d, Conv2d):
+class LazyConv2d(_Lazy, nn.LazyConv2d, Conv2d):  # type: ignore[misc]
     """`torch.nn.LazyConv2d`: in_channels are those of the first input."""
 
     cls_to_become = Conv2d
 
 
-class LazyConv3d(_Lazy, nn.LazyConv3d, Conv3d):
+class LazyConv3d(_Lazy, nn.LazyConv3d, Conv3d):  # type: ignore[misc]
     """`torch.nn.LazyConv3d`: in_channels are those of the first input."""
 
     cls_to_become = Conv3d
 
 
-class LazyConvTranspose1d(_Lazy, nn.LazyConvTranspose1d, ConvTranspose1d):
+class LazyConvTranspose1d(_Lazy, nn.LazyConvTranspose1d, ConvTranspose1d):  # type: ignore[misc]
     """`torch.nn.LazyConvTranspose1d`: in_channels are those of the first input."""
 
     cls_to_become = ConvTranspose1d
 
 
-class LazyConvTranspose2d(_Lazy, nn.LazyConvTranspose2d, ConvTranspose2d):
+class LazyConvTranspose2d(_Lazy, nn.LazyConvTranspose2d, ConvTranspose2d):  # type: ignore[misc]
     """`torch.nn.LazyConvTranspose2d`: in_channels are those of the first input."""
 
     cls_to_become = ConvTranspose2d
 
 
-class LazyConvTranspose3d(_Lazy, nn.LazyConvTranspose3d, ConvTranspose3d):
+class LazyConvTranspose3d(_Lazy, nn.LazyConvTranspose3d, ConvTranspose3d):  # type: ignore[misc]
     """`torch.nn.LazyConvTranspose3d`: in_channels are those of the first input."""
 
     cls_to_become = ConvTranspose3d

@@ -96,9 +96,9 @@ def _transformable(
     def forward(*inputs: Any) -> Tensor:
         return operator(*inputs)
 
-    methods = {"forward": forward, "setup_context": _remember, "backward": derivative, "vmap": rule}
-    static = {name: staticmethod(method) for name, method in methods.items()}
-    return type(f"faltung_{name}", (torch.autograd.Function,), static)
+    methods: dict[str, Callable[..., Any]] = {"forward": forward, "backward": derivative, "vmap": rule}
+    static = {role: staticmethod(method) for role, method in methods.items()}
+    return type(f"faltung_{name}", (torch.autograd.Function,), {**static, "setup_context": staticmethod(_remember)})
 
 
 def _words(rank: int, options: tuple[Any, ...]) -> dict[str, Any]:
