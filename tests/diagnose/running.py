@@ -1,4 +1,4 @@
-"""Runs fixes for real: the lines of code that a diagnosis proposes, on the user's framework, with arrays of the right shape."""
+"""Runs fixes for real: the lines of code that a diagnosis proposes, in the user's framework, on arrays."""
 
 import copy
 import re

@@ -13,7 +13,7 @@ nn = torch.nn
 
 
 def raised(run: Any) -> Any:
-    with pytest.raises(Exception) as caught, ft.explain_errors():  # noqa: PT011  the types differ
+    with pytest.raises(Exception) as caught, ft.explain_errors():
         run()
     return caught.value
 
@@ -35,7 +35,7 @@ def test_an_error_of_a_function_and_of_a_constructor() -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_errors_of_keras(keras: Any) -> None:
-    L = keras.layers  # noqa: N806
+    L = keras.layers
     error = raised(lambda: keras.Sequential([keras.Input((30,)), L.Conv1D(8, 3)]))
     assert error.diagnosis.faults[0].fixes[0].code == "keras.Input(shape=(30, 1))"
     model = keras.Sequential([keras.Input((128, 3)), L.Conv1D(8, 3), L.Flatten(), L.Dense(2)])

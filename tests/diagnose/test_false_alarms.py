@@ -80,9 +80,16 @@ def test_valid_specs(seed: int) -> None:
     for one in range(seed, seed + 50):
         n = random_numbers(one)
         spec = ft.ConvSpec(
-            in_size=n["sizes"], in_channels=n["inputs"], out_channels=n["outputs"], kernel_size=n["kernel"], batch=n["batch"],
-            stride=n["stride"], dilation=n["dilation"], groups=n["groups"], padding=n["padding"],
-        )  # fmt: skip
+            in_size=n["sizes"],
+            in_channels=n["inputs"],
+            out_channels=n["outputs"],
+            kernel_size=n["kernel"],
+            batch=n["batch"],
+            stride=n["stride"],
+            dilation=n["dilation"],
+            groups=n["groups"],
+            padding=n["padding"],
+        )
         assert_nothing_wrong(spec, spec.input_shape, spec.output_shape)
         assert_nothing_wrong(spec.to_text(), None, spec.output_shape)
 
@@ -105,9 +112,15 @@ def test_networks_that_people_build() -> None:
     torch = pytest.importorskip("torch")
     nn = torch.nn
     stack = nn.Sequential(
-        nn.Conv1d(12, 32, 7, stride=2, padding=3), nn.BatchNorm1d(32), nn.ReLU(), nn.MaxPool1d(2), nn.Conv1d(32, 64, 5, dilation=2),
-        nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(64, 5),
-    )  # fmt: skip
+        nn.Conv1d(12, 32, 7, stride=2, padding=3),
+        nn.BatchNorm1d(32),
+        nn.ReLU(),
+        nn.MaxPool1d(2),
+        nn.Conv1d(32, 64, 5, dilation=2),
+        nn.AdaptiveAvgPool1d(1),
+        nn.Flatten(),
+        nn.Linear(64, 5),
+    )
     assert_nothing_wrong(stack, (8, 12, 5000), (8, 5))
     assert_nothing_wrong(nn.Sequential(nn.Embedding(1000, 64), nn.Linear(64, 8)), (8, 20), (8, 20, 8))
     assert_nothing_wrong(nn.LSTM(16, 32, batch_first=True), (8, 100, 16))

@@ -1,4 +1,4 @@
-"""Why it failed: from a layer or model and its data to the faults, their causes, and fixes that were tried on shapes."""
+"""Why it failed: from a model and its data to the faults, their causes, and fixes that were tried on shapes."""
 
 import sys
 from types import ModuleType

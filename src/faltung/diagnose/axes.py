@@ -1,9 +1,9 @@
 """Which axis of the data plays which role: every reading that a layer could run, with how far-fetched it is.
 
-A reading maps each role of the layer (batch, channels, steps …) to an axis of the data or to a new axis of size 1. What is
-left over must have size 1 and goes, or joins the batch. The cost of a reading is the size of the change, less the evidence
-that the numbers give: an axis of exactly the layer's channels speaks for itself, equal heights and widths look like an
-image, a time axis is longer than its window, and is seldom shorter than the channels.
+A reading maps each role of the layer (batch, channels, steps …) to an axis of the data or to a new axis of size 1.
+What is left over must have size 1 and goes, or joins the batch. The cost of a reading is the size of the change, less
+the evidence that the numbers give: an axis of exactly the layer's channels speaks for itself, equal heights and
+widths look like an image, a time axis is longer than its window, and is seldom shorter than the channels.
 """
 
 from collections.abc import Iterator

@@ -85,7 +85,7 @@ class Warning:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Why a model refuses its data, and what to do: all faults in the order they bite, and what runs but looks wrong."""
+    """Why a model refuses its data, and what to do: faults in the order they bite, and what only looks wrong."""
 
     model: str
     data_shape: Shape

@@ -13,7 +13,7 @@ IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 
 def read(path: Path) -> NDArray[Any]:
-    """Return the array in a file: a recording as (steps, channels), a table as (rows, columns), an image as (H, W, C)."""
+    """Return the array in a file: a recording is (steps, channels), a table (rows, columns), an image (H, W, C)."""
     readers = {".npy": _npy, ".npz": _npz, ".csv": _csv, ".txt": _csv, ".tsv": _csv, ".wav": _wav}
     reader = readers.get(path.suffix.lower(), _image if path.suffix.lower() in IMAGES else None)
     if reader is None:
@@ -70,7 +70,7 @@ def _wav(path: Path) -> NDArray[Any]:
         bytes_ = np.frombuffer(raw, np.uint8).reshape(-1, 3)
         padded = np.zeros((len(bytes_), 4), np.uint8)
         padded[:, 1:] = bytes_
-        samples = padded.view("<i4")[:, 0] / 2.0**31
+        samples: NDArray[np.floating[Any]] = padded.view("<i4")[:, 0] / 2.0**31
     elif width == 1:
         samples = (np.frombuffer(raw, np.uint8) - 128.0) / 128.0
     else:

@@ -9,7 +9,7 @@ from faltung.diagnose.layer import Layer, Shape, Size
 
 @dataclass
 class Misfit(Exception):
-    """A rule that a shape breaks: "axes", "channels", "groups", "short", "reflect", "features", "declared" or "call"."""
+    """A rule that a shape breaks, such as "axes", "channels", "short", "features", "declared", and where."""
 
     rule: str
     message: str
@@ -240,7 +240,7 @@ def _reshape(layer: Layer, shape: Shape) -> Shape:
     if None in shape[1:]:
         return (shape[0], *(None if size == -1 else size for size in target))
     total = math.prod(shape[1:])  # type: ignore[arg-type]
-    known = math.prod(size for size in target if size not in (-1, None))  # type: ignore[misc]
+    known = math.prod(size for size in target if size is not None and size != -1)
     has_free = -1 in target
     if (known != total) if not has_free else (known == 0 or total % known):
         raise Misfit("reshape", f"has {known} numbers a sample to place, x has {total}", tuple(range(1, len(shape))))

@@ -97,7 +97,7 @@ def candidates(program: Program, trace: Trace, shape: Shape) -> Iterator[Candida
         sentence = f"the model was declared for {sizes[1]} features, and x {shape} has them in {len(shape) - 1} axes"
         yield Candidate(0.3, "not flattened", sentence, flat)
     if len(sizes) == len(shape):
-        wrong = [axis for axis in trace.misfit.axes] if trace.misfit else []  # noqa: C416
+        wrong = [axis for axis in trace.misfit.axes] if trace.misfit else []
         if len(wrong) == 1:
             axis = wrong[0]
             size, old, name = sizes[axis], shape[axis], layer["names"][axis]

@@ -1,4 +1,4 @@
-"""One layer as the diagnosis sees it, whatever framework it is of: a kind, its numbers, and what each axis of its input is."""
+"""One layer as the diagnosis sees it, of any framework: a kind, its numbers, and what each axis of its input is."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -37,8 +37,8 @@ class Layer:
         path: its name in the model, "" for a layer alone.
         host: "torch", "keras", "jax", "tensorflow", "onnx" or "faltung".
         type_name: its class or function, as the user writes it.
-        kind: "conv", "conv_transpose", "pool", "global_pool", "linear", "flatten", "norm", "recurrent", "embedding", "input",
-            "pad", "upsample", "repeat", "permute", "reshape", "same" (shape unchanged) or "other".
+        kind: "conv", "conv_transpose", "pool", "global_pool", "linear", "flatten", "norm", "recurrent", "embedding",
+            "input", "pad", "upsample", "repeat", "permute", "reshape", "same" (shape unchanged) or "other".
         rank: number of spatial axes.
         is_first: channels first.
         options: numbers by our names (in_channels, kernel_size, …); tuples for each axis.

@@ -1,5 +1,6 @@
-"""Windows longer than what is left: padding, a smaller window, or a longer input, for which the whole stack is asked."""
+"""Windows longer than what is left: padding, a smaller window, or an input long enough for the whole stack."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -109,7 +110,10 @@ def _reflect(layer: Layer, shape: Shape) -> Iterator[Candidate]:
         (min(low, (size or 1) - 1), min(high, (size or 1) - 1))
         for (low, high), size in zip(layer.pairs(sizes), sizes, strict=True)
     )
-    sentence = f"reflection takes at most {min(size or 1 for size in sizes) - 1} of {tuple(sizes)} inputs, the padding is {layer.pairs(sizes)}"
+    sentence = (
+        f"reflection takes at most {min(size or 1 for size in sizes) - 1} "
+        f"of {tuple(sizes)} inputs, the padding is {layer.pairs(sizes)}"
+    )
     yield changed(layer, 0.8, "reflect", sentence, padding_mode="replicate")
     yield changed(layer, 0.9, "reflect", sentence, padding=pairs)
 
@@ -135,7 +139,8 @@ def _longer(program: Program, trace: Trace, shape: Shape, edits: Edits) -> Itera
     if changes:
         sentence = f"the model needs {' and '.join(words)}: {_story(trace)}"
         data = changes[0] if len(changes) == 1 else Resizes(tuple(changes))
-        yield Candidate(1.1, "too short", sentence, data)
+        growth = max(change.size / max(change.old, 1) for change in changes)
+        yield Candidate(1.0 + 0.4 * math.log2(growth), "too short", sentence, data)
 
 
 def _nearest(program: Program, trace: Trace, shape: Shape, edits: Edits) -> Iterator[Candidate]:
@@ -157,7 +162,10 @@ def _nearest(program: Program, trace: Trace, shape: Shape, edits: Edits) -> Iter
                 continue
             data = changes[0] if len(changes) == 1 else Resizes(tuple(changes))
             if program.run(data.shape(shape), edits).refused is None:
-                sentence = f"{trace.misfit.message if trace.misfit else ''}: sizes that are multiples of {unit} fit together again"
+                sentence = (
+                    f"{trace.misfit.message if trace.misfit else ''}: sizes "
+                    f"that are multiples of {unit} fit together again"
+                )
                 yield Candidate(0.9 + 0.1 * (sign < 0), "length", sentence, data)
                 break
 
@@ -226,4 +234,7 @@ def _story(trace: Trace) -> str:
     if len(chain) > 8:
         chain = [*chain[:4], "…", *chain[-3:]]
     greedy = max(steps, key=_eaten)
-    return f"{' → '.join(chain)} {name}, most of it taken by {greedy.layer.label}, for a window of {'×'.join(map(str, layer.window))}"
+    return (
+        f"{' → '.join(chain)} {name}, most of it taken by {greedy.layer.label}, "
+        f"for a window of {'×'.join(map(str, layer.window))}"
+    )

@@ -78,16 +78,16 @@ def _channels(trace: Trace, layer: Layer, shape: Shape) -> Iterator[Candidate]:
             for at, size in enumerate(shape)
             if at != channel_axis(layer, shape) and at >= len(shape) - layer.rank - 1
         ]
-        longest = max((size for size in spatial if size is not None), default=0)
-        is_long = got is not None and got > max(longest, 4) and trace.is_direct and layer.rank == 1
-        cost = 1.2 + direct + 0.8 * is_batch_like + (0.9 if is_long and got >= 1.5 * longest else 0.6 * is_long)  # type: ignore[operator]
+        longest, count = max((size for size in spatial if size is not None), default=0), got or 0
+        is_long = count > max(longest, 4) and trace.is_direct and layer.rank == 1  # more channels than steps
+        cost = 1.2 + direct + 0.8 * is_batch_like + (0.9 if is_long and count >= 1.5 * longest else 0.6 * is_long)
         if got is not None and got != wanted and got % layer["groups"] == 0:
             sentence = f"the layer was made for {wanted} channels, {got} come"
             yield changed(layer, cost, "in_channels", sentence, in_channels=got)
     if trace.is_direct:
         for reading in readings(layer, free, shape):
             got = reading.rearrange.shape(shape)[channel_axis(layer, reading.rearrange.shape(shape))]
-            if got in (None, wanted) or got % layer["groups"]:  # type: ignore[operator]
+            if got in (None, wanted) or got % layer["groups"]:
                 continue
             is_kept = not reading.rearrange.dropped and reading.rearrange.axes[0] in ((0,), ())
             if not is_kept and least <= len(shape) <= layer.rank + 2:
@@ -102,7 +102,7 @@ def _channels(trace: Trace, layer: Layer, shape: Shape) -> Iterator[Candidate]:
 
 
 def _layout(layer: Layer, shape: Shape) -> Iterator[Candidate]:
-    """The layer told the other order of axes; a call told the other order of its kernel; a call's arguments exchanged."""
+    """The layer told the other order of axes; a call told that of its kernel; a call's arguments exchanged."""
     call = layer["call"]
     if layer.host in ("keras", "faltung", "jax") and len(shape) == layer.rank + 2:
         flipped = layer.change(is_first=not layer.is_first)
@@ -127,9 +127,10 @@ def _kernel(layer: Layer, shape: Shape) -> Iterator[Candidate]:
 
     call = layer["call"]
     kernel_shape: tuple[int, ...] = call["kernel_shape"]
+    sizes = tuple(size or 0 for size in shape)
     swapped = layer_of(
-        layer.host, layer.type_name, layer.rank, call["layout"], call["kernel_layout"], shape, call["said"]
-    )  # type: ignore[arg-type]
+        layer.host, layer.type_name, layer.rank, call["layout"], call["kernel_layout"], sizes, call["said"]
+    )
     if None not in shape and len(shape) == layer.rank + 2 == len(kernel_shape):
         try:
             out = forward(swapped, kernel_shape)
@@ -166,9 +167,10 @@ def _kernel(layer: Layer, shape: Shape) -> Iterator[Candidate]:
 
 
 def _odd(layer: Layer) -> float:
-    """How odd a kernel looks when it is read as this layer does: windows that are not square, or longer than patterns are many."""
-    sizes = layer["kernel_size"]
-    return 0.8 * (len(set(sizes)) > 1) + 0.4 * (max(sizes) > layer["out_channels"]) + 0.3 * (max(sizes) > 16)
+    """How odd a kernel looks as this layer reads it: a window that is not square, or longer than there are outputs."""
+    sizes: tuple[int, ...] = layer["kernel_size"]
+    outputs: int = layer["out_channels"]
+    return 0.8 * (len(set(sizes)) > 1) + 0.4 * (max(sizes) > outputs) + 0.3 * (max(sizes) > 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,10 @@ def _rank(layer: Layer, shape: Shape) -> Iterator[Candidate]:
         options = re_ranked(layer, rank)
         new = layer.change(**options)
         roles = new.roles() or ()
-        sentence = f"x has {rank} spatial ax{'es' if rank > 1 else 'is'} ({', '.join(SPATIAL[rank])}), the layer slides along {layer.rank}"
+        sentence = (
+            f"x has {rank} spatial ax{'es' if rank > 1 else 'is'} "
+            f"({', '.join(SPATIAL[rank])}), the layer slides along {layer.rank}"
+        )
         if len(shape) == rank + 2 and all(role.takes(size) for role, size in zip(roles, shape, strict=True)):
             yield changed(layer, 1.5 + _fit(new, shape), "rank of the layer", sentence, **options)
         if len(shape) == rank + 1 and layer.kind != "norm":
@@ -258,11 +263,11 @@ def _features(trace: Trace, layer: Layer, shape: Shape) -> Iterator[Candidate]:
                 flatten.layer.path: Edit(options={"start": 1}),
                 layer.path: Edit(options={"in_channels": per_sample}),
             }
-            new = (flatten.layer.change(start=1), layer.change(in_channels=per_sample))
-            yield Candidate(0.5, "batch merged", sentence, edits=edits, changed=new)
+            both = (flatten.layer.change(start=1), layer.change(in_channels=per_sample))
+            yield Candidate(0.5, "batch merged", sentence, edits=edits, changed=both)
     inner = shape[1:]
     if len(shape) > 2 and None not in inner:
-        merged = math.prod(inner)  # type: ignore[arg-type]
+        merged = math.prod(size or 1 for size in inner)
         flat = Rearrange(((0,), tuple(range(1, len(shape)))), len(shape))
         where = "" if trace.is_direct else f"  # before {layer.label}"
         code = f"x = x.flatten(1){where}" if layer.host == "torch" else "keras.layers.Flatten()" + where
@@ -270,7 +275,10 @@ def _features(trace: Trace, layer: Layer, shape: Shape) -> Iterator[Candidate]:
             sentence = f"nothing flattens {inner} before {layer.label}, which wants {wanted} = {_product(inner)}"
             yield Candidate(0.1, "not flattened", sentence, edits={layer.path: Edit(flat)}, code=code)
         elif layer.host == "torch" and layer.kind == "linear":
-            sentence = f"nothing flattens {inner} before {layer.label}, and {_product(inner)} = {merged} numbers come, not {wanted}"
+            sentence = (
+                f"nothing flattens {inner} before {layer.label}, and "
+                f"{_product(inner)} = {merged} numbers come, not {wanted}"
+            )
             new = layer.change(in_channels=merged)
             edits = {layer.path: Edit(flat, {"in_channels": merged})}
             yield Candidate(1.3, "not flattened, in_features", sentence, edits=edits, changed=(new,), code=code)
@@ -312,7 +320,8 @@ def conflicts(layer: Layer, rule: str) -> Iterator[Candidate]:
         yield from _groups(layer)
     elif rule == "same with stride":
         pads = tuple(((size - 1) // 2, (size - 1) // 2) for size in window)
-        sentence = f'PyTorch has no padding="same" for stride {step}; {pads[0][0]} at each end gives ceil(steps / {step}) for an odd window'
+        instead = f"{pads[0][0]} at each end gives ceil(steps / {step}) for an odd window"
+        sentence = f'PyTorch has no padding="same" for stride {step}; {instead}'
         yield changed(layer, 0.6, "same with stride", sentence, padding=pads)
         yield changed(layer, 1.3, "same with stride", "stride 1 goes with padding same", stride=(1,) * layer.rank)
     elif rule == "stride with dilation":
@@ -328,7 +337,10 @@ def conflicts(layer: Layer, rule: str) -> Iterator[Candidate]:
             max(a, b) if layer.host == "torch" else a for a, b in zip(layer["stride"], layer["dilation"], strict=True)
         ]
         extra = tuple(min(more, most - 1) for more, most in zip(layer["output_padding"], limit, strict=True))
-        sentence = f"output_padding {_short(layer['output_padding'])} must be below the stride {step}: it only chooses among the lengths that the stride merges"
+        sentence = (
+            f"output_padding {_short(layer['output_padding'])} must be below the "
+            f"stride {step}: it only chooses among the lengths that the stride merges"
+        )
         yield changed(layer, 0.6, "output_padding", sentence, output_padding=extra)
         wide = tuple(max(more + 1, old) for more, old in zip(layer["output_padding"], layer["stride"], strict=True))
         yield changed(layer, 0.9, "output_padding", sentence, stride=wide)

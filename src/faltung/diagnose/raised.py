@@ -1,4 +1,4 @@
-"""Errors that Keras, PyTorch and JAX raise in a block, with the diagnosis added and the original error as their cause."""
+"""Errors that Keras, PyTorch and JAX raise in a block, with the diagnosis added and the original as their cause."""
 
 import contextlib
 import sys
@@ -14,11 +14,11 @@ from faltung.errors import FaltungError, ShapeError
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 
 
-class explain_errors(contextlib.ContextDecorator):  # noqa: N801  a verb, as contextlib.suppress
+class explain_errors(contextlib.ContextDecorator):
     """Explain the shape errors that layers raise in this block: ``with ft.explain_errors(): model(x)``.
 
-    The error that comes out is also of the original's type, so that who catches that still does; the original is its cause,
-    and ``error.diagnosis`` holds the diagnosis. An error that has nothing to do with shapes passes unchanged.
+    The error that comes out is also of the original's type, so that who catches that still does; the original is its
+    cause, and ``error.diagnosis`` holds the diagnosis. An error that has nothing to do with shapes passes unchanged.
 
     Arguments:
         everywhere: explain errors from now on, without a block: in a notebook for every cell, in a program at its end.
@@ -42,7 +42,7 @@ class explain_errors(contextlib.ContextDecorator):  # noqa: N801  a verb, as con
         self._stack.close()
         self._stack = contextlib.ExitStack()
         call, self._last_call[:] = [*self._last_call], []
-        if not isinstance(error, Exception) or isinstance(error, ShapeError) and error.request is not None:
+        if not isinstance(error, Exception) or (isinstance(error, ShapeError) and error.request is not None):
             return
         found = of_error(error, call[0] if call else None)
         if found is not None and not found.ok:
@@ -108,7 +108,8 @@ def _of_frame(frame: FrameType) -> Iterator[tuple[Any, Any]]:
     if name == "__init__" and owner is not None and _is_convolution(type(owner)):
         words = frame.f_code.co_varnames[1 : frame.f_code.co_argcount + frame.f_code.co_kwonlyargcount]
         if "kernel_size" in words:
-            yield partial(type(owner), **{word: said[word] for word in words if word in said}), None
+            kind: Any = type(owner)
+            yield partial(kind, **{word: said[word] for word in words if word in said}), None
     if name == "conv_general_dilated" and "lhs" in said and "rhs" in said:
         words = frame.f_code.co_varnames[1 : frame.f_code.co_argcount]
         jax = sys.modules["jax"]
@@ -162,7 +163,8 @@ def _torch_watch(last: list[Any]) -> Any:
 
 def install() -> None:
     """Explain errors in every cell of a notebook, or the error that ends a program."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    notebook: Any = sys.modules.get("IPython")
+    shell = notebook.get_ipython() if notebook is not None else None
     if shell is not None:
 
         def handler(self: Any, kind: type, error: BaseException, traceback: Any, tb_offset: Any = None) -> None:

@@ -58,10 +58,8 @@ def _fault(number: int, fault: Fault) -> list[str]:
 def _leads(fix: Fix, fault: Fault) -> str:
     data = f"x {show_shape(fix.data_shape)} " if fix.target == "data" else ""
     out = f"→ {show_shape(fix.output_shape)} " if fix.output_shape is not None else ""
-    is_said = (
-        fix.reading.lower().rstrip(".") == fault.cause.lower().rstrip(".")
-        or ": " in fix.reading
-        and (fix.reading.partition(": ")[0].lower() == fault.cause.partition(": ")[0].lower())
+    is_said = fix.reading.lower().rstrip(".") == fault.cause.lower().rstrip(".") or (
+        ": " in fix.reading and (fix.reading.partition(": ")[0].lower() == fault.cause.partition(": ")[0].lower())
     )
     reading = "" if is_said else f", {fix.reading.partition(': x is')[0]}"
     return f"{data}{out}  {fix.confidence:.0%}{reading}"

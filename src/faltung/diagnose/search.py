@@ -1,4 +1,4 @@
-"""The search: run the model on shapes; where it refuses, try every small change; keep those that run; mend the best; go on."""
+"""The search: run on shapes; where a layer refuses, try every small change; keep what runs; apply the best; go on."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -28,8 +28,8 @@ def diagnose(model: Any, data: Any = None) -> Diagnosis:
     """Return what is wrong between a model and its data, why, and what to change; every fix was run on shapes.
 
     Arguments:
-        model: a Keras layer or model (built or not) or a list of layers, a PyTorch module, a ConvSpec or its text, an ONNX
-            model or session, or functools.partial of a convolution function with its kernel, or of a layer class.
+        model: a Keras layer or model (built or not) or a list of layers, a PyTorch module, a ConvSpec or its text, an
+            ONNX model or session, or functools.partial of a convolution function with its kernel, or of a layer class.
         data: an array of any framework, a shape such as (8, 128, 64), its text "8x128x64", or a file (.npy, .npz, .csv,
             .wav, an image). Default: what the model declares of its input.
 
@@ -145,7 +145,7 @@ def _candidates(program: Program, data: Data, trace: Trace, shape: Shape, edits:
 
 
 def _rearrangements(program: Program, trace: Trace, shape: Shape, data: Data) -> Iterable[Candidate]:
-    """Readings of what the layer was given, or, where that came out of other layers, of the data or of what lies between."""
+    """Readings of what the layer was given: of the data, or of what comes out of the layers before it."""
     layer = trace.refused
     assert layer is not None
     roles = layer.roles()

@@ -42,13 +42,15 @@ def _of_shape(layer: Layer, shape: Shape) -> Iterator[Warning]:
     if steps == 1 and layer["kernel_size"][0] > 1 and channels >= 32:
         code = "x.swapaxes(1, 2)" if layer.host != "torch" else "x.transpose(1, 2)"
         sentence = (
-            f"x is one step of {channels} channels: of the {layer['kernel_size'][0]} taps only one ever meets data, the others "
+            f"x is one step of {channels} channels: of the "
+            f"{layer['kernel_size'][0]} taps only one ever meets data, the others "
             f"meet padding. A series of {channels} steps has one channel."
         )
         yield Warning(layer.label, "one step", sentence, f"x = {code}")
     elif layer["in_channels"] is None and channels >= 8 * steps and channels > 256 and not _is_embedding(channels):
         sentence = (
-            f"x is read as {steps} steps of {channels} channels, which padding makes legal; it looks like {channels} steps of "
+            f"x is read as {steps} steps of {channels} channels, which "
+            f"padding makes legal; it looks like {channels} steps of "
             f"{steps} channels."
         )
         yield Warning(layer.label, "axes swapped", sentence, "x = x.swapaxes(1, 2)")
@@ -76,13 +78,15 @@ def _of_numbers(layer: Layer, data: Data) -> Iterator[Warning]:
     yield from _reshaped(layer, data, x, axis, time, smooth["steps"])
     if smooth["channels"] > 0.9 and smooth["steps"] < 0.5 and x.shape[axis] >= 16 and x.shape[time] > 2:
         sentence = (
-            f"neighbouring channels are nearly equal (correlation {smooth['channels']:.2f}), neighbouring steps are not "
+            "neighbouring channels are nearly equal (correlation "
+            f"{smooth['channels']:.2f}), neighbouring steps are not "
             f"({smooth['steps']:.2f}): the series seems to run along the channels."
         )
         yield Warning(layer.label, "axes swapped", sentence, "x = x.swapaxes(1, 2)")
     elif smooth["batch"] > 0.95 and smooth["steps"] < 0.5 and x.shape[0] >= 32 and x.shape[time] > 1:
         sentence = (
-            f"neighbouring samples are nearly equal (correlation {smooth['batch']:.2f}): this looks like one recording of "
+            "neighbouring samples are nearly equal (correlation "
+            f"{smooth['batch']:.2f}): this looks like one recording of "
             f"{data.shape[0]} steps, read as a batch."
         )
         yield Warning(layer.label, "unbatched", sentence, "x = x[None]  # one sample")
@@ -132,7 +136,8 @@ def _reshaped(
         along = _smoothness(other, 1)
         if along > 0.9:
             sentence = (
-                f"along its steps x jumps (correlation {smooth:.2f}); read as {tuple(exchanged)} in memory it is smooth "
+                f"along its steps x jumps (correlation {smooth:.2f}); "
+                f"read as {tuple(exchanged)} in memory it is smooth "
                 f"({along:.2f}): it seems to have been reshaped where a transpose was needed."
             )
             yield Warning(layer.label, "reshape for transpose", sentence, code)
@@ -156,7 +161,8 @@ def _scales(layer: Layer, x: "np.ndarray[Any, Any]", axis: int) -> Iterator[Warn
     spread = spread[spread > 0]
     if len(spread) > 1 and spread.max() > 1000 * spread.min():
         sentence = (
-            f"the channels have very different sizes, {spread.min():.3g} to {spread.max():.3g} (root mean square): the small ones "
+            f"the channels have very different sizes, {spread.min():.3g} "
+            f"to {spread.max():.3g} (root mean square): the small ones "
             "will hardly be learned from. Normalise each channel."
         )
         keep = ", ".join(map(str, others))
@@ -173,7 +179,10 @@ def _reshapes(trace: Trace) -> Iterator[Warning]:
         before = [size for size in step.input_shape[1:] if size != 1]
         after = [size for size in step.output_shape[1:] if size != 1]
         if len(before) > 1 and before != after and sorted(map(str, before)) == sorted(map(str, after)):
-            sentence = f"it reshapes {tuple(step.input_shape)} to {tuple(step.output_shape)}: that mixes the axes; permute them."
+            sentence = (
+                f"it reshapes {tuple(step.input_shape)} to "
+                f"{tuple(step.output_shape)}: that mixes the axes; permute them."
+            )
             yield Warning(
                 step.layer.label,
                 "reshape for transpose",

@@ -52,7 +52,7 @@ def has_bias(layer: Layer) -> bool:
 def multiplications(layer: Layer, shape: Shape, out: Shape) -> int:
     """Return the multiply-adds of a layer, those with padded zeros included."""
     if layer.kind in ("conv", "conv_transpose"):
-        weights, outputs = kernel_numbers(layer, shape)
+        weights, _ = kernel_numbers(layer, shape)
         positions = known(out if layer.kind == "conv" else shape)
         axis = channel_axis(layer, out)
         return math.prod(positions) // positions[axis] * weights

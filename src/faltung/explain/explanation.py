@@ -33,8 +33,8 @@ def explain(layer: Any, input_shape: Any = None) -> Explanation:
     """Return what a layer or spec does to an input of this shape; of a model, a table with a line for each layer.
 
     Named axes, the output size with the formula and its numbers, parameters, multiplications, memory, receptive field,
-    padding at each end, which inputs the first, a middle and the last output touch, the 2-D convolution that does the same,
-    and what every argument changes.
+    padding at each end, which inputs the first, a middle and the last output touch, the 2-D convolution that does the
+    same, and what every argument changes.
 
     Arguments:
         layer: what ft.diagnose reads: a Keras or PyTorch layer or model, a ConvSpec or its text.

@@ -82,7 +82,8 @@ def _as_2d(layer: Layer, shape: Shape) -> str:
     flat = (*shape[:at], 1, *shape[at:])
     (low, high), stride, gap = layer.pairs((shape[at],))[0], layer["stride"][0], layer["dilation"][0]
     return (
-        f"{name} on x {flat} with a kernel (1, {layer['kernel_size'][0]}), stride (1, {stride}), dilation (1, {gap}), padding "
+        f"{name} on x {flat} with a kernel (1, {layer['kernel_size'][0]}), "
+        f"stride (1, {stride}), dilation (1, {gap}), padding "
         f"(0, 0), ({low}, {high})"
     )
 
@@ -92,11 +93,20 @@ def _arguments(layer: Layer, sizes: tuple[int, ...], outs: tuple[int, ...], shap
     channels = known(shape)[channel_axis(layer, shape)]
     torch = layer.host == "torch"
     outputs = layer["out_channels"] or channels * (layer["multiplier"] or 1)
-    yield f"{'out_channels' if layer.host != 'keras' else 'filters'}={outputs}: how many patterns are looked for; channels of y"
-    yield f"kernel_size={taps}: {taps} taps, so {taps * gap - gap + 1} {layer.spatial[0]} seen at once; more taps, more multiplications"
+    yield (
+        f"{'out_channels' if layer.host != 'keras' else 'filters'}={outputs}: "
+        "how many patterns are looked for; channels of y"
+    )
+    yield (
+        f"kernel_size={taps}: {taps} taps, so {taps * gap - gap + 1} "
+        f"{layer.spatial[0]} seen at once; more taps, more multiplications"
+    )
     word = {"keras": "strides"}.get(layer.host, "stride")
     if layer.kind == "conv":
-        yield f"{word}={step}: an output for every {_th(step)} position, {sizes[0]} → {outs[0]}; 2 gives half as many as 1"
+        yield (
+            f"{word}={step}: an output for every {_th(step)} position, "
+            f"{sizes[0]} → {outs[0]}; 2 gives half as many as 1"
+        )
     else:
         yield f"{word}={step}: outputs between two inputs, {sizes[0]} → {outs[0]}"
     word = {"keras": "dilation_rate"}.get(layer.host, "dilation")

@@ -1,4 +1,4 @@
-"""A model as a table: for each layer its shape, how far one output sees, how far apart outputs are, its numbers and its work."""
+"""A model as a table: for each layer its shape, how far one output sees, the distance of outputs, numbers and work."""
 
 from collections.abc import Sequence
 

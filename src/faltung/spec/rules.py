@@ -18,7 +18,7 @@ from faltung.errors import FaltungError, ShapeError
 def named(function: str, **request: object) -> Iterator[None]:
     """Put ``function: `` before the message of an error raised inside; of nested names the outermost stays.
 
-    ``request`` is what the error's diagnosis starts from: the arguments of the call; of nested ones the innermost stays.
+    ``request`` is what the error's diagnosis starts from: the arguments of the call; the innermost one stays.
 
     >>> with named("conv1d"):
     ...     integer("groups", 0, minimum=1)

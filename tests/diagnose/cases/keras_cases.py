@@ -4,8 +4,9 @@ from functools import partial
 
 import keras
 import numpy as np
+from keras import layers as L
+
 from cases.case import Case
-from keras import layers as L  # noqa: N812
 
 
 def ragged() -> list[np.ndarray]:

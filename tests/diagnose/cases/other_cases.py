@@ -7,10 +7,10 @@ import jax
 import numpy as np
 import onnx
 import onnxruntime
-from cases.case import Case
 from onnx import TensorProto, helper
 
 import faltung as ft
+from cases.case import Case
 
 
 def f4(*shape: int) -> np.ndarray:

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
-from cases.case import Case
+import torch.nn.functional as F
 from torch import nn
+
+from cases.case import Case
 
 
 class LeNet(nn.Module):

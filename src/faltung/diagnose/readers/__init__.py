@@ -1,4 +1,4 @@
-"""From anybody's model to a Program: each reader knows one framework and is asked only when that framework is loaded."""
+"""From anybody's model to a Program: each reader knows one framework, and is asked when that is loaded."""
 
 import sys
 from functools import partial
@@ -32,6 +32,7 @@ def as_program(model: Any) -> Program:
     if onnx.reads(model):
         return onnx.as_program(model)
     raise ShapeError(
-        "diagnose: the model must be a Keras layer or model, a PyTorch module, a ConvSpec or its text, an ONNX model, or "
+        "diagnose: the model must be a Keras layer or model, a "
+        "PyTorch module, a ConvSpec or its text, an ONNX model, or "
         f"functools.partial of a convolution with its kernel; got {type(model).__name__}. Give one of these."
     )

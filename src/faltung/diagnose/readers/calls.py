@@ -1,4 +1,4 @@
-"""Convolution functions with their kernel filled in, as programs: functools.partial(torch.nn.functional.conv1d, weight=w)."""
+"""Convolution functions with their kernel filled in, as programs: functools.partial(F.conv1d, weight=w)."""
 
 import inspect
 from functools import partial
@@ -80,7 +80,8 @@ def _constructed(call: "partial[Any]") -> Chain:
     """A class with its arguments: a layer that may not even be made."""
     from faltung.diagnose.readers import planned
 
-    layer = planned.plan(call.func, call.args, dict(call.keywords))
+    kind: Any = call.func
+    layer = planned.plan(kind, call.args, dict(call.keywords))
     return Chain(layer.type_name, layer.host, (layer,), "float32" if layer.host == "torch" else None)
 
 

@@ -1,4 +1,4 @@
-"""Keras layers and models, built or not, as chains: shapes run through our geometry and Keras's own compute_output_shape."""
+"""Keras layers and models, built or not, as chains: run by our geometry and Keras's own compute_output_shape."""
 
 import sys
 from typing import Any

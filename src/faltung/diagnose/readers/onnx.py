@@ -67,7 +67,7 @@ def _layers(model: Any, name: str, sizes: Shape) -> tuple[Layer, ...]:
 
 
 def _node(node: Any, shapes: dict[str, tuple[int, ...]]) -> Layer | None:
-    said = {each.name: list(each.ints) or each.i or each.s.decode() for each in node.attribute}
+    said: dict[str, Any] = {each.name: list(each.ints) or each.i or each.s.decode() for each in node.attribute}
     path = node.name or node.output[0]
     weight = shapes.get(node.input[1]) if len(node.input) > 1 else None
 
@@ -78,7 +78,7 @@ def _node(node: Any, shapes: dict[str, tuple[int, ...]]) -> Layer | None:
         kernel = tuple(weight[2:]) if weight else tuple(said["kernel_shape"])
         rank = len(kernel)
         ends = said.get("pads") or [0] * (2 * rank)
-        word = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower", "VALID": "valid"}.get(said.get("auto_pad", "NOTSET"))
+        word = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower", "VALID": "valid"}.get(str(said.get("auto_pad")))
         options = {
             "kernel_size": kernel,
             "stride": tuple(said.get("strides") or [1] * rank),

@@ -123,9 +123,9 @@ class _Recorder:
 
     def _watch(self, module: Any, layer: Layer, edit: Edit) -> list[Any]:
         def before(_: Any, inputs: tuple[Any, ...]) -> Any:
-            x = inputs[0] if inputs else None
-            if not hasattr(x, "shape"):
+            if not inputs or not hasattr(inputs[0], "shape"):
                 return None
+            x: Any = inputs[0]
             if edit.before:
                 x = edit.before.apply(x)
             self.active = (layer, tuple(x.shape))
@@ -235,14 +235,15 @@ def describe(module: Any, path: str) -> Layer:
             "bias": module.bias is not None,
             **({"output_padding": each(module.output_padding)} if is_transposed else {}),
         }
-        is_first = not str(getattr(module, "layout", None) or "NC").endswith("C") or not hasattr(module, "layout")
-        is_first = getattr(module, "layout", None) is None or not module.layout.endswith("C")
+        is_first = getattr(module, "layout", None) is None or not module.layout.endswith(
+            "C"
+        )  # ours may be channels last
         return layer("conv_transpose" if is_transposed else "conv", is_first, **options)
     if isinstance(module, nn.modules.pooling._MaxPoolNd | nn.modules.pooling._AvgPoolNd):
-        sizes = {key: each(getattr(module, key)) for key in ("kernel_size", "stride")}
         pads = tuple((p, p) for p in each(module.padding))
         gaps = each(getattr(module, "dilation", 1))
-        return layer("pool", **sizes, padding=pads, dilation=gaps, ceil=module.ceil_mode)
+        sizes, steps = each(module.kernel_size), each(module.stride)
+        return layer("pool", kernel_size=sizes, stride=steps, padding=pads, dilation=gaps, ceil=module.ceil_mode)
     if isinstance(module, nn.modules.pooling._AdaptiveAvgPoolNd | nn.modules.pooling._AdaptiveMaxPoolNd):
         return layer("global_pool", sizes=each(module.output_size), keepdims=True)
     if isinstance(module, nn.Linear):
