@@ -1,13 +1,15 @@
 """The gradients of a convolution on NumPy arrays: arguments → spec of the forward convolution → kernels → array."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from faltung.errors import ShapeError
+from faltung.ops import MOST_CALLS
 from faltung.runtime.convolution import as_array
-from faltung.runtime.gradients import input_gradient_of, kernel_gradient_of
+from faltung.runtime.gradients import InputGradient, KernelGradient, input_gradient_of, kernel_gradient_of
 from faltung.spec import ConvSpec, named, spec_from_call
 from faltung.spec.layout import join_kernel_shape, resolve_kernel_layout, resolve_layout, split_shape
 from faltung.spec.rules import plain
@@ -39,12 +41,17 @@ def input_gradient(
     (8, 100, 16)
     """
     dy, kernel = as_array(dy), as_array(kernel)
-    shape = tuple(input_shape)
-    spec = spec_from_call("input_gradient", shape, dy.dtype.name, kernel.shape, kernel.dtype.name, **options)
-    _check_dy("input_gradient", spec, dy)
+
+    def prepare() -> InputGradient:
+        shape = tuple(input_shape)
+        spec = spec_from_call("input_gradient", shape, dy.dtype.name, kernel.shape, kernel.dtype.name, **options)
+        _check_dy("input_gradient", spec, dy)
+        return input_gradient_of(spec)
+
+    gradient = _remembered(prepare, dy, kernel, input_shape, options)
     if out is not None:
-        _check_out("input_gradient", out, spec.input_shape, spec, (dy, kernel))
-    return _written(out, lambda y: input_gradient_of(spec).run(_in_order(dy), _in_order(kernel), out=y))
+        _check_out("input_gradient", out, gradient.spec.input_shape, gradient.spec, (dy, kernel))
+    return _written(out, lambda y: gradient.run(_in_order(dy), _in_order(kernel), out=y))
 
 
 def kernel_gradient(
@@ -71,12 +78,45 @@ def kernel_gradient(
     (3, 16, 32)
     """
     x, dy = as_array(x), as_array(dy)
-    kernel_shape = _kernel_shape(x, dy, kernel_size, options)
-    spec = spec_from_call("kernel_gradient", x.shape, x.dtype.name, kernel_shape, dy.dtype.name, **options)
-    _check_dy("kernel_gradient", spec, dy)
+
+    def prepare() -> KernelGradient:
+        kernel_shape = _kernel_shape(x, dy, kernel_size, options)
+        spec = spec_from_call("kernel_gradient", x.shape, x.dtype.name, kernel_shape, dy.dtype.name, **options)
+        _check_dy("kernel_gradient", spec, dy)
+        return kernel_gradient_of(spec)
+
+    gradient = _remembered(prepare, x, dy, kernel_size, options)
     if out is not None:
-        _check_out("kernel_gradient", out, spec.kernel_shape, spec, (x, dy))
-    return _written(out, lambda y: kernel_gradient_of(spec).run(_in_order(x), _in_order(dy), out=y))
+        _check_out("kernel_gradient", out, gradient.spec.kernel_shape, gradient.spec, (x, dy))
+    return _written(out, lambda y: gradient.run(_in_order(x), _in_order(dy), out=y))
+
+
+Gradient = TypeVar("Gradient", InputGradient, KernelGradient)
+_gradients: dict[tuple[Any, ...], Any] = {}
+"""Checked and compiled gradients by everything that a call is told, as ops.py keeps convolutions."""
+
+
+def _remembered(prepare: Callable[[], Gradient], a: Array, b: Array, size: object, options: dict[str, Any]) -> Gradient:
+    """What `prepare` returned for a call like this one."""
+    key = (
+        prepare.__qualname__,
+        a.shape,
+        a.dtype,
+        b.shape,
+        b.dtype,
+        size,
+        *options.items(),
+        *map(type, options.values()),
+    )
+    try:
+        found = _gradients.get(key)
+    except TypeError:  # options given as lists are not remembered
+        return prepare()
+    if found is None:
+        if len(_gradients) >= MOST_CALLS:
+            _gradients.clear()
+        found = _gradients[key] = prepare()
+    return found
 
 
 def _kernel_shape(x: Array, dy: Array, kernel_size: int | tuple[int, ...], options: dict[str, Any]) -> tuple[int, ...]:

@@ -102,7 +102,7 @@ def kernel_gradient(x: ArrayLike, dy: ArrayLike, *, spec: ConvSpec) -> Array:
 
 def bias_gradient(dy: ArrayLike, *, spec: ConvSpec) -> Array:
     """Return the gradient of ``sum(y * dy)`` with respect to the bias, ``(C_out,)``: dy summed over all positions."""
-    return _grouped_output(dy, spec).sum(axis=1).reshape(spec.out_channels)
+    return _grouped_output(dy, spec).sum(axis=1).reshape(spec.out_channels)  # type: ignore[no-any-return]
 
 
 def input_gradient_bound(dy: ArrayLike, kernel: ArrayLike, *, spec: ConvSpec) -> Array:

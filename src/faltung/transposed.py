@@ -95,8 +95,9 @@ def _transposed(rank: int, x_shape: str, kernel_shape: str, y_shape: str, exampl
             longer = np.zeros(spec.output_shape, spec.dtype)
             longer[tuple(map(slice, x.shape))] = x
             x = longer
-        arrays = [None if a is None else np.ascontiguousarray(a, dtype=spec.dtype) for a in (x, kernel, bias)]
-        return input_gradient_of(spec).run(*arrays, out=out)  # type: ignore[arg-type]
+        x, kernel = (np.ascontiguousarray(array, dtype=spec.dtype) for array in (x, kernel))
+        bias = None if bias is None else np.ascontiguousarray(bias, dtype=spec.dtype)
+        return input_gradient_of(spec).run(x, kernel, bias, out=out)
 
     convolve.__name__ = convolve.__qualname__ = name
     convolve.__doc__ = DOCUMENTATION.format(
