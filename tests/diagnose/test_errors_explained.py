@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import faltung as ft
 
-torch = pytest.importorskip("torch")
 nn = torch.nn
 
 

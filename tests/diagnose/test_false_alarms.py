@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import faltung as ft
 from faltung.diagnose import diagnose
@@ -43,7 +44,6 @@ def assert_nothing_wrong(model: Any, data: Any, wanted: Any = None) -> None:
 
 @pytest.mark.parametrize("seed", range(0, 200, 20))
 def test_valid_pytorch_layers(seed: int) -> None:
-    torch = pytest.importorskip("torch")
     for one in range(seed, seed + 20):
         n = random_numbers(one)
         padding = n["padding"] if n["stride"] == 1 else 0
@@ -104,12 +104,10 @@ def test_the_benchmarks_of_the_project(suite: str) -> None:
 
 
 def test_an_image_without_its_batch_is_fine_in_pytorch() -> None:
-    torch = pytest.importorskip("torch")
     assert_nothing_wrong(torch.nn.Conv2d(3, 8, 3), (3, 224, 224))
 
 
 def test_networks_that_people_build() -> None:
-    torch = pytest.importorskip("torch")
     nn = torch.nn
     stack = nn.Sequential(
         nn.Conv1d(12, 32, 7, stride=2, padding=3),

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pandas import DataFrame
 from PIL import Image
+from scipy.sparse import csr_matrix
 
 import faltung as ft
 from faltung.diagnose.data import as_data
@@ -59,10 +61,8 @@ def test_shapes_as_text(text: str, shape: tuple[Any, ...]) -> None:
 
 
 def test_containers() -> None:
-    scipy = pytest.importorskip("scipy.sparse")
-    pandas = pytest.importorskip("pandas")
-    assert as_data(scipy.csr_matrix(np.eye(3))).trouble == "sparse"
+    assert as_data(csr_matrix(np.eye(3))).trouble == "sparse"
     assert as_data([[1, 2], [3]]).trouble == "ragged"
     assert as_data(np.array(["a"])).trouble == "text"
     assert as_data(np.zeros(3, "c8")).trouble == "complex"
-    assert as_data(pandas.DataFrame({"a": [1.0, 2.0]})).shape == (2, 1)
+    assert as_data(DataFrame({"a": [1.0, 2.0]})).shape == (2, 1)

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import faltung as ft
 from faltung.diagnose import diagnose
 
-torch = pytest.importorskip("torch")
 nn = torch.nn
 
 

@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
-import pytest
+import torch
 
 from faltung.diagnose import diagnose
 
-torch = pytest.importorskip("torch")
 nn = torch.nn
 
 

@@ -4,10 +4,10 @@ import time
 from typing import Any
 
 import pytest
+import torch
 
 from faltung.diagnose import diagnose
 
-torch = pytest.importorskip("torch")
 nn = torch.nn
 
 

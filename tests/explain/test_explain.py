@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 import faltung as ft
 from faltung.cli import main
 
-torch = pytest.importorskip("torch")
 nn = torch.nn
 
 
@@ -61,7 +61,8 @@ def test_a_model_as_a_table() -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_keras_models(tmp_path: Path) -> None:
-    keras = pytest.importorskip("keras")
+    import keras
+
     model = keras.Sequential(
         [keras.Input((64, 3)), keras.layers.Conv1D(8, 5), keras.layers.GlobalMaxPooling1D(), keras.layers.Dense(2)]
     )
@@ -98,7 +99,8 @@ def test_the_commands(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_doctor_reads_keras_files(tmp_path: Path) -> None:
-    keras = pytest.importorskip("keras")
+    import keras
+
     keras.Sequential([keras.Input((64, 3)), keras.layers.Conv1D(8, 5)]).save(tmp_path / "m.keras")
     done = CliRunner().invoke(main, ["doctor", str(tmp_path / "m.keras"), "8x3x64"])
     assert done.exit_code == 1 and "x = x.swapaxes(1, 2)" in done.output

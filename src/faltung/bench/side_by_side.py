@@ -24,8 +24,8 @@ from faltung.errors import FaltungError, ShapeError, UnsupportedConvError
 from faltung.spec import ConvSpec
 
 ROUNDS, LEAST_ROUNDS = 9, 3
-MOST_SECONDS_OF_ONE = 3.0
-"""A peer whose calls would take longer than this in all takes part in fewer rounds."""
+MOST_SECONDS = 3.0
+"""Of one call of each round: a peer so slow takes part in fewer rounds."""
 CASE_SECONDS = 60.0
 """A peer that takes longer for one answer about a case is killed."""
 COPIES = 4
@@ -181,7 +181,7 @@ class _Run:
             first = number % len(names)
             for peer in names[first:] + names[:first]:
                 result = self.results[peer]
-                if not result.is_measured or self._has_had_enough(result):
+                if not result.is_measured or sum(result.rounds) > MOST_SECONDS:
                     continue
                 if is_crowded:
                     self._prepare(peer)
@@ -194,10 +194,6 @@ class _Run:
                     result.cold_seconds = self._ask(peer, "cold") or 0.0
                     self._ask(peer, "finish")
         return bounds
-
-    def _has_had_enough(self, result: Result) -> bool:
-        count = len(result.rounds)
-        return count >= LEAST_ROUNDS and (count + 1) * result.rounds[-1] > MOST_SECONDS_OF_ONE
 
     def _prepare(self, peer: str) -> None:
         result = self.results[peer]

@@ -27,7 +27,7 @@ TOLERANCE = 8.0
 """How many times the bound of direct summation a result may be off: what fast algorithms (Winograd, FFT) may cost."""
 WARM_UP_SHARE = 0.1
 """The part of a turn that is not counted; at least one call, unless that alone fills the turn."""
-COLD_CALLS = 3
+COLD_CALLS, MOST_COLD_SECONDS = 3, 1.0
 LEAST_EVICTED_BYTES = 64 * 1024 * 1024
 
 
@@ -94,9 +94,11 @@ class Station:
     def burst(self, seconds: float) -> Burst:
         """Time calls for about so many seconds."""
         assert self._call is not None
+        faults = _page_faults()
         one = seconds_of(self._call, 1)
-        if one < seconds:
-            one = min(one, seconds_of(self._call, max(int(WARM_UP_SHARE * seconds / one), 1)))
+        if one > seconds:
+            return Burst([one], _page_faults() - faults)
+        one = min(one, seconds_of(self._call, max(int(WARM_UP_SHARE * seconds / one), 1)))
         batch = max(int(BATCH_SECONDS / one), 1)
         calls: list[float] = []
         faults, start = _page_faults(), time.perf_counter()
@@ -108,8 +110,8 @@ class Station:
         """Return the median seconds of calls after the caches were filled with something else."""
         assert self._call is not None
         other = np.zeros(max(LEAST_EVICTED_BYTES, 2 * target.cache_sizes().get("L3", 0)), np.uint8)
-        seconds = []
-        for _ in range(COLD_CALLS):
+        seconds: list[float] = []
+        while len(seconds) < COLD_CALLS and sum(seconds) < MOST_COLD_SECONDS:
             other += 1
             seconds.append(seconds_of(self._call, 1))
         return median(seconds)
