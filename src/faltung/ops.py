@@ -226,4 +226,5 @@ def strides_in_place(spec: ConvSpec, x: Array) -> Strides | None:
 
 
 def is_in_order(array: Array) -> bool:
+    """Is it contiguous, in this machine's byte order?"""
     return array.dtype.isnative and array.flags.c_contiguous

@@ -211,8 +211,8 @@ def test_strides_that_nothing_reads_list_every_refusal() -> None:
     with pytest.raises(UnsupportedConvError, match="no algorithm covers ") as caught:
         choose_plan(scattered, TARGETS["AVX2"])
     assert str(caught.value).endswith(
-        ": groups: passed over, there is one group; taps: passed over, neighbours along w, or their channels, do not lie "
-        "side by side; runs: passed over, a line has gaps."
+        ": groups: passed over, there is one group; taps: passed over, neighbours along w, or their channels, "
+        "do not lie side by side; runs: passed over, a line has gaps."
     )
 
 
