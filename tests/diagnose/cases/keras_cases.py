@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import layers as L
 
-from cases.case import Case
+from cases.case import COMPOSED, Case
 
 
 def ragged() -> list[np.ndarray]:
@@ -23,7 +23,6 @@ def branches() -> keras.Model:
     return keras.Model(x, L.Dense(2)(L.Flatten()(L.Concatenate()([near, far]))))
 
 
-SO = "stackoverflow.com"
 CASES = [
     Case(
         "a table of series, no channels",
@@ -37,7 +36,7 @@ CASES = [
     ),
     Case(
         "windows of 30 values, declared",
-        "openillumi.com: Keras Conv1D Input Shape Fix",
+        "openillumi.com: Keras Conv1D Input Shape Fix: Why ndim=3 is Required for Time Series Data",
         lambda: model((30, 1), L.Conv1D(32, 5, padding="causal", activation="relu")),
         (500, 30),
         ("missing channels",),
@@ -47,7 +46,7 @@ CASES = [
     ),
     Case(
         "windows of 30 values, not declared with channels",
-        "openillumi.com: Keras Conv1D Input Shape Fix",
+        "openillumi.com: Keras Conv1D Input Shape Fix: Why ndim=3 is Required for Time Series Data",
         lambda: [keras.Input((30,)), L.Conv1D(32, 5, padding="causal", name="c")],
         None,
         ("missing channels",),
@@ -88,7 +87,7 @@ CASES = [
     ),
     Case(
         "one sample fed without its batch",
-        f"{SO}: expected min_ndim=3, found ndim=2 at predict",
+        "MJedr/CNN-remote-sensing#1",
         lambda: model((128, 3), L.Conv1D(8, 3)),
         (128, 3),
         ("missing batch",),
@@ -98,7 +97,7 @@ CASES = [
     ),
     Case(
         "one ECG of a built layer",
-        f"{SO}: Conv1D expected min_ndim=3 single prediction",
+        COMPOSED,
         lambda: model((5000, 12), L.Conv1D(8, 7)).layers[0],
         (5000, 12),
         ("missing batch",),
@@ -119,7 +118,7 @@ CASES = [
     ),
     Case(
         "the batch in the Input, 1-D",
-        f"{SO}: expected ndim=3, found ndim=4, Conv1D",
+        "keras-team/keras#13151",
         lambda: [keras.Input((7000, 30, 1)), L.Conv1D(64, 3, name="c")],
         (7000, 30, 1),
         ("batch in input_shape",),
@@ -179,7 +178,7 @@ CASES = [
     ),
     Case(
         "leads first in an unbuilt layer: layout, not length",
-        f"{SO}: Negative dimension size Conv1D (3, 1000)",
+        "stackoverflow.com: Input dimensions to a one dimensional convolutional network in keras",
         lambda: L.Conv1D(8, 7),
         (64, 3, 1000),
         ("axes swapped",),
@@ -189,7 +188,7 @@ CASES = [
     ),
     Case(
         "the same message, really too short",
-        f"{SO}: Negative dimension size caused by subtracting 7 from 5",
+        "alexander-rakhlin/CNN-for-Sentence-Classification-in-Keras#34",
         lambda: L.Conv1D(8, 7),
         (64, 5, 2),
         ("too short",),
@@ -199,7 +198,7 @@ CASES = [
     ),
     Case(
         "images channels first",
-        "drscotthawley/audio-classifier-keras-cnn#1",
+        "keras-team/keras#5145",
         lambda: model((96, 431, 1), L.Conv2D(32, 3)),
         (8, 1, 96, 431),
         ("layout",),
@@ -209,7 +208,7 @@ CASES = [
     ),
     Case(
         "channels first in a model with branches",
-        "keras-team/keras#162",
+        "flyyufelix/cnn_finetune#25",
         branches,
         (4, 3, 32, 32),
         ("layout",),
@@ -219,7 +218,7 @@ CASES = [
     ),
     Case(
         "images in a 1-D layer",
-        f"{SO}: Conv1D found ndim=4 images",
+        COMPOSED,
         lambda: L.Conv1D(8, 3),
         (64, 28, 28, 3),
         ("rank of the layer",),
@@ -273,7 +272,7 @@ CASES = [
     ),
     Case(
         "stride with dilation",
-        "transcranial/keras-js#79",
+        "tensorflow/tensorflow#61090",
         lambda: partial(L.Conv1D, 8, 3, strides=2, dilation_rate=2),
         (4, 50, 3),
         ("stride with dilation",),
@@ -283,7 +282,7 @@ CASES = [
     ),
     Case(
         "filters that groups do not divide",
-        "tensorflow/tensorflow#36773",
+        "iduta/pyconv#6",
         lambda: partial(L.Conv1D, 9, 3, groups=2),
         (4, 50, 4),
         ("groups",),
@@ -303,7 +302,7 @@ CASES = [
     ),
     Case(
         "causal with channels first",
-        f"{SO}: causal padding data_format channels_first",
+        "awslabs/keras-apache-mxnet#143",
         lambda: partial(L.Conv1D, 8, 3, padding="causal", data_format="channels_first"),
         (4, 50, 3),
         ("causal with channels first",),
@@ -322,7 +321,7 @@ CASES = [
     ),
     Case(
         "rows of different lengths",
-        "keras-team/keras#11833",
+        "keras-team/keras#11926",
         lambda: L.Conv1D(8, 3),
         ragged,
         ("ragged", "missing channels"),
@@ -332,7 +331,7 @@ CASES = [
     ),
     Case(
         "bytes of images",
-        f"{SO}: expected scalar type Byte but found Float",
+        "sicara/tf-explain#79",
         lambda: L.Conv2D(8, 3),
         lambda: np.zeros((4, 32, 32, 3), np.uint8),
         ("dtype",),
@@ -342,7 +341,7 @@ CASES = [
     ),
     Case(
         "another length than declared",
-        f"{SO}: expected axis 1 to have shape 128 but got 120",
+        "keras-team/keras#5145",
         lambda: model((128, 3), L.Conv1D(8, 3), L.Flatten(), L.Dense(2)),
         (32, 120, 3),
         ("input_shape",),
@@ -353,7 +352,7 @@ CASES = [
     ),
     Case(
         "one batch axis too many",
-        f"{SO}: expected ndim=3, found ndim=4 (1, 32, 100, 3)",
+        "keras-team/keras#12596",
         lambda: model((100, 3), L.Conv1D(8, 3)),
         (1, 32, 100, 3),
         ("axis too many",),
@@ -363,7 +362,7 @@ CASES = [
     ),
     Case(
         "three faults: no channels, too short, still too short",
-        "stacked: keras-team/keras#10128, keras-team/keras#983",
+        f"{COMPOSED} of keras-team/keras#983, keras-team/keras#10128",
         lambda: model(
             (None, 1),
             L.Conv1D(8, 5, name="a"),

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cases.case import Case
+from cases.case import COMPOSED, Case
 
 
 class LeNet(nn.Module):
@@ -46,11 +46,10 @@ def doubles() -> Any:
     return torch.ones(100, 15, 12, dtype=torch.float64)
 
 
-DISCUSS = "discuss.pytorch.org"
 CASES = [
     Case(
         "steps before channels, batch 1",
-        f"{DISCUSS}: How to apply 1d convolution on data having batch size 1?",
+        "discuss.pytorch.org: How to apply 1d convolution on data having batch size 1?",
         lambda: nn.Conv1d(64, 32, 3),
         (1, 128, 64),
         ("axes swapped",),
@@ -60,7 +59,7 @@ CASES = [
     ),
     Case(
         "the same, without the batch",
-        f"{DISCUSS}: How to apply 1d convolution on data having batch size 1?",
+        "discuss.pytorch.org: How to apply 1d convolution on data having batch size 1?",
         lambda: nn.Conv1d(64, 32, 3),
         (128, 64),
         ("axes swapped",),
@@ -70,7 +69,7 @@ CASES = [
     ),
     Case(
         "channels last out of NumPy",
-        "openillumi.com: PyTorch permute Tutorial: Fix the 256 Channel Dimension Error",
+        "openillumi.com: PyTorch `permute` Tutorial: Fix the 256 Channel Dimension Error INSTANTLY",
         lambda: nn.Conv1d(3, 24, 5),
         (708, 256, 3),
         ("axes swapped",),
@@ -111,7 +110,7 @@ CASES = [
     ),
     Case(
         "a batch of series without channels",
-        "pytorch/pytorch#1680",
+        COMPOSED,
         lambda: nn.Conv1d(1, 8, 5),
         (64, 100),
         ("missing channels",),
@@ -121,7 +120,7 @@ CASES = [
     ),
     Case(
         "one series without channels",
-        f"{DISCUSS}: nn.Conv1d input shape",
+        "liguge/1D-Grad-CAM-for-interpretable-intelligent-fault-diagnosis#4",
         lambda: nn.Conv1d(1, 8, 5),
         (1000,),
         ("missing channels",),
@@ -131,7 +130,7 @@ CASES = [
     ),
     Case(
         "gray images without channels",
-        "pytorch/pytorch#11762",
+        "harshitbansal05/Image-Colorization#1",
         lambda: nn.Conv2d(1, 6, 5),
         (64, 32, 32),
         ("missing channels",),
@@ -161,7 +160,7 @@ CASES = [
     ),
     Case(
         "one image channels last",
-        f"{DISCUSS}: expected input to have 3 channels, but got 224",
+        "taourl.com: read-2613958 (PyTorch does not read the channels as expected)",
         lambda: nn.Conv2d(3, 64, 7),
         (224, 224, 3),
         ("layout",),
@@ -181,7 +180,7 @@ CASES = [
     ),
     Case(
         "a picture with transparency",
-        f"{DISCUSS}: expected input to have 3 channels, but got 4 channels",
+        "sjmoran/deeplpf-image-enhancement#16",
         lambda: nn.Conv2d(3, 64, 7),
         (1, 4, 100, 100),
         ("in_channels",),
@@ -201,7 +200,7 @@ CASES = [
     ),
     Case(
         "a 2-D layer on series",
-        f"{DISCUSS}: Conv2d on 1D signal",
+        "yangyanli/DO-Conv#6",
         lambda: nn.Conv2d(12, 32, 5),
         (16, 12, 1000),
         ("rank of the layer",),
@@ -211,7 +210,7 @@ CASES = [
     ),
     Case(
         "a 1-D layer on images",
-        f"{DISCUSS}: Conv1d on images",
+        "scutcsq/DWFormer#21",
         lambda: nn.Conv1d(3, 8, 3),
         (8, 3, 224, 224),
         ("rank of the layer",),
@@ -221,7 +220,7 @@ CASES = [
     ),
     Case(
         "a 2-D kernel in a 1-D layer",
-        "pytorch/pytorch#1680",
+        "GestaltCogTeam/STEP#26",
         lambda: nn.Conv1d(2, 64, (4, 1)),
         (8, 2, 28, 28),
         ("rank of the layer",),
@@ -231,7 +230,7 @@ CASES = [
     ),
     Case(
         "volumes in a 2-D layer",
-        f"{DISCUSS}: Expected 4-dimensional input but got 5-dimensional",
+        "miraclewkf/ResNeXt-PyTorch#5",
         lambda: nn.Conv2d(1, 8, 3),
         (2, 1, 16, 64, 64),
         ("rank of the layer",),
@@ -261,7 +260,7 @@ CASES = [
     ),
     Case(
         "bytes of an image",
-        f"{DISCUSS}: Input type (unsigned char) and bias type (float) should be the same",
+        "pytorch/pytorch#64145",
         lambda: nn.Conv2d(3, 8, 3),
         lambda: torch.zeros(1, 3, 20, 20, dtype=torch.uint8),
         ("dtype",),
@@ -271,7 +270,7 @@ CASES = [
     ),
     Case(
         "a sparse matrix",
-        f"{DISCUSS}: conv with sparse input",
+        "facebookresearch/detectron2#1180",
         lambda: nn.Conv1d(3, 8, 3),
         lambda: torch.zeros(3, 50).to_sparse(),
         ("sparse",),
@@ -341,7 +340,7 @@ CASES = [
     ),
     Case(
         "a recording too short for its stack",
-        f"{DISCUSS}: Kernel size can't be greater than actual input size",
+        "muhanzhang/pytorch_DGCNN#24",
         lambda: seq(nn.Conv1d(1, 8, 5), nn.MaxPool1d(4), nn.Conv1d(8, 8, 7)),
         (4, 1, 24),
         ("too short",),
@@ -351,7 +350,7 @@ CASES = [
     ),
     Case(
         "a kernel across an axis of length 1",
-        f"{DISCUSS}: Kernel size (1 x 3) can't be greater than actual input size (100 x 1)",
+        COMPOSED,
         lambda: nn.Conv2d(1, 8, (1, 3)),
         (4, 1, 100, 1),
         ("kernel across the wrong axis",),
@@ -371,7 +370,7 @@ CASES = [
     ),
     Case(
         "not flattened",
-        "mrdbourke/pytorch-deep-learning#763",
+        "udacity/deep-learning-v2-pytorch#396",
         lambda: seq(nn.Conv2d(1, 10, 3, padding=1), nn.MaxPool2d(4), nn.Linear(490, 10)),
         (32, 1, 28, 28),
         ("not flattened",),
@@ -381,7 +380,7 @@ CASES = [
     ),
     Case(
         "not flattened, and the wrong number",
-        f"{DISCUSS}: mat1 and mat2 shapes cannot be multiplied",
+        COMPOSED,
         lambda: seq(nn.Conv1d(2, 4, 3), nn.Linear(100, 10)),
         (32, 2, 30),
         ("in_features",),
@@ -391,7 +390,7 @@ CASES = [
     ),
     Case(
         "the batch flattened too",
-        f"{DISCUSS}: Flatten(start_dim=0)",
+        COMPOSED,
         lambda: seq(nn.Conv1d(1, 4, 3), nn.Flatten(0), nn.Linear(32, 2)),
         (16, 1, 10),
         ("batch merged",),
@@ -401,7 +400,7 @@ CASES = [
     ),
     Case(
         "a view of another picture size",
-        f"{DISCUSS}: shape '[-1, 400]' is invalid for input of size",
+        "pytorch/pytorch#38469",
         lambda: LeNet(),
         (4, 3, 28, 28),
         ("view size", "in_features"),
@@ -411,7 +410,7 @@ CASES = [
     ),
     Case(
         "images channels last in a model",
-        "pytorch/pytorch#1606",
+        "zshuai8/FedGMM_ICML2023#2",
         lambda: LeNet(),
         (4, 32, 32, 3),
         ("layout",),
@@ -421,7 +420,7 @@ CASES = [
     ),
     Case(
         "leads last in a model with branches",
-        "timeseriesAI/tsai#468",
+        "huggingface/diffusers#1797",
         lambda: TwoHeads(),
         (8, 5000, 12),
         ("axes swapped",),
@@ -431,7 +430,7 @@ CASES = [
     ),
     Case(
         "channels of two layers that do not meet",
-        "MrGiovanni/UNetPlusPlus#65",
+        "LinZhuoChen/DUpsampling#13",
         lambda: seq(nn.Conv1d(1, 32, 3), nn.ReLU(), nn.Conv1d(64, 32, 3)),
         (4, 1, 50),
         ("in_channels",),
@@ -441,7 +440,7 @@ CASES = [
     ),
     Case(
         "batch norm of another width",
-        f"{DISCUSS}: running_mean should contain 32 elements not 64",
+        "pytorch/pytorch#9076",
         lambda: seq(nn.Conv1d(1, 32, 3), nn.BatchNorm1d(64)),
         (4, 1, 50),
         ("channels",),
@@ -451,7 +450,7 @@ CASES = [
     ),
     Case(
         "input and weight exchanged",
-        f"{DISCUSS}: F.conv1d argument order",
+        "pytorch/pytorch#51225",
         lambda: partial(F.conv1d, weight=torch.ones(8, 3, 100)),
         (16, 3, 5),
         ("input and kernel swapped",),
@@ -461,7 +460,7 @@ CASES = [
     ),
     Case(
         "a functional call, steps first",
-        "alibaba/TinyNeuralNetwork#66",
+        "kan-bayashi/ParallelWaveGAN#243",
         lambda: partial(F.conv1d, weight=torch.ones(16, 3, 5)),
         (8, 100, 3),
         ("axes swapped",),
@@ -471,7 +470,7 @@ CASES = [
     ),
     Case(
         "same message, the length of one sample: layout",
-        "DudeNet and friends: but got 100 channels instead",
+        "wenku.csdn.net: tone data of shape (512, 26) for nn.Conv1d(26, 64, 3) (in Chinese)",
         lambda: nn.Conv1d(4, 8, 3),
         (100, 4),
         ("axes swapped",),
@@ -481,7 +480,7 @@ CASES = [
     ),
     Case(
         "same message, other cause: in_channels",
-        f"{DISCUSS}: expected input to have 10 channels, but got 1 channels",
+        "thuml/Time-Series-Library#125",
         lambda: nn.Conv1d(10, 100, 1),
         (1, 1, 50),
         ("in_channels",),
@@ -491,7 +490,7 @@ CASES = [
     ),
     Case(
         "three faults: no channels, too short, features",
-        "stacked: pytorch/pytorch#11762, XPixelGroup/BasicSR#249",
+        f"{COMPOSED} of harshitbansal05/Image-Colorization#1, XPixelGroup/BasicSR#249",
         lambda: seq(nn.Conv1d(1, 8, 5), nn.MaxPool1d(4), nn.Conv1d(8, 8, 9), nn.Flatten(), nn.Linear(100, 2)),
         (32, 30),
         ("missing channels", "too short", "in_features"),
@@ -501,7 +500,7 @@ CASES = [
     ),
     Case(
         "three faults: float64, layout, features",
-        "stacked: pytorch/pytorch#1498, LeeJunHyun/Image_Segmentation#29",
+        f"{COMPOSED} of pytorch/pytorch#1498, LeeJunHyun/Image_Segmentation#29",
         lambda: seq(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1000, 2)),
         lambda: torch.zeros(4, 32, 32, 3, dtype=torch.float64),
         ("dtype", "layout", "in_features"),
