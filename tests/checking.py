@@ -98,9 +98,7 @@ def python(program: str, *arguments: str, timeout: float = 60, **environment: An
 def fork(work: Callable[[], bool]) -> int:
     """Start a child process that runs `work`; its exit code is 0 if that returns True."""
     with warnings.catch_warnings():
-        # Python warns of forks beside threads, JAX of forks beside JAX; we survive them
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of forks beside threads; we survive them
         child = os.fork()
     if child:
         return child

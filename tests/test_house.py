@@ -92,12 +92,12 @@ def test_what_is_asked_needs_neither_numpy_nor_llvm(module: str) -> None:
     assert {name.split(".")[0] for name in imports(MODULES[module])}.isdisjoint({"numpy", "llvmlite"})
 
 
-def import_in_fresh_interpreter(bytecode: Path) -> tuple[float, list[str]]:
-    """Return the seconds of processor time of `import faltung`, and which heavy packages it loaded."""
+def import_in_fresh_interpreter(package: str, bytecode: Path) -> tuple[float, list[str]]:
+    """Return the seconds of processor time of importing a package, and which heavy ones it loaded."""
     program = f"""
 import json, sys, time
 start = time.process_time()
-import faltung
+import {package}
 seconds = time.process_time() - start
 print(json.dumps([seconds, [name for name in {HEAVY} if name in sys.modules]]))
 """
@@ -108,9 +108,11 @@ print(json.dumps([seconds, [name for name in {HEAVY} if name in sys.modules]]))
 
 
 def test_import_is_light(tmp_path: Path) -> None:
-    runs = [import_in_fresh_interpreter(tmp_path) for _ in range(5)]
-    assert runs[0][1] == []
-    assert min(seconds for seconds, _ in runs) < 0.2
+    ours, numpys = zip(
+        *([import_in_fresh_interpreter(name, tmp_path) for name in ("faltung", "numpy")] for _ in range(5)), strict=True
+    )
+    assert ours[0][1] == []
+    assert min(ours)[0] < 3 * min(numpys)[0]  # a share, since machines differ and are busy at times
 
 
 def test_the_code_of_the_readme_runs() -> None:

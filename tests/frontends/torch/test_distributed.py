@@ -38,7 +38,6 @@ class Smoothed(Dataset):
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork")  # Python 3.12 and later
-@pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called")  # JAX, where an earlier test has used it
 def test_a_loader_that_forks_its_workers():
     F.conv1d(torch.randn(8, 64, 1000), torch.randn(64, 64, 3))  # the worker threads run before the fork
     losses = []
