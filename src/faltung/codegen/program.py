@@ -6,13 +6,16 @@ from faltung.codegen.kernel_gradient import emit_kernel_gradient
 from faltung.codegen.packing import emit_runs_packing, emit_taps_packing
 from faltung.codegen.runs import emit_runs
 from faltung.codegen.taps import emit_taps
-from faltung.plan.kernels import AnyKernel, GradientKernel, GroupsKernel, RunsKernel
+from faltung.codegen.winograd import emit_winograd
+from faltung.plan.kernels import AnyKernel, GradientKernel, GroupsKernel, RunsKernel, WinogradKernel
 
 
 def emit_program(e: Emitter, kernel: AnyKernel) -> None:
     """The functions that the phases of a plan name, each as name(call, index, scratch)."""
     if isinstance(kernel, GradientKernel):
         emit_kernel_gradient(e, kernel)
+    elif isinstance(kernel, WinogradKernel):
+        emit_winograd(e, kernel)
     elif isinstance(kernel, RunsKernel):
         emit_runs_packing(e, kernel)
         if isinstance(kernel, GroupsKernel):

@@ -10,6 +10,7 @@ from faltung.plan.problem import Problem
 from faltung.plan.runs import plan_runs
 from faltung.plan.taps import plan_taps
 from faltung.plan.target import Target
+from faltung.plan.winograd import plan_winograd, refuse_winograd
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ RULES = (
     _Rule("groups", refuse_groups, plan_groups),
     _Rule("taps", _refuse_taps, plan_taps),
     _Rule("runs", _refuse_runs, plan_runs),
+    _Rule("winograd", refuse_winograd, plan_winograd),
 )
 
 

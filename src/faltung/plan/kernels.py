@@ -157,6 +157,52 @@ class TapsKernel(Kernel):
 
 
 @dataclass(frozen=True, slots=True)
+class WinogradKernel(Kernel):
+    """As runs, on sums of inputs and of taps whose products serve `outputs` positions along w at once.
+
+    The taps along w are cut into segments of `segment_taps`, the last one filled with zeros.
+    """
+
+    outputs: int
+    segment_taps: int
+    is_channels_last: bool  # otherwise input and output exchange channels and positions on the way
+
+    ALGORITHM: ClassVar[str] = "winograd"
+    PARAMETERS: ClassVar[tuple[str, ...]] = (
+        *("num_line_blocks", "num_tile_blocks", "block_lines", "block_tiles", "num_oc_parts", "panels_per_part"),
+        *("out_d", "lines", "out_w", "in_d", "in_lines", "in_w", "low_d", "low_h", "low_w"),
+        *("x_n", "x_c", "x_d", "x_line", "y_n", "y_c", "y_d", "y_line", "y_offset"),
+        *("staged_tiles", "staged_lines", "more_lines", "sums_at", "line_at", "results_at"),
+    )
+
+    @property
+    def products(self) -> int:
+        """Multiplications that serve one tile of `outputs` positions, for one segment and one channel."""
+        return self.outputs + self.segment_taps - 1
+
+    @property
+    def segments(self) -> int:
+        """Segments along w."""
+        return -(-self.kernel_size[-1] // self.segment_taps)
+
+    @property
+    def tap_lines(self) -> tuple[int, int]:
+        """Taps along d and h."""
+        kd, kh, _ = (1,) * (3 - len(self.kernel_size)) + self.kernel_size
+        return kd, kh
+
+    @property
+    def reduction(self) -> int:
+        """Products summed for one output, in each of its `products` sums."""
+        kd, kh = self.tap_lines
+        return kd * kh * self.segments * self.group_in
+
+    def padded_in(self, lanes: int) -> int:
+        """Input channels rounded up to whole vectors."""
+        return -(-self.in_channels // lanes) * lanes
+
+
+@dataclass(frozen=True, slots=True)
 class GradientKernel(Kernel):
     """The kernel gradient: rows of the tile are numbers of a run of the input, vectors lie along output channels."""
 
@@ -225,4 +271,4 @@ class GroupsGradientKernel(GradientKernel):
         return self.in_channels
 
 
-AnyKernel = RunsKernel | GroupsKernel | TapsKernel | GradientKernel | GroupsGradientKernel
+AnyKernel = RunsKernel | GroupsKernel | TapsKernel | WinogradKernel | GradientKernel | GroupsGradientKernel

@@ -76,6 +76,7 @@ class Problem:
     activation: str | None
     activation_parameter: float | None
     dtype: str
+    is_exact: bool  # direct summation only
     x: Strides
     y: Strides
     w: KernelView
@@ -102,6 +103,7 @@ class Problem:
             activation=spec.activation,
             activation_parameter=spec.activation_parameter,
             dtype=spec.dtype,
+            is_exact=spec.precision == "exact",
             x=x or Strides.of_contiguous(spec.is_channels_last, spec.in_channels, spec.in_size),
             y=Strides.of_contiguous(spec.is_channels_last, spec.out_channels, spec.out_size),
             w=KernelView.of(spec),

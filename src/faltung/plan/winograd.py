@@ -1,0 +1,183 @@
+"""Planning the Winograd kernel: how many outputs and taps at once, tile, blocks and pieces."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil, prod
+
+from faltung.plan.blocks import round_up
+from faltung.plan.constants import constants_of
+from faltung.plan.kernels import WinogradKernel
+from faltung.plan.lines import line_counts, line_parameters
+from faltung.plan.pieces import piece_count
+from faltung.plan.plan import Plan, whole_lines
+from faltung.plan.problem import ITEM_BYTES, Problem
+from faltung.plan.runs import TILE_CYCLES
+from faltung.plan.target import Target
+from faltung.plan.tiles import candidates, step_cycles
+from faltung.plan.toom_cook import MOST_MULTIPLICATIONS, matrices
+
+FEWEST_CHANNELS = 8
+"""On either side; below, the sums cost more than the products they save, and too few products even out their errors."""
+TERM_CYCLES = 0.6
+"""To add one term to a vector of sums."""
+PLACE_CYCLES = 3.0
+"""To find where one position of a tile is read or written."""
+EXCHANGE_CYCLES = 5.0
+"""To exchange channels and positions, for each vector."""
+MOST_LINES = 16
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """How a problem is cut: F(outputs, taps) along w, and what a piece stages."""
+
+    outputs: int
+    taps: int
+    segments: int
+    lines: int  # of one block
+    tiles: int  # of one line of a block
+    more_lines: int  # staged below those of the outputs
+    more_tiles: int  # staged to the right of those of the outputs
+    blocks: int
+
+    @property
+    def staged(self) -> int:
+        """Tiles that a block transforms, for each tap along d."""
+        return (self.lines + self.more_lines) * (self.tiles + self.more_tiles)
+
+    @property
+    def products(self) -> int:
+        """Multiplications for one tile."""
+        return self.outputs + self.taps - 1
+
+
+def refuse_winograd(problem: Problem, target: Target) -> str | None:
+    """Why this algorithm does not apply."""
+    steps = (1, problem.in_channels) if problem.is_channels_last else (problem.x.c, 1)
+    if (problem.x.c, problem.x.spatial[-1]) != steps:
+        return "a line has gaps"
+    if not problem.is_channels_last and problem.y.spatial[-1] != 1:
+        return "results lie apart along w"
+    if problem.is_exact:
+        return 'precision "exact" asks for direct summation'
+    if problem.groups > 1 or min(problem.in_channels, problem.out_channels) < FEWEST_CHANNELS:
+        return f"fewer than {FEWEST_CHANNELS} channels in or out of a group"
+    if set(problem.stride) != {1}:
+        return "the stride is not 1"
+    return None if problem.kernel_size[-1] > 1 else "one tap along w"
+
+
+def plan_winograd(problem: Problem, target: Target) -> Plan:
+    """The cheapest cut and tile by the cost model."""
+    lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
+    cuts = list(_cuts(problem, target.l2_bytes // 2 // item_bytes, lanes))
+    tiles = list(candidates(target, 64, ceil(problem.out_channels / lanes)))
+    cycles, cut, (rows, vectors) = min(
+        ((_cycles(problem, lanes, cut, *tile), cut, tile) for cut in cuts for tile in tiles), key=lambda c: c[0]
+    )
+    kernel = WinogradKernel(
+        **constants_of(problem),
+        rows=rows,
+        vectors=vectors,
+        outputs=cut.outputs,
+        segment_taps=cut.taps,
+        is_channels_last=problem.is_channels_last,
+        writes_around_cache=False,
+    )
+    panels = ceil(problem.out_channels / (vectors * lanes))
+    wanted = min(piece_count(cycles, 1), 8)  # each part of the output channels transforms its input again
+    oc_parts = max(1, min(panels, wanted // cut.blocks))
+    panels_per_part = ceil(panels / oc_parts)
+    oc_parts = ceil(panels / panels_per_part)
+    kd, _ = kernel.tap_lines
+    tile_elements = cut.products * kernel.padded_in(lanes)
+    # rows of the last tile may lie behind the block
+    sums_at = whole_lines((kd * cut.staged + rows + cut.more_tiles) * tile_elements * item_bytes)
+    line_at = sums_at + whole_lines(cut.products * rows * vectors * lanes * item_bytes)
+    results_at, scratch_bytes = line_at, line_at
+    if not problem.is_channels_last:
+        staged_w = (cut.tiles + cut.more_tiles) * cut.outputs + (cut.taps - 1) * problem.dilation[-1]
+        results_at += whole_lines(round_up(staged_w, lanes) * lanes * item_bytes)
+        results = cut.lines * cut.tiles * cut.outputs + lanes
+        scratch_bytes = results_at + whole_lines(results * vectors * lanes * item_bytes)
+    parameters = line_parameters(problem) | {
+        "num_line_blocks": ceil(line_counts(problem)[1] / cut.lines),
+        "num_tile_blocks": ceil(_tiles_of_line(problem, cut.outputs) / cut.tiles),
+        "block_lines": cut.lines,
+        "block_tiles": cut.tiles,
+        "num_oc_parts": oc_parts,
+        "panels_per_part": panels_per_part,
+        "y_offset": problem.y_offset,
+        "staged_tiles": cut.tiles + cut.more_tiles,
+        "staged_lines": cut.lines + cut.more_lines,
+        "more_lines": cut.more_lines,
+        "sums_at": sums_at,
+        "line_at": line_at,
+        "results_at": results_at,
+    }
+    return Plan(
+        problem=problem,
+        kernel=kernel,
+        cycles=cycles,
+        parameters=parameters,
+        phases=(("pack", panels * kd * kernel.tap_lines[1] * cut.segments), ("piece", cut.blocks * oc_parts)),
+        shared_bytes=whole_lines(panels * cut.products * kernel.reduction * vectors * lanes * item_bytes),
+        scratch_bytes=scratch_bytes,
+        reasons=(
+            f"{cut.outputs} outputs of {cut.taps} taps from {cut.products} products, tile of {rows} x {vectors} "
+            f"vectors of {lanes}, blocks of {cut.lines} lines x {cut.tiles} tiles",
+        ),
+    )
+
+
+def _tiles_of_line(problem: Problem, outputs: int) -> int:
+    """Tiles of a line: neighbouring positions lie `dilation` apart, so there are that many sequences of tiles."""
+    dilation = problem.dilation[-1]
+    return ceil(problem.out_size[-1] / (outputs * dilation)) * dilation
+
+
+def _cuts(problem: Problem, most_elements: int, lanes: int) -> Iterator[_Cut]:
+    """Ways to cut lines into tiles, and lines and tiles into blocks that stay in cache."""
+    kernel_w, dilation = problem.kernel_size[-1], problem.dilation[-1]
+    is_flat = problem.rank == 1
+    volumes, lines, _ = line_counts(problem)
+    more_lines = 0 if is_flat else problem.dilation[-2] * (problem.kernel_size[-2] - 1)
+    planes = prod(problem.kernel_size[:-2])
+    channels = ceil(problem.in_channels / lanes) * lanes
+    for taps in range(2, MOST_MULTIPLICATIONS):
+        segments = ceil(kernel_w / taps)
+        for outputs in range(2, MOST_MULTIPLICATIONS + 2 - taps):
+            # the next segment begins where a tile begins
+            if (segments > 1 and taps % outputs) or outputs + taps - 1 < 3 or taps > kernel_w:
+                continue
+            more_tiles = (segments - 1) * (taps // outputs) * dilation
+            most = most_elements // ((outputs + taps - 1) * channels * planes)
+            all_tiles = _tiles_of_line(problem, outputs)
+            for block_lines in {n for n in (1, 2, 4, 6, 8, MOST_LINES, lines) if n <= max(lines, 1)}:
+                widest = most // (block_lines + more_lines) - more_tiles
+                if widest < min(all_tiles, max(4, dilation)):
+                    continue
+                block_tiles = round_up(ceil(all_tiles / ceil(all_tiles / min(widest, all_tiles))), dilation)
+                blocks = volumes * ceil(lines / block_lines) * ceil(all_tiles / block_tiles)
+                yield _Cut(outputs, taps, segments, block_lines, block_tiles, more_lines, more_tiles, blocks)
+
+
+def _cycles(problem: Problem, lanes: int, cut: _Cut, rows: int, vectors: int) -> float:
+    """The model's cycles: sums of inputs, products, sums of products."""
+    in_vectors, out_vectors = ceil(problem.in_channels / lanes), ceil(problem.out_channels / lanes)
+    a, _, b = (sum(number != 0 for row in matrix for number in row) for matrix in matrices(cut.outputs, cut.taps))
+    planes = prod(problem.kernel_size[:-2])
+    staging = planes * cut.staged * (cut.products * PLACE_CYCLES + in_vectors * (TERM_CYCLES * b + cut.products))
+    steps = prod(problem.kernel_size[:-1]) * cut.segments * problem.in_channels
+    whole, rest = divmod(out_vectors, vectors)
+    step = whole * step_cycles(rows, vectors) + (step_cycles(rows, rest) if rest else 0.0)
+    tiles = cut.lines * (cut.tiles + cut.more_tiles)
+    panels = whole + (rest > 0)
+    products = ceil(tiles / rows) * cut.products * (steps * step + panels * TILE_CYCLES)
+    if not problem.is_channels_last:
+        staging += planes * cut.staged * cut.outputs * in_vectors * EXCHANGE_CYCLES
+    ending = tiles * (panels * PLACE_CYCLES * cut.outputs + out_vectors * (TERM_CYCLES * a + cut.outputs))
+    if not problem.is_channels_last:
+        ending += tiles * cut.outputs * out_vectors * EXCHANGE_CYCLES
+    packing = prod(problem.kernel_size) * problem.in_channels * out_vectors * cut.products * 2.0
+    return cut.blocks * (staging + products + ending) + packing
