@@ -8,6 +8,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 
 import faltung as ft
 from faltung import reference
+from faltung.plan import choose, winograd
+from faltung.plan.problem import Problem
+from faltung.plan.target import Target
 
 Array = NDArray[Any]
 
@@ -49,12 +53,12 @@ def repro(spec: ft.ConvSpec, seed: int, **more: object) -> str:
 
 
 def assert_is_right(
-    y: Array, spec: ft.ConvSpec, x: Any, kernel: Any, bias: Any, line: str, *, exact: bool = False
+    y: Array, spec: ft.ConvSpec, x: Any, kernel: Any, bias: Any, line: str, *, exact: bool = False, times: float = 1.0
 ) -> None:
-    """Compare y with the oracle: within its bound, or exactly; NaN and infinities where the oracle has them."""
+    """Compare y with the oracle: within so many times its bound, or exactly; NaN and infinities where it has them."""
     expected = reference.conv(x, kernel, bias, spec=spec)
     assert (y.shape, y.dtype) == (expected.shape, np.dtype(spec.dtype)), f"{line}: {y.shape} {y.dtype}"
-    bound = np.zeros(expected.shape) if exact else reference.bound(x, kernel, bias, spec=spec)
+    bound = np.zeros(expected.shape) if exact else times * reference.bound(x, kernel, bias, spec=spec)
     is_finite = np.isfinite(expected)
     np.testing.assert_array_equal(np.where(is_finite, 0.0, y), np.where(is_finite, 0.0, expected), err_msg=line)
     error = np.where(is_finite, abs(np.where(is_finite, y, 0.0) - np.where(is_finite, expected, 0.0)), 0.0)
@@ -63,6 +67,19 @@ def assert_is_right(
         f"{line}: {wrong.size} of {y.size} wrong, first at {np.unravel_index(wrong[0], y.shape)}: "
         f"got {y.flat[wrong[0]]!r}, reference {expected.flat[wrong[0]]!r}, bound {bound.flat[wrong[0]]:.3g}"
     )
+
+
+def rules_for_winograd() -> tuple[Any, ...]:
+    """Return the rules of plan/choose.py such that the Winograd kernel computes whatever it can, paying or not."""
+
+    def yielding(rule: Any) -> Any:
+        def refusal(problem: Problem, target: Target) -> str | None:
+            served = winograd.refuse_winograd(problem, target) is None
+            return rule.refusal(problem, target) or ("the Winograd kernel is to compute it" if served else None)
+
+        return rule if rule.algorithm == "winograd" else replace(rule, refusal=refusal)
+
+    return tuple(yielding(rule) for rule in choose.RULES)
 
 
 def resized(spec: ft.ConvSpec, rng: np.random.Generator, *, max_macs: int = 200_000) -> ft.ConvSpec:

@@ -17,15 +17,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from checking import assert_is_right, call, options_of, random_dy, repro, resized
+from checking import assert_is_right, call, options_of, random_dy, repro, resized, rules_for_winograd
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
+from hypothesis import strategies as st
 from numpy.typing import NDArray
-from strategies import conv_specs, random_arrays
+from strategies import conv_specs, random_arrays, winograd_specs
 
 import faltung as ft
 from faltung import reference
-from faltung.plan import pieces, runs, taps
+from faltung.plan import choose, pieces, runs, taps
 from faltung.runtime import buffers
 
 Array = NDArray[Any]
@@ -192,6 +193,7 @@ def main(arguments: list[str]) -> None:
         return
     num_families, num_sizes, seed = map(int, arguments)
     rng = np.random.default_rng(seed)
+    rules = choose.RULES, rules_for_winograd()
 
     @hypothesis_seed(seed)
     @settings(
@@ -201,9 +203,10 @@ def main(arguments: list[str]) -> None:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(conv_specs(max_macs=50_000))
+    @given(st.one_of(conv_specs(max_macs=50_000), conv_specs(max_macs=50_000), winograd_specs(max_macs=100_000)))
     def run_family(spec: ft.ConvSpec) -> None:
         cut_finely(bool(rng.integers(2)))
+        choose.RULES = rules[int(rng.integers(2))]
         for number in range(num_sizes):
             sized = resized(spec, rng, max_macs=2_000_000 if number % 4 == 3 else 50_000) if number else spec
             try:

@@ -24,6 +24,9 @@ def conv_specs(
     activations: Sequence[str | None] = (None, *ACTIVATIONS),
     precisions: Sequence[str] = ("high", "exact"),
     channels_last: bool | None = None,
+    group_counts: Sequence[int] = GROUPS,
+    group_channels: Sequence[int] = LENGTHS,
+    most_stride: int = 4,
     max_macs: int = 200_000,
 ) -> ConvSpec:
     """Draw a valid spec of at most ``max_macs``; a tuple of one value fixes a field."""
@@ -43,12 +46,12 @@ def conv_specs(
     words = ["valid", "same", "same_lower", *(["causal"] if rank == 1 else [])]
     word = draw(st.sampled_from(["pairs", *words]))
 
-    groups = draw(st.sampled_from(GROUPS))
+    groups = draw(st.sampled_from(group_counts))
     budget //= groups
-    inputs, outputs = (size(LENGTHS if groups <= 4 else (1, 2, 3)) for _ in range(2))
+    inputs, outputs = (size(group_channels if groups <= 4 else (1, 2, 3)) for _ in range(2))
     kernel_size = tuple(size(range(1, 8) if rank > 1 else (1, 2, 3, 4, 5, 7, *LENGTHS)) for _ in range(rank))
     dilation = tuple(draw(st.integers(1, 3)) for _ in range(rank))
-    stride = tuple(draw(st.integers(1, 4)) for _ in range(rank))
+    stride = tuple(draw(st.integers(1, most_stride)) for _ in range(rank))
     batch = tuple(size((1, 2, 3)) for _ in range(draw(st.integers(1, 3)) if is_last else 1))
     if draw(st.integers(0, 19)) == 0:
         batch = (0, *batch[1:])
@@ -91,6 +94,12 @@ def conv_specs(
     )
     assume(spec.macs <= max_macs)
     return spec
+
+
+def winograd_specs(max_macs: int = 400_000) -> st.SearchStrategy[ConvSpec]:
+    """Specs that the Winograd kernel may serve, most of them."""
+    words = {"group_counts": (1,), "group_channels": (8, 9, 16, 17, 33), "most_stride": 1, "precisions": ("high",)}
+    return conv_specs(**words, max_macs=max_macs)
 
 
 def random_arrays(

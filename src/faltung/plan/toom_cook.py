@@ -19,7 +19,6 @@ POINTS = {
     8: (0, 1, -1, HALF, -HALF, 2, -2),
 }
 """By the number of multiplications: the points that lost the fewest digits of those tried. See performance-notes."""
-MOST_MULTIPLICATIONS = max(POINTS)
 
 Matrix = tuple[tuple[Fraction, ...], ...]
 

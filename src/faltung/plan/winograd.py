@@ -13,9 +13,12 @@ from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.problem import ITEM_BYTES, Problem
 from faltung.plan.runs import TILE_CYCLES
 from faltung.plan.target import Target
-from faltung.plan.tiles import candidates, step_cycles
-from faltung.plan.toom_cook import MOST_MULTIPLICATIONS, matrices
+from faltung.plan.tiles import MOST_VECTORS, most_rows, step_cycles
+from faltung.plan.toom_cook import matrices
 
+FORMS = ((4, 2), (2, 3), (4, 3), (6, 3), (4, 4), (4, 5), (3, 6))
+"""(outputs, taps): few, so that lines of many lengths share kernels; none loses more than 5 times the digits of direct
+summation. Taps in several segments must be a multiple of the outputs: the next segment begins where a tile begins."""
 FEWEST_CHANNELS = 8
 """On either side; below, the sums cost more than the products they save, and too few products even out their errors."""
 TERM_CYCLES = 0.6
@@ -24,7 +27,8 @@ PLACE_CYCLES = 3.0
 """To find where one position of a tile is read or written."""
 EXCHANGE_CYCLES = 5.0
 """To exchange channels and positions, for each vector."""
-MOST_LINES = 16
+MOST_LINES, FEWEST_TILES = 16, 4
+"""Of a block, where there are so many."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +68,18 @@ def refuse_winograd(problem: Problem, target: Target) -> str | None:
         return f"fewer than {FEWEST_CHANNELS} channels in or out of a group"
     if set(problem.stride) != {1}:
         return "the stride is not 1"
-    return None if problem.kernel_size[-1] > 1 else "one tap along w"
+    if problem.kernel_size[-1] == 1:
+        return "one tap along w"
+    return None if any(True for _ in _cuts(problem, target)) else "a few tiles fill the second cache"
 
 
 def plan_winograd(problem: Problem, target: Target) -> Plan:
     """The cheapest cut and tile by the cost model."""
     lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
-    cuts = list(_cuts(problem, target.l2_bytes // 2 // item_bytes, lanes))
-    tiles = list(candidates(target, 64, ceil(problem.out_channels / lanes)))
-    cycles, cut, (rows, vectors) = min(
-        ((_cycles(problem, lanes, cut, *tile), cut, tile) for cut in cuts for tile in tiles), key=lambda c: c[0]
+    rows, vectors = _tile(problem, target)
+    cycles, cut = min(
+        ((_cycles(problem, lanes, cut, rows, vectors), cut) for cut in _cuts(problem, target)),
+        key=lambda choice: choice[0],
     )
     kernel = WinogradKernel(
         **constants_of(problem),
@@ -130,36 +136,46 @@ def plan_winograd(problem: Problem, target: Target) -> Plan:
     )
 
 
+def _tile(problem: Problem, target: Target) -> tuple[int, int]:
+    """The rows and vectors that take the fewest cycles for a row of all output channels, whatever the length."""
+    needed = ceil(problem.out_channels / target.lanes(problem.dtype))
+    tiles = [(most_rows(target, vectors), vectors) for vectors in range(1, min(MOST_VECTORS, needed) + 1)]
+    return min((tile for tile in tiles if tile[0]), key=lambda tile: _row_cycles(needed, *tile))
+
+
+def _row_cycles(vectors_needed: int, rows: int, vectors: int) -> float:
+    """Cycles of one row of a tile, for one step and all output channels."""
+    whole, rest = divmod(vectors_needed, vectors)
+    return (whole * step_cycles(rows, vectors) + (step_cycles(rows, rest) if rest else 0.0)) / rows
+
+
 def _tiles_of_line(problem: Problem, outputs: int) -> int:
     """Tiles of a line: neighbouring positions lie `dilation` apart, so there are that many sequences of tiles."""
     dilation = problem.dilation[-1]
     return ceil(problem.out_size[-1] / (outputs * dilation)) * dilation
 
 
-def _cuts(problem: Problem, most_elements: int, lanes: int) -> Iterator[_Cut]:
-    """Ways to cut lines into tiles, and lines and tiles into blocks that stay in cache."""
+def _cuts(problem: Problem, target: Target) -> Iterator[_Cut]:
+    """Ways to cut lines into tiles, and lines and tiles into blocks that stay in the second cache."""
+    lanes = target.lanes(problem.dtype)
     kernel_w, dilation = problem.kernel_size[-1], problem.dilation[-1]
-    is_flat = problem.rank == 1
     volumes, lines, _ = line_counts(problem)
-    more_lines = 0 if is_flat else problem.dilation[-2] * (problem.kernel_size[-2] - 1)
-    planes = prod(problem.kernel_size[:-2])
-    channels = ceil(problem.in_channels / lanes) * lanes
-    for taps in range(2, MOST_MULTIPLICATIONS):
+    more_lines = problem.dilation[-2] * (problem.kernel_size[-2] - 1) if problem.rank > 1 else 0
+    tile_line_bytes = prod(problem.kernel_size[:-2]) * round_up(problem.in_channels, lanes) * ITEM_BYTES[problem.dtype]
+    for outputs, taps in FORMS:
         segments = ceil(kernel_w / taps)
-        for outputs in range(2, MOST_MULTIPLICATIONS + 2 - taps):
-            # the next segment begins where a tile begins
-            if (segments > 1 and taps % outputs) or outputs + taps - 1 < 3 or taps > kernel_w:
+        if taps > kernel_w or (segments > 1 and taps % outputs):
+            continue
+        more_tiles = (segments - 1) * (taps // outputs) * dilation
+        most_tiles = target.l2_bytes // 2 // ((outputs + taps - 1) * tile_line_bytes)
+        all_tiles = _tiles_of_line(problem, outputs)
+        for block_lines in {n for n in (1, 2, 4, 6, 8, MOST_LINES, lines) if n <= max(lines, 1)}:
+            widest = most_tiles // (block_lines + more_lines) - more_tiles
+            if widest < min(all_tiles, max(FEWEST_TILES, dilation)):
                 continue
-            more_tiles = (segments - 1) * (taps // outputs) * dilation
-            most = most_elements // ((outputs + taps - 1) * channels * planes)
-            all_tiles = _tiles_of_line(problem, outputs)
-            for block_lines in {n for n in (1, 2, 4, 6, 8, MOST_LINES, lines) if n <= max(lines, 1)}:
-                widest = most // (block_lines + more_lines) - more_tiles
-                if widest < min(all_tiles, max(4, dilation)):
-                    continue
-                block_tiles = round_up(ceil(all_tiles / ceil(all_tiles / min(widest, all_tiles))), dilation)
-                blocks = volumes * ceil(lines / block_lines) * ceil(all_tiles / block_tiles)
-                yield _Cut(outputs, taps, segments, block_lines, block_tiles, more_lines, more_tiles, blocks)
+            block_tiles = round_up(ceil(all_tiles / ceil(all_tiles / min(widest, all_tiles))), dilation)
+            blocks = volumes * ceil(lines / block_lines) * ceil(all_tiles / block_tiles)
+            yield _Cut(outputs, taps, segments, block_lines, block_tiles, more_lines, more_tiles, blocks)
 
 
 def _cycles(problem: Problem, lanes: int, cut: _Cut, rows: int, vectors: int) -> float:
@@ -169,10 +185,9 @@ def _cycles(problem: Problem, lanes: int, cut: _Cut, rows: int, vectors: int) ->
     planes = prod(problem.kernel_size[:-2])
     staging = planes * cut.staged * (cut.products * PLACE_CYCLES + in_vectors * (TERM_CYCLES * b + cut.products))
     steps = prod(problem.kernel_size[:-1]) * cut.segments * problem.in_channels
-    whole, rest = divmod(out_vectors, vectors)
-    step = whole * step_cycles(rows, vectors) + (step_cycles(rows, rest) if rest else 0.0)
+    panels = ceil(out_vectors / vectors)
     tiles = cut.lines * (cut.tiles + cut.more_tiles)
-    panels = whole + (rest > 0)
+    step = rows * _row_cycles(out_vectors, rows, vectors)
     products = ceil(tiles / rows) * cut.products * (steps * step + panels * TILE_CYCLES)
     if not problem.is_channels_last:
         staging += planes * cut.staged * cut.outputs * in_vectors * EXCHANGE_CYCLES
