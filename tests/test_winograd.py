@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from checking import assert_is_right, call, repro, resized, rules_for_winograd
+from checking import assert_is_right, call, random_dy, repro, resized, rules_for_winograd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import random_arrays, winograd_specs
@@ -15,8 +15,11 @@ from faltung import reference
 from faltung.plan import choose, winograd
 from faltung.plan.problem import Problem
 from faltung.plan.toom_cook import matrices
+from faltung.plan.winograd_gradient import plan_winograd_gradient, refuse_winograd_gradient
 from faltung.runtime import target
 from faltung.runtime.convolution import Convolution
+from faltung.runtime.gradients import KernelGradient
+from faltung.runtime.launch import Launch
 
 MOST_TIMES_DIRECT = 8  # the accuracy rule of precision="high"
 
@@ -101,7 +104,9 @@ def test_dense_layers_of_three_taps_are_served(layer: str) -> None:
     ],
 )
 def test_what_it_refuses_it_explains(layer: str, why: str) -> None:
-    reasons = [reason for reason in ft.compile(ft.ConvSpec.from_text(layer)).plan.reasons if reason.startswith("winograd")]
+    reasons = [
+        reason for reason in ft.compile(ft.ConvSpec.from_text(layer)).plan.reasons if reason.startswith("winograd")
+    ]
     assert len(reasons) == 1 and why in reasons[0]
 
 
@@ -135,3 +140,36 @@ def test_nan_and_infinity_stay_near(preferred: None, layer: str) -> None:
         is_spoilt = ~np.isfinite(y)
         assert is_spoilt.mean() < 0.2
         np.testing.assert_array_equal(y[~is_spoilt], clean[~is_spoilt])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(winograd_specs(), st.integers(0, 2**32 - 1))
+def test_every_kernel_gradient_is_within_the_bound(spec: ft.ConvSpec, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for sized in (spec, resized(spec, rng), resized(spec, rng)):
+        sized = sized.replace(bias=False, activation=None)
+        problem, line = Problem.of(sized), repro(sized, seed)
+        if 0 in sized.output_shape or refuse_winograd_gradient(problem, target.current()) is not None:
+            continue
+        launch = Launch(plan_winograd_gradient(problem, target.current()))
+        (x, *_), dy = random_arrays(sized, seed), random_dy(sized, seed)
+        dw = np.full(sized.kernel_shape, np.nan, sized.dtype)
+        launch(np.ascontiguousarray(x), dy, None, dw)
+        expected = reference.kernel_gradient(x, dy, spec=sized)
+        error = abs(dw - expected)
+        assert (error <= MOST_TIMES_DIRECT * reference.kernel_gradient_bound(x, dy, spec=sized)).all(), line
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_gradients_are_fast_and_within_the_accuracy_rule(layer: str) -> None:
+    spec = ft.ConvSpec.from_text(layer)
+    worst = {"high": 0.0, "exact": 0.0}
+    for precision in worst:
+        gradient = KernelGradient(spec.replace(precision=precision))
+        assert gradient.plan is not None
+        assert gradient.plan.algorithm.startswith("winograd") == (precision == "high")
+        for seed in range(10):
+            (x, *_), dy = random_arrays(spec, seed), random_dy(spec, seed)
+            error = gradient.run(np.ascontiguousarray(x), dy) - reference.kernel_gradient(x, dy, spec=spec)
+            worst[precision] = max(worst[precision], float(abs(error).max()))
+    assert worst["high"] <= MOST_TIMES_DIRECT * worst["exact"], worst

@@ -1,4 +1,4 @@
-"""A block of output positions: what a piece of the taps kernel, or a step of the kernel gradient, is about."""
+"""A block of output positions: what a piece of a kernel, or a step of a kernel gradient, is about."""
 
 from dataclasses import dataclass
 
@@ -31,3 +31,14 @@ class Block:
         line, ow = e.mul(line_block, p.block_lines), e.mul(w_block, p.block_w)
         num_lines = e.minimum(p.block_lines, e.sub(p.lines, line))
         return cls(n, od, line, num_lines, ow, e.minimum(p.block_w, e.sub(p.out_w, ow)))
+
+    @classmethod
+    def of_tiles(cls, e: Emitter, p: Parameters, number: Int, outputs: int) -> "Block":
+        """The block with this number, whose lines are cut into tiles of `outputs` positions."""
+        rest, tile_block = e.divide(number, p.num_tile_blocks)
+        outer, line_block = e.divide(rest, p.num_line_blocks)
+        n, od = e.divide(outer, p.out_d)
+        line, ow = e.mul(line_block, p.block_lines), e.mul(tile_block, e.mul(p.block_tiles, outputs))
+        num_lines = e.minimum(p.block_lines, e.sub(p.lines, line))
+        width = e.minimum(e.mul(p.block_tiles, outputs), e.sub(p.out_w, ow))
+        return cls(n, od, line, num_lines, ow, width)

@@ -224,7 +224,7 @@ class Emitter:
     def zero_elements(self, count: int, name: str) -> "Buffer":
         """A constant array of zeros inside the program."""
         kind = ir.ArrayType(self.element, count)
-        array = ir.GlobalVariable(self.module, kind, name)
+        array = ir.GlobalVariable(self.module, kind, self.module.get_unique_name(name))
         array.linkage, array.global_constant, array.align = "internal", True, 64
         array.initializer = ir.Constant(kind, None)
         return Buffer(self, array, {"i": 1}, self.element)

@@ -216,10 +216,10 @@ def _emit_total(e: Emitter, kernel: GradientKernel) -> None:
                 total.set(e.load(here.pointer))
                 with e.loop("chunk", p.num_chunks, 1) as chunk:
                     total.set(e.arithmetic(total.get(), "+", e.load(here.at(n=chunk))))
-                _store(e, total.get(), target.moved(oc=oc), e.sub(kernel.group_out, oc), view.outer)
+                store_channels(e, total.get(), target.moved(oc=oc), e.sub(kernel.group_out, oc), view.outer)
 
 
-def _store(e: Emitter, value: Value, target: Buffer, count: Int, step: int) -> None:
+def store_channels(e: Emitter, value: Value, target: Buffer, count: Int, step: int) -> None:
     """Store up to a vector of output channels, `step` elements apart."""
     if step == 1:
         e.store_masked(value, target.pointer, e.mask(count))

@@ -7,13 +7,23 @@ from faltung.codegen.packing import emit_runs_packing, emit_taps_packing
 from faltung.codegen.runs import emit_runs
 from faltung.codegen.taps import emit_taps
 from faltung.codegen.winograd import emit_winograd
-from faltung.plan.kernels import AnyKernel, GradientKernel, GroupsKernel, RunsKernel, WinogradKernel
+from faltung.codegen.winograd_gradient import emit_winograd_gradient
+from faltung.plan.kernels import (
+    AnyKernel,
+    GradientKernel,
+    GroupsKernel,
+    RunsKernel,
+    WinogradGradientKernel,
+    WinogradKernel,
+)
 
 
 def emit_program(e: Emitter, kernel: AnyKernel) -> None:
     """The functions that the phases of a plan name, each as name(call, index, scratch)."""
     if isinstance(kernel, GradientKernel):
         emit_kernel_gradient(e, kernel)
+    elif isinstance(kernel, WinogradGradientKernel):
+        emit_winograd_gradient(e, kernel)
     elif isinstance(kernel, WinogradKernel):
         emit_winograd(e, kernel)
     elif isinstance(kernel, RunsKernel):
@@ -29,4 +39,5 @@ def emit_program(e: Emitter, kernel: AnyKernel) -> None:
 
 def functions_of(kernel: AnyKernel) -> tuple[str, str]:
     """The names of the functions, in the order of the phases."""
-    return ("partial", "total") if isinstance(kernel, GradientKernel) else ("pack", "piece")
+    is_gradient = isinstance(kernel, GradientKernel | WinogradGradientKernel)
+    return ("partial", "total") if is_gradient else ("pack", "piece")

@@ -1,21 +1,22 @@
-"""Staging for the Winograd kernel: the sums of inputs that its products take, tile after tile.
+"""Staging for the Winograd kernels: the sums of inputs, or of gradients, that their products take, tile after tile.
 
-    staged[plane, line, tile, product, ic] = sum over i of B[product, i] * x[first position of the tile + i, ic]
+    staged[tile, product, c] = sum over i of matrix[product, i] * x[first position of the tile + i * dilation, c]
 
 Padding, dilation and layout end here. A channels-first line is first turned, `lanes` channels at a time, into a short
 channels-last one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from faltung.codegen.block import Block
 from faltung.codegen.call import Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.padding import padded_index
 from faltung.codegen.staging import is_there
 from faltung.plan.kernels import WinogradKernel
-from faltung.plan.toom_cook import matrices
+from faltung.plan.toom_cook import Matrix
 
 
 def weighted_sum(e: Emitter, weights: Sequence[Fraction], vectors: Sequence[Value], total: Value = None) -> Value:
@@ -41,92 +42,106 @@ def tile_position(e: Emitter, kernel: WinogradKernel, tile: Int) -> Int:
 
 @dataclass
 class TileStaging:
-    """Fills the staged block of one piece, whose first output lies at `corner`."""
+    """Fills a staged block, line by line: for each tile, `matrix` times the numbers at its positions.
+
+    A block begins at tile 0 of its lines; `line` is room for a line of `lanes` channels, channels last.
+    """
 
     e: Emitter
     kernel: WinogradKernel
-    p: Parameters
-    x: Value
-    corner: dict[str, Int]
-    staged: Buffer
-    line: Buffer  # room for a line of `lanes` channels, channels last
+    matrix: Matrix
+    channels: int
+    padding_mode: str | None
+    num_tiles: Int
+    line: Buffer
 
-    def emit(self, num_lines: Int) -> None:
-        """Stage all channels of the lines that `num_lines` lines of outputs need."""
-        e, k, p, corner = self.e, self.kernel, self.p, self.corner
-        kd, _ = k.tap_lines
-        x = e.buffer(self.x, n=p.x_n, d=p.x_d, line=p.x_line, w=k.in_channels if k.is_channels_last else 1, ic=p.x_c)
-        with e.loop("plane", kd) as plane, e.loop("line", e.add(num_lines, p.more_lines)) as line:
-            index_d = e.sub(e.add(corner["d"], e.mul(plane, k.dilation[0] if kd > 1 else 1)), p.low_d)
-            index_line = e.sub(e.add(corner["line"], line), p.low_h)
-            source = x.moved(
-                n=corner["n"],
-                d=padded_index(e, index_d, p.in_d, k.padding_mode),
-                line=padded_index(e, index_line, p.in_lines, k.padding_mode),
-            )
-            is_line = e.all_of(is_there(e, k, index_d, p.in_d), is_there(e, k, index_line, p.in_lines))
-            in_w = e.choose(is_line, p.in_w, 0)
-            target = self.staged.moved(plane=plane, line=line)
-            if k.is_channels_last:
-                self._stage_line(source, in_w, target)
-            else:
-                self._turn_and_stage_line(source, in_w, target)
+    def emit(self, source: Buffer, first: Int, limit: Int, size: Int, place: Callable[[Int, Int], Buffer]) -> None:
+        """Stage the tiles of one line that lies at `source`.
 
-    def _stage_line(self, source: Buffer, in_w: Int, target: Buffer) -> None:
-        """All tiles of a channels-last line."""
-        e, k, p = self.e, self.kernel, self.p
-        zeros = e.zero_elements(k.padded_in(e.lanes), "zeros")
-        source = e.buffer(source.pointer, w=k.in_channels, ic=1)
-        first = e.sub(self.corner["w"], p.low_w)
-        with e.loop("tile", p.staged_tiles) as tile:
+        first: the index along w at which tile 0 begins; limit: what lies at it and beyond is zero; size: the line's,
+        for its padding; place(tile, channel): where the products of a vector of channels go.
+        """
+        if self.kernel.is_channels_last:
+            self._stage(source, first, limit, size, place)
+        else:
+            self._turn_and_stage(source, first, limit, size, place)
+
+    def _stage(self, source: Buffer, first: Int, limit: Int, size: Int, place: Callable[[Int, Int], Buffer]) -> None:
+        e, k = self.e, self.kernel
+        padded = -(-self.channels // e.lanes) * e.lanes
+        zeros = e.zero_elements(padded, "zeros")
+        with e.loop("tile", self.num_tiles) as tile:
             start = e.add(first, tile_position(e, k, tile))
             places = []
-            for i in range(k.products):
-                w = padded_index(e, e.add(start, i * k.dilation[-1]), p.in_w, k.padding_mode)
-                place = e.choose_pointer(e.below(w, in_w), source.at(w=w), zeros.pointer)
-                places.append(e.buffer(place, ic=1))
-            for start_ic, stop_ic, mask in _chunks(e, k.in_channels):
-                with e.loop("ic", stop_ic, start_ic, e.lanes) as ic:
-                    self._sums(
-                        [e.load_masked(place.at(ic=ic), mask) for place in places], target.moved(tile=tile, ic=ic)
-                    )
+            for i in range(len(self.matrix[0])):
+                w = padded_index(e, e.add(start, i * k.dilation[-1]), size, self.padding_mode)
+                there = e.choose_pointer(e.below(w, limit), source.at(w=w), zeros.pointer)
+                places.append(e.buffer(there, c=1))
+            for start_c, stop_c, mask in _chunks(e, self.channels):
+                with e.loop("c", stop_c, start_c, e.lanes) as c:
+                    self._multiply([e.load_masked(there.at(c=c), mask) for there in places], place(tile, c))
 
-    def _sums(self, vectors: list[Value], target: Buffer) -> None:
-        _, _, b = matrices(self.kernel.outputs, self.kernel.segment_taps)
-        for product, weights in enumerate(b):
+    def _multiply(self, vectors: list[Value], target: Buffer) -> None:
+        for product, weights in enumerate(self.matrix):
             self.e.store(weighted_sum(self.e, weights, vectors), target.at(product=product))
 
-    def _turn_and_stage_line(self, source: Buffer, in_w: Int, target: Buffer) -> None:
-        """All tiles of a channels-first line, `lanes` channels at a time."""
-        e, k, p = self.e, self.kernel, self.p
-        for start_ic, stop_ic, mask in _chunks(e, k.in_channels):
-            count = e.lanes if mask is None else stop_ic - start_ic
-            with e.loop("ic", stop_ic, start_ic, e.lanes) as ic:
-                self._turn(source.moved(ic=ic), in_w, count)
-                with e.loop("tile", p.staged_tiles) as tile:
+    def _turn_and_stage(
+        self, source: Buffer, first: Int, limit: Int, size: Int, place: Callable[[Int, Int], Buffer]
+    ) -> None:
+        """A channels-first line, `lanes` channels at a time."""
+        e, k = self.e, self.kernel
+        for start_c, stop_c, mask in _chunks(e, self.channels):
+            count = e.lanes if mask is None else stop_c - start_c
+            with e.loop("c", stop_c, start_c, e.lanes) as c:
+                self._turn(source.moved(c=c), first, limit, size, count)
+                with e.loop("tile", self.num_tiles) as tile:
                     here = self.line.moved(w=tile_position(e, k, tile))
-                    vectors = [e.load(here.at(w=i * k.dilation[-1])) for i in range(k.products)]
-                    self._sums(vectors, target.moved(tile=tile, ic=ic))
+                    vectors = [e.load(here.at(w=i * k.dilation[-1])) for i in range(len(self.matrix[0]))]
+                    self._multiply(vectors, place(tile, c))
 
-    def _turn(self, source: Buffer, in_w: Int, count: int) -> None:
-        """line[w, ic] = source[ic, first + w], padded, for `count` channels and all positions that tiles read."""
-        e, k, p = self.e, self.kernel, self.p
-        first = e.sub(self.corner["w"], p.low_w)
-        length = e.add(e.mul(p.staged_tiles, k.outputs), (k.segment_taps - 1) * k.dilation[-1])
+    def _turn(self, source: Buffer, first: Int, limit: Int, size: Int, count: int) -> None:
+        """line[w, c] = source[c, first + w], padded, for `count` channels and all positions that tiles read."""
+        e, k = self.e, self.kernel
+        length = e.add(e.mul(self.num_tiles, k.outputs), (len(self.matrix[0]) - k.outputs) * k.dilation[-1])
         with e.loop("w", length, step=e.lanes) as w:
             start = e.add(first, w)
-            is_inside = e.all_of(e.compare(start, ">=", 0), e.compare(e.add(start, e.lanes), "<=", in_w))
+            is_inside = e.all_of(e.compare(start, ">=", 0), e.compare(e.add(start, e.lanes), "<=", limit))
             with e.either(is_inside, likely=True) as (inside, edge):
                 with inside:
-                    rows = [e.load(source.at(ic=n, w=start)) if n < count else e.splat(0.0) for n in range(e.lanes)]
+                    rows = [e.load(source.at(c=n, w=start)) if n < count else e.splat(0.0) for n in range(e.lanes)]
                     for n, channels in enumerate(e.transpose(rows)):
                         e.store(channels, self.line.at(w=e.add(w, n)))
                 with edge, e.loop("n", e.lanes) as n:
-                    index = padded_index(e, e.add(start, n), p.in_w, k.padding_mode)
+                    index = padded_index(e, e.add(start, n), size, self.padding_mode)
                     here = self.line.moved(w=e.add(w, n))
                     e.store(e.splat(0.0), here.pointer)
-                    with e.when(e.below(index, in_w)), e.loop("c", count) as c:
-                        e.store_scalar(e.load_scalar(source.at(ic=c, w=index)), here.at(ic=c))
+                    with e.when(e.below(index, limit)), e.loop("row", count) as c:
+                        e.store_scalar(e.load_scalar(source.at(c=c, w=index)), here.at(c=c))
+
+
+def stage_input(
+    e: Emitter, kernel: WinogradKernel, p: Parameters, x: Value, block: Block, staging: TileStaging, staged: Buffer
+) -> None:
+    """Stage all channels of the input that the lines of a block of outputs need."""
+    k = kernel
+    kd, _ = k.tap_lines
+    array = e.buffer(x, n=p.x_n, d=p.x_d, line=p.x_line, w=k.in_channels if k.is_channels_last else 1, c=p.x_c)
+    with e.loop("plane", kd) as plane, e.loop("line", e.add(block.num_lines, p.more_lines)) as line:
+        index_d = e.sub(e.add(block.od, e.mul(plane, k.dilation[0] if kd > 1 else 1)), p.low_d)
+        index_line = e.sub(e.add(block.line, line), p.low_h)
+        source = array.moved(
+            n=block.n,
+            d=padded_index(e, index_d, p.in_d, k.padding_mode),
+            line=padded_index(e, index_line, p.in_lines, k.padding_mode),
+        )
+        is_line = e.all_of(is_there(e, k, index_d, p.in_d), is_there(e, k, index_line, p.in_lines))
+        limit = e.choose(is_line, p.in_w, 0)
+        target = staged.moved(plane=plane, line=line)
+
+        def place(tile: Int, c: Int, here: Buffer = target) -> Buffer:
+            return here.moved(tile=tile, c=c)
+
+        staging.emit(source, e.sub(block.ow, p.low_w), limit, p.in_w, place)
 
 
 def _chunks(e: Emitter, channels: int) -> list[tuple[int, int, Value]]:

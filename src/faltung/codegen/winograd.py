@@ -12,11 +12,12 @@ of the reduction. With a dilation, the positions of a tile lie that far apart an
 
 from dataclasses import dataclass
 
+from faltung.codegen.block import Block
 from faltung.codegen.call import Call, Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.epilogue import Epilogue
 from faltung.codegen.tile import RegisterTile
-from faltung.codegen.tile_staging import TileStaging, tile_position, weighted_sum
+from faltung.codegen.tile_staging import TileStaging, stage_input, tile_position, weighted_sum
 from faltung.plan.kernels import WinogradKernel
 from faltung.plan.toom_cook import matrices
 
@@ -101,38 +102,33 @@ class _Block:
 
     def __post_init__(self) -> None:
         e, k, p = self.e, self.kernel, self.p
-        rest, tile_block = e.divide(self.number, p.num_tile_blocks)
-        outer, line_block = e.divide(rest, p.num_line_blocks)
-        self.n, self.od = e.divide(outer, p.out_d)
-        self.line = e.mul(line_block, p.block_lines)
-        self.num_lines = e.minimum(p.block_lines, e.sub(p.lines, self.line))
-        self.first_tile = e.mul(tile_block, p.block_tiles)
+        self.block = Block.of_tiles(e, p, self.number, k.outputs)
         tile = k.products * k.padded_in(e.lanes)
         line = e.mul(p.staged_tiles, tile)
         strides = {"plane": e.mul(p.staged_lines, line), "line": line, "tile": tile, "product": k.padded_in(e.lanes)}
-        self.staged = e.buffer(self.scratch, **strides, ic=1)
+        self.staged = e.buffer(self.scratch, **strides, c=1)
         scratch, width = e.byte_buffer(self.scratch), k.vectors * e.lanes
         self.sums = e.buffer(scratch.at(i=p.sums_at), product=k.rows * width, tile=width, oc=1)
-        self.first_w = e.mul(self.first_tile, k.outputs)
-        self.num_w = e.minimum(e.mul(p.block_tiles, k.outputs), e.sub(p.out_w, self.first_w))
         y = e.buffer(self.call.y, i=1, n=p.y_n, oc=p.y_c, d=p.y_d, line=p.y_line, w=k.y_step).moved(i=p.y_offset)
-        self.y = y.moved(n=self.n, d=self.od, line=self.line, w=self.first_w)
+        self.y = y.moved(**self.block.corner)
         # results of a panel, of all lines of the block, that wait for their channels to be exchanged with positions
         strides = {"line": e.mul(p.block_tiles, k.outputs * width), "w": width}
         self.results = e.buffer(scratch.at(i=p.results_at), **strides, oc=1)
 
     def stage(self) -> None:
         """Fill the staged block."""
-        corner = {"n": self.n, "d": self.od, "line": self.line, "w": self.first_w}
-        line = self.e.buffer(self.e.byte_buffer(self.scratch).at(i=self.p.line_at), w=self.e.lanes, ic=1)
-        TileStaging(self.e, self.kernel, self.p, self.call.x, corner, self.staged, line).emit(self.num_lines)
+        e, k, p = self.e, self.kernel, self.p
+        line = e.buffer(e.byte_buffer(self.scratch).at(i=p.line_at), w=e.lanes, c=1)
+        _, _, b = matrices(k.outputs, k.segment_taps)
+        staging = TileStaging(e, k, b, k.in_channels, k.padding_mode, p.staged_tiles, line)
+        stage_input(e, k, p, self.call.x, self.block, staging, self.staged)
 
     def emit(self, panel: Int, channels: int) -> None:
         """Compute `channels` output channels of one panel."""
         e, k, p = self.e, self.kernel, self.p
         packed = _packed(e, k, self.call).moved(panel=panel)
         oc = e.mul(panel, k.vectors * e.lanes)
-        tiles = e.mul(self.num_lines, p.staged_tiles)
+        tiles = e.mul(self.block.num_lines, p.staged_tiles)
         vectors = -(-channels // e.lanes)
         with e.loop("tile", tiles, step=k.rows) as first:
             with e.loop("product", k.products) as product:
@@ -162,7 +158,7 @@ class _Block:
             weights = packed.moved(step=step)
             with e.loop("ic", k.in_channels) as ic:
                 tile.accumulate(
-                    lambda r: rows.at(tile=r, ic=ic),
+                    lambda r: rows.at(tile=r, c=ic),
                     lambda v: e.load(weights.at(step=ic, oc=v * e.lanes), f"w_v{v}"),
                 )
 
@@ -179,7 +175,7 @@ class _Block:
             bias = self._bias(e.add(oc, lane), mask)
             for j, weights in enumerate(a):
                 w = e.add(first, j * k.dilation[-1])
-                with e.when(e.compare(w, "<", self.num_w)):
+                with e.when(e.compare(w, "<", self.block.width)):
                     self.epilogue.store(weighted_sum(e, weights, vectors, bias), y.at(w=w, oc=lane), count, mask)
 
     def _bias(self, oc: Int, mask: Value) -> Value:
@@ -189,8 +185,8 @@ class _Block:
     def _exchange(self, oc: Int, channels: int) -> None:
         """Move the results of a panel to y, where the positions of a channel lie side by side."""
         e = self.e
-        with e.loop("line", self.num_lines) as line, e.loop("w", self.num_w, step=e.lanes) as w:
-            mask = e.mask(e.sub(self.num_w, w))
+        with e.loop("line", self.block.num_lines) as line, e.loop("w", self.block.width, step=e.lanes) as w:
+            mask = e.mask(e.sub(self.block.width, w))
             y, results = self.y.moved(line=line, oc=oc, w=w), self.results.moved(line=line, w=w)
             for lane in range(0, channels, e.lanes):
                 rows = e.transpose([e.load(results.at(w=n, oc=lane)) for n in range(e.lanes)])

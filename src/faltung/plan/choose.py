@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 
 from faltung.errors import UnsupportedConvError
 from faltung.plan.groups import plan_groups, refuse_groups
+from faltung.plan.kernel_gradient import plan_kernel_gradient
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
 from faltung.plan.runs import plan_runs
 from faltung.plan.taps import plan_taps
 from faltung.plan.target import Target
 from faltung.plan.winograd import plan_winograd, refuse_winograd
+from faltung.plan.winograd_gradient import plan_winograd_gradient, refuse_winograd_gradient
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,19 @@ def choose_plan(problem: Problem, target: Target) -> Plan:
     reasons += [f"{plan.algorithm}: passed over, {plan.cycles:.3g} cycles by the model" for plan in others]
     reason = f"{chosen.algorithm}: chosen, {chosen.cycles:.3g} cycles by the model"
     return replace(chosen, reasons=(reason, *chosen.reasons, *reasons))
+
+
+def choose_gradient_plan(problem: Problem, target: Target) -> Plan:
+    """The same for the kernel gradient of a forward problem on contiguous arrays."""
+    direct = plan_kernel_gradient(problem, target)
+    refusal = refuse_winograd_gradient(problem, target)
+    if refusal is not None:
+        return replace(direct, reasons=(*direct.reasons, f"winograd: passed over, {refusal}"))
+    fast = plan_winograd_gradient(problem, target)
+    chosen, other = (fast, direct) if fast.cycles < direct.cycles else (direct, fast)
+    reason = f"{chosen.algorithm}: chosen, {chosen.cycles:.3g} cycles by the model"
+    passed_over = f"{other.algorithm}: passed over, {other.cycles:.3g} cycles by the model"
+    return replace(chosen, reasons=(reason, *chosen.reasons, passed_over))
 
 
 def is_readable(problem: Problem) -> bool:

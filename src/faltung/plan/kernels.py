@@ -203,6 +203,24 @@ class WinogradKernel(Kernel):
 
 
 @dataclass(frozen=True, slots=True)
+class WinogradGradientKernel(WinogradKernel):
+    """The kernel gradient from as few products: sums of inputs times sums of output gradients, added up over tiles."""
+
+    ALGORITHM: ClassVar[str] = "winograd kernel gradient"
+    PARAMETERS: ClassVar[tuple[str, ...]] = (
+        *("num_chunks", "num_parts", "panels_per_part", "rows_per_piece"),
+        *("num_blocks", "num_line_blocks", "num_tile_blocks", "block_lines", "block_tiles"),
+        *("out_d", "lines", "out_w", "in_d", "in_lines", "in_w", "low_d", "low_h", "low_w"),
+        *("x_n", "x_c", "x_d", "x_line", "y_n", "y_c", "y_d", "y_line"),
+        *("staged_tiles", "staged_lines", "more_lines", "dy_at", "line_at"),
+    )
+
+    def padded_out(self, lanes: int) -> int:
+        """Output channels rounded up to whole vectors."""
+        return -(-self.out_channels // lanes) * lanes
+
+
+@dataclass(frozen=True, slots=True)
 class GradientKernel(Kernel):
     """The kernel gradient: rows of the tile are numbers of a run of the input, vectors lie along output channels."""
 
@@ -271,4 +289,12 @@ class GroupsGradientKernel(GradientKernel):
         return self.in_channels
 
 
-AnyKernel = RunsKernel | GroupsKernel | TapsKernel | WinogradKernel | GradientKernel | GroupsGradientKernel
+AnyKernel = (
+    RunsKernel
+    | GroupsKernel
+    | TapsKernel
+    | WinogradKernel
+    | WinogradGradientKernel
+    | GradientKernel
+    | GroupsGradientKernel
+)

@@ -14,7 +14,7 @@ from faltung.plan.problem import ITEM_BYTES, Problem
 from faltung.plan.runs import TILE_CYCLES
 from faltung.plan.target import Target
 from faltung.plan.tiles import MOST_VECTORS, most_rows, step_cycles
-from faltung.plan.toom_cook import matrices
+from faltung.plan.toom_cook import Matrix, matrices
 
 FORMS = ((4, 2), (2, 3), (4, 3), (6, 3), (4, 4), (4, 5), (3, 6))
 """(outputs, taps): few, so that lines of many lengths share kernels; none loses more than 5 times the digits of direct
@@ -32,7 +32,7 @@ MOST_LINES, FEWEST_TILES = 16, 4
 
 
 @dataclass(frozen=True)
-class _Cut:
+class Cut:
     """How a problem is cut: F(outputs, taps) along w, and what a piece stages."""
 
     outputs: int
@@ -55,8 +55,8 @@ class _Cut:
         return self.outputs + self.taps - 1
 
 
-def refuse_winograd(problem: Problem, target: Target) -> str | None:
-    """Why this algorithm does not apply."""
+def refuse_winograd(problem: Problem, target: Target, more_channels: int = 0) -> str | None:
+    """Why this algorithm does not apply; more_channels as in cuts_of."""
     steps = (1, problem.in_channels) if problem.is_channels_last else (problem.x.c, 1)
     if (problem.x.c, problem.x.spatial[-1]) != steps:
         return "a line has gaps"
@@ -70,15 +70,15 @@ def refuse_winograd(problem: Problem, target: Target) -> str | None:
         return "the stride is not 1"
     if problem.kernel_size[-1] == 1:
         return "one tap along w"
-    return None if any(True for _ in _cuts(problem, target)) else "a few tiles fill the second cache"
+    return None if any(True for _ in cuts_of(problem, target, more_channels)) else "a few tiles fill the second cache"
 
 
 def plan_winograd(problem: Problem, target: Target) -> Plan:
     """The cheapest cut and tile by the cost model."""
     lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
-    rows, vectors = _tile(problem, target)
+    rows, vectors = tile_of(problem, target)
     cycles, cut = min(
-        ((_cycles(problem, lanes, cut, rows, vectors), cut) for cut in _cuts(problem, target)),
+        ((_cycles(problem, lanes, cut, rows, vectors), cut) for cut in cuts_of(problem, target)),
         key=lambda choice: choice[0],
     )
     kernel = WinogradKernel(
@@ -108,7 +108,7 @@ def plan_winograd(problem: Problem, target: Target) -> Plan:
         scratch_bytes = results_at + whole_lines(results * vectors * lanes * item_bytes)
     parameters = line_parameters(problem) | {
         "num_line_blocks": ceil(line_counts(problem)[1] / cut.lines),
-        "num_tile_blocks": ceil(_tiles_of_line(problem, cut.outputs) / cut.tiles),
+        "num_tile_blocks": ceil(tiles_of_line(problem, cut.outputs) / cut.tiles),
         "block_lines": cut.lines,
         "block_tiles": cut.tiles,
         "num_oc_parts": oc_parts,
@@ -136,63 +136,75 @@ def plan_winograd(problem: Problem, target: Target) -> Plan:
     )
 
 
-def _tile(problem: Problem, target: Target) -> tuple[int, int]:
+def tile_of(problem: Problem, target: Target) -> tuple[int, int]:
     """The rows and vectors that take the fewest cycles for a row of all output channels, whatever the length."""
     needed = ceil(problem.out_channels / target.lanes(problem.dtype))
     tiles = [(most_rows(target, vectors), vectors) for vectors in range(1, min(MOST_VECTORS, needed) + 1)]
-    return min((tile for tile in tiles if tile[0]), key=lambda tile: _row_cycles(needed, *tile))
+    return min((tile for tile in tiles if tile[0]), key=lambda tile: row_cycles(needed, *tile))
 
 
-def _row_cycles(vectors_needed: int, rows: int, vectors: int) -> float:
+def row_cycles(vectors_needed: int, rows: int, vectors: int) -> float:
     """Cycles of one row of a tile, for one step and all output channels."""
     whole, rest = divmod(vectors_needed, vectors)
     return (whole * step_cycles(rows, vectors) + (step_cycles(rows, rest) if rest else 0.0)) / rows
 
 
-def _tiles_of_line(problem: Problem, outputs: int) -> int:
+def tiles_of_line(problem: Problem, outputs: int) -> int:
     """Tiles of a line: neighbouring positions lie `dilation` apart, so there are that many sequences of tiles."""
     dilation = problem.dilation[-1]
     return ceil(problem.out_size[-1] / (outputs * dilation)) * dilation
 
 
-def _cuts(problem: Problem, target: Target) -> Iterator[_Cut]:
-    """Ways to cut lines into tiles, and lines and tiles into blocks that stay in the second cache."""
+def cuts_of(problem: Problem, target: Target, more_channels: int = 0) -> Iterator[Cut]:
+    """Ways to cut lines into tiles, and lines and tiles into blocks that stay in the second cache.
+
+    more_channels: staged beside those of the input, in as many tiles.
+    """
     lanes = target.lanes(problem.dtype)
     kernel_w, dilation = problem.kernel_size[-1], problem.dilation[-1]
     volumes, lines, _ = line_counts(problem)
     more_lines = problem.dilation[-2] * (problem.kernel_size[-2] - 1) if problem.rank > 1 else 0
-    tile_line_bytes = prod(problem.kernel_size[:-2]) * round_up(problem.in_channels, lanes) * ITEM_BYTES[problem.dtype]
+    numbers = prod(problem.kernel_size[:-2]) * round_up(problem.in_channels, lanes) + more_channels
+    product_bytes = numbers * ITEM_BYTES[problem.dtype]
     for outputs, taps in FORMS:
         segments = ceil(kernel_w / taps)
         if taps > kernel_w or (segments > 1 and taps % outputs):
             continue
         more_tiles = (segments - 1) * (taps // outputs) * dilation
-        most_tiles = target.l2_bytes // 2 // ((outputs + taps - 1) * tile_line_bytes)
-        all_tiles = _tiles_of_line(problem, outputs)
+        most_tiles = target.l2_bytes // 2 // ((outputs + taps - 1) * product_bytes)
+        all_tiles = tiles_of_line(problem, outputs)
         for block_lines in {n for n in (1, 2, 4, 6, 8, MOST_LINES, lines) if n <= max(lines, 1)}:
             widest = most_tiles // (block_lines + more_lines) - more_tiles
             if widest < min(all_tiles, max(FEWEST_TILES, dilation)):
                 continue
             block_tiles = round_up(ceil(all_tiles / ceil(all_tiles / min(widest, all_tiles))), dilation)
             blocks = volumes * ceil(lines / block_lines) * ceil(all_tiles / block_tiles)
-            yield _Cut(outputs, taps, segments, block_lines, block_tiles, more_lines, more_tiles, blocks)
+            yield Cut(outputs, taps, segments, block_lines, block_tiles, more_lines, more_tiles, blocks)
 
 
-def _cycles(problem: Problem, lanes: int, cut: _Cut, rows: int, vectors: int) -> float:
+def staging_cycles(problem: Problem, cut: Cut, lanes: int) -> float:
+    """The model's cycles to stage the input of a block."""
+    *_, b = matrices(cut.outputs, cut.taps)
+    planes, vectors = prod(problem.kernel_size[:-2]), ceil(problem.in_channels / lanes)
+    return planes * cut.staged * tile_cycles(b, vectors, 0 if problem.is_channels_last else cut.outputs)
+
+
+def tile_cycles(matrix: Matrix, vectors: int, turned: int) -> float:
+    """The model's cycles to multiply one tile of so many vectors of channels; `turned` positions change places."""
+    terms = sum(number != 0 for row in matrix for number in row)
+    each = TERM_CYCLES * terms + len(matrix) + turned * EXCHANGE_CYCLES
+    return len(matrix[0]) * PLACE_CYCLES + vectors * each
+
+
+def _cycles(problem: Problem, lanes: int, cut: Cut, rows: int, vectors: int) -> float:
     """The model's cycles: sums of inputs, products, sums of products."""
-    in_vectors, out_vectors = ceil(problem.in_channels / lanes), ceil(problem.out_channels / lanes)
-    a, _, b = (sum(number != 0 for row in matrix for number in row) for matrix in matrices(cut.outputs, cut.taps))
-    planes = prod(problem.kernel_size[:-2])
-    staging = planes * cut.staged * (cut.products * PLACE_CYCLES + in_vectors * (TERM_CYCLES * b + cut.products))
-    steps = prod(problem.kernel_size[:-1]) * cut.segments * problem.in_channels
+    a, *_ = matrices(cut.outputs, cut.taps)
+    out_vectors = ceil(problem.out_channels / lanes)
     panels = ceil(out_vectors / vectors)
+    steps = prod(problem.kernel_size[:-1]) * cut.segments * problem.in_channels
+    step = rows * row_cycles(out_vectors, rows, vectors)
     tiles = cut.lines * (cut.tiles + cut.more_tiles)
-    step = rows * _row_cycles(out_vectors, rows, vectors)
     products = ceil(tiles / rows) * cut.products * (steps * step + panels * TILE_CYCLES)
-    if not problem.is_channels_last:
-        staging += planes * cut.staged * cut.outputs * in_vectors * EXCHANGE_CYCLES
-    ending = tiles * (panels * PLACE_CYCLES * cut.outputs + out_vectors * (TERM_CYCLES * a + cut.outputs))
-    if not problem.is_channels_last:
-        ending += tiles * cut.outputs * out_vectors * EXCHANGE_CYCLES
+    ending = tiles * tile_cycles(a, out_vectors, 0 if problem.is_channels_last else cut.outputs)
     packing = prod(problem.kernel_size) * problem.in_channels * out_vectors * cut.products * 2.0
-    return cut.blocks * (staging + products + ending) + packing
+    return cut.blocks * (staging_cycles(problem, cut, lanes) + products + ending) + packing

@@ -5,8 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from faltung.plan.adjoint import adjoint_problems
-from faltung.plan.choose import choose_plan
-from faltung.plan.kernel_gradient import plan_kernel_gradient
+from faltung.plan.choose import choose_gradient_plan, choose_plan
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
 from faltung.reference import activate
@@ -97,7 +96,7 @@ class KernelGradient:
         self.plan: Plan | None = None
         self._launch: Launch | None = None
         if spec.output_bytes:
-            self.plan = plan_kernel_gradient(Problem.of(spec), target.current())
+            self.plan = choose_gradient_plan(Problem.of(spec), target.current())
             self._launch = Launch(self.plan)
 
     def run(self, x: Array, dy: Array, out: Array | None = None) -> Array:
