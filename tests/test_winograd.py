@@ -54,7 +54,6 @@ def test_every_spec_is_within_the_bound(preferred: None, spec: ft.ConvSpec, seed
 
 
 LAYERS = [
-    "conv1d n2 w200 ic128 oc32 kw2 f32",
     "conv1d n2 w200 ic128 oc32 kw3 f32",
     "conv1d n2 w200 ic128 oc32 kw4 dw3 f32",
     "conv1d n2 w200 ic128 oc32 kw5 f32",
@@ -86,7 +85,7 @@ def test_the_error_is_within_eight_times_that_of_direct_summation(preferred: Non
             assert worst["high"] <= MOST_TIMES_DIRECT * worst["exact"], (form, worst)
 
 
-@pytest.mark.parametrize("layer", LAYERS[1:2] + LAYERS[6:])
+@pytest.mark.parametrize("layer", LAYERS[:1] + LAYERS[5:])
 def test_dense_layers_of_three_taps_are_served(layer: str) -> None:
     spec = ft.ConvSpec.from_text(layer)
     assert ft.compile(spec).algorithm == "winograd"
@@ -97,7 +96,7 @@ def test_dense_layers_of_three_taps_are_served(layer: str) -> None:
     ("layer", "why"),
     [
         ("conv1d n2 w200 ic128 oc128 kw3 sw2 f32", "the stride is not 1"),
-        ("conv1d n2 w200 ic128 oc128 kw1 f32", "one tap along w"),
+        ("conv1d n2 w200 ic128 oc128 kw2 f32", "fewer than 3 taps along w"),
         ("conv1d n2 w200 ic128 oc128 kw3 g32 f32", "channels in or out of a group"),
         ("conv1d n2 w200 ic4 oc128 kw3 f32", "channels in or out of a group"),
         ("conv1d n2 w200 ic128 oc128 kw3 exact f32", 'precision "exact" asks for direct summation'),

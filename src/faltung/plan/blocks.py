@@ -8,6 +8,8 @@ from math import ceil, prod
 from faltung.plan.lines import line_counts
 from faltung.plan.problem import Problem
 
+ALIASING_ELEMENTS, MOST_ALIASED = 512, 8
+"""Lines so many elements apart, or a multiple, share a few sets of a cache, which hold about so many of them."""
 FEWEST_BLOCKS = 16
 """Enough to balance a few threads."""
 
@@ -94,8 +96,9 @@ class Layout:
 
     @property
     def channel(self) -> int:
-        """Elements from one channel to the next."""
-        return self.shape.planes * self.plane
+        """Elements from one channel to the next; not a multiple of so many that all share a few sets of a cache."""
+        elements = self.shape.planes * self.plane
+        return elements + self.lanes if elements % ALIASING_ELEMENTS == 0 else elements
 
     @property
     def elements(self) -> int:
@@ -119,7 +122,8 @@ def layouts_of(problem: Problem, shape: Shape, lanes: int, channels: int, most_e
     is_moved = (
         problem.padding_mode is not None or any(problem.low) or problem.stride[-2:] != (1,) * min(problem.rank, 2)
     )
-    if is_moved or problem.x.spatial[-1] != 1:
+    is_aliased = problem.group_in > MOST_ALIASED and problem.x.c % ALIASING_ELEMENTS == 0
+    if is_moved or is_aliased or problem.x.spatial[-1] != 1:
         return
     width, lines = max(shape.width, 1), max(shape.lines, 1)
     are_lines_joined = (

@@ -16,9 +16,11 @@ from faltung.plan.target import Target
 from faltung.plan.tiles import MOST_VECTORS, most_rows, step_cycles
 from faltung.plan.toom_cook import Matrix, matrices
 
-FORMS = ((4, 2), (2, 3), (4, 3), (6, 3), (4, 4), (4, 5), (3, 6))
+FORMS = ((2, 3), (4, 3), (6, 3), (4, 4), (4, 5), (3, 6))
 """(outputs, taps): few, so that lines of many lengths share kernels; none loses more than 5 times the digits of direct
 summation. Taps in several segments must be a multiple of the outputs: the next segment begins where a tile begins."""
+FEWEST_TAPS = min(taps for _, taps in FORMS)
+"""Two taps are too few: F(4,2) was 1.0 to 1.1 times as fast as direct summation."""
 FEWEST_CHANNELS = 8
 """On either side; below, the sums cost more than the products they save, and too few products even out their errors."""
 TERM_CYCLES = 0.6
@@ -68,8 +70,8 @@ def refuse_winograd(problem: Problem, target: Target, more_channels: int = 0) ->
         return f"fewer than {FEWEST_CHANNELS} channels in or out of a group"
     if set(problem.stride) != {1}:
         return "the stride is not 1"
-    if problem.kernel_size[-1] == 1:
-        return "one tap along w"
+    if problem.kernel_size[-1] < FEWEST_TAPS:
+        return f"fewer than {FEWEST_TAPS} taps along w"
     return None if any(True for _ in cuts_of(problem, target, more_channels)) else "a few tiles fill the second cache"
 
 
