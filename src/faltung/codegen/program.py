@@ -1,17 +1,20 @@
 """The program of a kernel: the functions that a call runs, in order."""
 
 from faltung.codegen.emitter import Emitter
+from faltung.codegen.epilogue_gradient import emit_epilogue_gradient
 from faltung.codegen.groups import emit_groups
 from faltung.codegen.kernel_gradient import emit_kernel_gradient
 from faltung.codegen.packing import emit_runs_packing, emit_taps_packing
 from faltung.codegen.runs import emit_runs
 from faltung.codegen.taps import emit_taps
-from faltung.plan.kernels import AnyKernel, GradientKernel, GroupsKernel, RunsKernel
+from faltung.plan.kernels import AnyKernel, EpilogueGradientKernel, GradientKernel, GroupsKernel, RunsKernel
 
 
 def emit_program(e: Emitter, kernel: AnyKernel) -> None:
     """The functions that the phases of a plan name, each as name(call, index, scratch)."""
-    if isinstance(kernel, GradientKernel):
+    if isinstance(kernel, EpilogueGradientKernel):
+        emit_epilogue_gradient(e, kernel)
+    elif isinstance(kernel, GradientKernel):
         emit_kernel_gradient(e, kernel)
     elif isinstance(kernel, RunsKernel):
         emit_runs_packing(e, kernel)
@@ -26,4 +29,6 @@ def emit_program(e: Emitter, kernel: AnyKernel) -> None:
 
 def functions_of(kernel: AnyKernel) -> tuple[str, str]:
     """The names of the functions, in the order of the phases."""
+    if isinstance(kernel, EpilogueGradientKernel):
+        return "sums", "total"
     return ("partial", "total") if isinstance(kernel, GradientKernel) else ("pack", "piece")
