@@ -6,6 +6,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from faltung.errors import ShapeError
+
 Array = NDArray[Any]
 Prepared = TypeVar("Prepared")
 Key = tuple[Any, ...]
@@ -60,3 +62,14 @@ def is_in_order(array: Array) -> bool:
 def in_order(array: Array) -> Array:
     """A contiguous copy in this machine's byte order."""
     return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+
+
+def check_out(function: str, out: Array, shape: tuple[int, ...], dtype: str, inputs: tuple[Array | None, ...]) -> None:
+    """Refuse an `out` that cannot receive the result of `inputs`."""
+    if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype or not out.flags.writeable:
+        got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        rule = f"{function}: out must be a writable array of the result's shape and type; got {got}"
+        raise ShapeError(f"{rule}. Use np.empty({shape}, {dtype!r}).")
+    if any(array is not None and np.may_share_memory(out, array) for array in inputs):
+        rule = f"{function}: out must not share memory with the inputs; got arrays that overlap"
+        raise ShapeError(f"{rule}. Use another.")

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+import numpy as np  # noqa: F401  # for the examples
 from numpy.typing import ArrayLike, NDArray
 
-from faltung.calls import Calls, in_order, is_in_order, key_of
+from faltung.calls import Calls, check_out, in_order, is_in_order, key_of
 from faltung.errors import DtypeError, ShapeError
 from faltung.runtime.convolution import Convolution, as_array, compile
 from faltung.runtime.epilogue_gradient import EpilogueGradient, epilogue_gradient_of
@@ -150,7 +150,7 @@ class _Prepared:
 
     def __call__(self, a: Array, b: Array, out: Array | None) -> Array:
         if out is not None:
-            _check_out(self.function, out, self.shape, self.gradient.spec, (a, b))
+            check_out(self.function, out, self.shape, self.gradient.spec.dtype, (a, b))
         a = in_order(a) if self.copies_a else a
         b = in_order(b) if self.copies_b else b
         if out is None or out.flags.c_contiguous:
@@ -238,16 +238,3 @@ def _check_dy(function: str, spec: ConvSpec, dy: Array, name: str = "dy") -> Non
     if dy.dtype.name != spec.dtype:
         rule = f"{function}: {name} must have the element type of x, {spec.dtype}; got {dy.dtype.name}"
         raise DtypeError(f"{rule}. Use {name}.astype({spec.dtype!r}).")
-
-
-def _check_out(function: str, out: Array, shape: tuple[int, ...], spec: ConvSpec, inputs: tuple[Array, ...]) -> None:
-    if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != spec.dtype or not out.flags.writeable:
-        got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        remedy = f"Use np.empty({shape}, {spec.dtype!r})."
-        raise ShapeError(
-            f"{function}: out must be a writable array of the result's shape and type; got {got}. {remedy}"
-        )
-    if any(np.may_share_memory(out, array) for array in inputs):
-        raise ShapeError(
-            f"{function}: out must not share memory with the inputs; got arrays that overlap. Use another."
-        )
