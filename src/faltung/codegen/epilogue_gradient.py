@@ -73,12 +73,13 @@ def _emit_rows(e: Emitter, kernel: EpilogueGradientKernel, rows: int) -> None:
     """rows_N: `count` columns of N rows, added to the partial sums of the columns."""
     arrays = ("*dy", "*source", "*dz", "*partial")
     with e.function(f"rows_{rows}", *arrays, "row_size", "count", internal=True) as (*pointers, partial, row, count):
-        here, sums = _Arrays.of(e, kernel, pointers, row), e.buffer(partial, i=1)
+        first, sums = _Arrays.of(e, kernel, pointers, row), e.buffer(partial, i=1)
+        lines = [first.moved(row=r) for r in range(rows)]
         full, rest = e.divide(count, e.lanes)
         whole = e.mul(full, e.lanes)
 
         def step(i: Int, mask: Value) -> None:
-            total = _sum(e, [here.dz_at(mask, row=r, i=i) for r in range(rows)])
+            total = _sum(e, [line.dz_at(mask, i=i) for line in lines])
             e.store_masked(e.arithmetic(e.load_masked(sums.at(i=i), mask), "+", total), sums.at(i=i), mask)
 
         with e.loop("i", whole, step=e.lanes) as i:

@@ -41,6 +41,11 @@ class EpilogueGradient:
             db[...] = 0
         return dz, db
 
+    def sum_at(self, dy: int, db: int) -> None:
+        """Sum at least one number at the address dy into the gradient of the bias at db; without activation."""
+        assert self._launch is not None
+        self._launch.at(dy, dy, db, dy)
+
 
 @lru_cache(maxsize=1024)
 def epilogue_gradient_of(spec: ConvSpec) -> EpilogueGradient:
