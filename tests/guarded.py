@@ -26,8 +26,10 @@ from strategies import conv_specs, random_arrays, winograd_specs
 
 import faltung as ft
 from faltung import reference
-from faltung.plan import choose, pieces, runs, taps
+from faltung.plan import choose, epilogue_gradient, pieces, runs, taps
 from faltung.runtime import buffers
+from faltung.runtime.epilogue_gradient import epilogue_gradient_of
+from faltung.spec.activation import shows_slope
 
 Array = NDArray[Any]
 Placed = Callable[[str, Array | None], Array | None]
@@ -133,6 +135,7 @@ def run(guard: Guard, spec: ft.ConvSpec, seed: int, is_at_end: bool, has_gaps: b
         guard.assert_only("result", y, line)
         if not has_gaps:
             run_gradients(guard, spec, placed, values[0], values[1], is_at_end, line)
+            run_epilogue_gradient(guard, spec, placed, values, is_at_end, line)
 
 
 def run_gradients(
@@ -161,6 +164,25 @@ def run_gradients(
             guard.assert_only(role, result, line)
 
 
+def run_epilogue_gradient(
+    guard: Guard, spec: ft.ConvSpec, placed: Placed, values: tuple[Any, ...], is_at_end: bool, line: str
+) -> None:
+    """Compute the gradient of the spec's bias and activation in one placement; the bias's lies on the heap."""
+    if not spec.bias and spec.activation is None:
+        return
+    has_slope = spec.activation is not None and shows_slope(spec.activation, spec.activation_parameter)
+    source_spec = spec if has_slope else spec.replace(activation=None)
+    source = placed("source", reference.conv(*values, spec=source_spec).astype(spec.dtype))
+    dy = random_dy(spec, len(line))
+    dz = guard.empty("dz", spec.output_shape, spec.dtype, is_at_end, (0,) * dy.ndim)
+    result, _ = epilogue_gradient_of(spec).run(placed("dy", dy), source, dz=dz)  # type: ignore[arg-type]
+    expected = reference.output_gradient(*values, dy, spec=spec)
+    wrong = np.flatnonzero(~(abs(result - expected) <= reference.output_gradient_bound(*values, dy, spec=spec)))
+    assert not wrong.size, f"{line}: dz wrong in {wrong.size} of {result.size} places, first at {wrong[:1]}"
+    if result is dz:
+        guard.assert_only("dz", result, line)
+
+
 def guard_workspaces(guard: Guard) -> None:
     """Give each call a workspace of exactly the bytes it asks for, full of NaN."""
 
@@ -179,6 +201,7 @@ def cut_finely(is_fine: bool) -> None:
         for name in ("PIECE_CYCLES", "SMALLEST_PARALLEL_CYCLES"):
             if hasattr(module, name):
                 setattr(module, name, 200.0 if is_fine else 60_000.0)
+    epilogue_gradient.LONGEST_ROW, epilogue_gradient.BLOCK = (64, 64) if is_fine else (4096, 8192)
 
 
 def main(arguments: list[str]) -> None:

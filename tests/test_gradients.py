@@ -172,6 +172,34 @@ def test_sizes_of_transposed_convolutions(
     assert y.shape == (1, expected, 3)
 
 
+def test_what_a_transposed_convolution_remembers_is_told_by_types_too() -> None:
+    """Calls that differ in memory order, options, their types or the bias are different calls, warm or not."""
+    rng = np.random.default_rng(0)
+    x, kernel, bias = rng.standard_normal((2, 9, 4)), rng.standard_normal((5, 3, 4)), rng.standard_normal(3)
+    calls: list[dict[str, Any]] = [
+        {"stride": 2},
+        {"stride": 2, "output_padding": 1},
+        {"stride": (2,), "padding": [1]},
+        {"bias": bias},
+        {"bias": bias, "activation": "relu"},
+        {"bias": bias, "activation": ("leaky_relu", 0.3)},
+    ]
+    for dtype in ("f8", ">f8", "f4"):
+        for order in (np.ascontiguousarray, np.asfortranarray):
+            a, b = (order(array.astype(dtype)) for array in (x, kernel))
+            for told in calls:
+                options = told | ({"bias": told["bias"].astype(dtype)} if "bias" in told else {})
+                first, again = (ft.conv1d_transpose(a, b, **options) for _ in range(2))
+                fresh = ft.conv1d_transpose(a.tolist(), b.tolist(), **told)  # lists are float64, and not remembered
+                np.testing.assert_array_equal(first, again)
+                np.testing.assert_allclose(first, fresh, rtol=0, atol=1e-4 if dtype == "f4" else 1e-12)
+                out = np.zeros((*first.shape, 2), first.dtype)[..., 0]
+                assert ft.conv1d_transpose(a, b, out=out, **options) is out
+                np.testing.assert_array_equal(out, first)
+    with pytest.raises(ft.ShapeError, match=r"stride must be an integer.*; got True"):
+        ft.conv1d_transpose(x, kernel, stride=True)
+
+
 # --- errors
 
 
@@ -208,6 +236,14 @@ X, KERNEL, DY = np.ones((2, 10, 3), "f4"), np.ones((3, 3, 4), "f4"), np.ones((2,
         (
             lambda: ft.conv1d_transpose(DY, KERNEL, np.ones(4, "f4")),
             r"conv1d_transpose: the bias must have shape \(3,\)",
+        ),
+        (
+            lambda: ft.conv1d_transpose(DY, KERNEL, out=np.empty((2, 9, 3), "f4")),
+            r"conv1d_transpose: out must be a writable array .*; got float32 \(2, 9, 3\). Use np.empty\(\(2, 10, 3\)",
+        ),
+        (
+            lambda: ft.conv1d_transpose(X[:1], np.ones((1, 3, 3), "f4"), out=X[:1]),
+            "conv1d_transpose: out must not share memory with the inputs",
         ),
         (lambda: ft.conv2d_transpose(DY, KERNEL), "conv2d_transpose: x and the kernel must have 4 axes"),
     ],

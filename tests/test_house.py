@@ -25,6 +25,7 @@ LAYERS = [
     "plan",
     "codegen",
     "runtime",
+    "calls",
     "ops",
     "gradients",
     "transposed",

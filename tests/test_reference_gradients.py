@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from strategies import conv_specs, random_arrays
 
 from faltung import reference
-from faltung.spec import PADDING_MODES, ConvSpec
+from faltung.spec import ACTIVATIONS, PADDING_MODES, ConvSpec
 
 TORCH_CONV = {1: torch.nn.functional.conv1d, 2: torch.nn.functional.conv2d, 3: torch.nn.functional.conv3d}
 TORCH_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
@@ -116,3 +116,56 @@ def test_arrays_that_do_not_fit_the_spec():
     spec = ConvSpec.from_text("conv1d n1 w5 ic3 oc4 kw3")
     with pytest.raises(ValueError, match=r"dy must have the spec's output shape, \(1, 3, 4\); got \(1, 5, 4\)"):
         reference.bias_gradient(np.zeros((1, 5, 4)), spec=spec)
+
+
+# --- the gradient before the activation
+
+TORCH_ACTIVATIONS = {
+    "relu": torch.nn.functional.relu,
+    "relu6": torch.nn.functional.relu6,
+    "leaky_relu": lambda z: torch.nn.functional.leaky_relu(z, 0.2),
+    "elu": torch.nn.functional.elu,
+    "selu": torch.nn.functional.selu,
+    "gelu": torch.nn.functional.gelu,
+    "gelu_tanh": lambda z: torch.nn.functional.gelu(z, approximate="tanh"),
+    "silu": torch.nn.functional.silu,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "softplus": lambda z: torch.nn.functional.softplus(z, threshold=100.0),
+    "hard_sigmoid": torch.nn.functional.hardsigmoid,
+    "hard_silu": torch.nn.functional.hardswish,
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_derivatives_of_activations_are_those_of_pytorchs_autograd(name):
+    z = np.concatenate([np.linspace(-40, 40, 8001), [-0.0, 1e-310, -1e-310, 1e20, -1e20]])
+    leaf = torch.tensor(z, requires_grad=True)
+    (theirs,) = torch.autograd.grad(TORCH_ACTIVATIONS[name](leaf).sum(), leaf)
+    # PyTorch's sixth of hard_sigmoid is a float32
+    most = 1e-8 if name == "hard_sigmoid" else 1e-14
+    ours = reference.activation_gradient(z, name, ACTIVATIONS[name])
+    np.testing.assert_allclose(ours, theirs.numpy(), rtol=0, atol=most)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_no_activation_is_bent_more_than_the_bound_says(name):
+    spec = ConvSpec.from_text("conv1d n1 w1 ic1 oc1 kw1").replace(activation=name)
+    z = np.linspace(-9, 9, 20000)  # whose steps no kink lies on
+    slopes = reference.activation_gradient(z, name, spec.activation_parameter)
+    bend, is_kink = abs(np.diff(slopes)) / (z[1] - z[0]), [False] * (z.size - 1)
+    for kink in (0, 6, -3, 3):
+        is_kink |= (z[:-1] < kink) & (kink < z[1:])
+    assert bend[~np.asarray(is_kink)].max() <= reference._bend(spec) * (1 + 1e-6)
+
+
+def test_the_output_gradient_and_its_bound_are_as_stated():
+    spec = ConvSpec.from_text("conv1d n1 w4 ic1 oc1 kw1 bias relu f32")
+    x, kernel, bias = np.array([1.0, 2, 3, 5]).reshape(1, 4, 1), np.ones((1, 1, 1)), np.array([-2.0])
+    dy = np.array([7.0, 7, 7, -7]).reshape(1, 4, 1)
+    dz = reference.output_gradient(x, kernel, bias, dy, spec=spec).ravel()
+    np.testing.assert_array_equal(dz, [0, 0, 7, -7])
+    bound = reference.output_gradient_bound(x, kernel, bias, dy, spec=spec).ravel()
+    assert bound[1] > 7 > 1e-4 > max(bound[0], *bound[2:])  # a sum of 0 may be off to either side of the kink
+    plain = reference.output_gradient(x, kernel, None, dy, spec=ConvSpec.from_text("conv1d n1 w4 ic1 oc1 kw1"))
+    np.testing.assert_array_equal(plain, dy)

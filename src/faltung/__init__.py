@@ -11,7 +11,7 @@ from typing import Any
 
 from faltung.errors import CodegenError, DtypeError, FaltungError, ModelError, ShapeError, UnsupportedConvError
 from faltung.frontends.accelerate import accelerate
-from faltung.gradients import input_gradient, kernel_gradient
+from faltung.gradients import conv_gradients, input_gradient, kernel_gradient
 from faltung.ops import conv, conv1d, conv2d, conv3d
 from faltung.runtime.convolution import Convolution, compile
 from faltung.runtime.pool import get_num_threads, set_num_threads
@@ -38,6 +38,7 @@ __all__ = [
     "conv2d_transpose",
     "conv3d",
     "conv3d_transpose",
+    "conv_gradients",
     "diagnose",
     "explain",
     "explain_errors",

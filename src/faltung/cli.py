@@ -14,7 +14,7 @@ import faltung as ft
 from faltung.bench.peers import PEERS
 from faltung.bench.suite import LAYOUTS, SUITES, load
 from faltung.errors import CodegenError, FaltungError, ShapeError, UnsupportedConvError
-from faltung.spec import ConvSpec, read_cases
+from faltung.spec import read_cases
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -284,10 +284,11 @@ def _compare(cases: dict[str, str], typed: tuple[str, ...], files: tuple[Path | 
     from rich.console import Console
     from rich.progress import Progress
 
+    from faltung.bench.case import read_case
     from faltung.bench.command import Files, side_by_side
 
     for text in typed:
-        ConvSpec.from_text(text)
+        read_case(text)
     watching = Console(stderr=True)
     with Progress(console=watching, transient=True, disable=not watching.is_terminal) as progress:
         task = progress.add_task("Starting the peers", total=len(cases) or None)

@@ -1,13 +1,13 @@
 """Convolutions on NumPy arrays: arguments → spec → plan → kernel → array."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+import numpy as np  # noqa: F401  # for the examples
 from numpy.typing import ArrayLike, NDArray
 
+from faltung.calls import Calls, in_order, is_in_order, key_of
 from faltung.plan.choose import is_readable
 from faltung.plan.problem import Problem, Strides
 from faltung.runtime.convolution import Convolution, as_array
@@ -16,9 +16,7 @@ from faltung.spec.conv_spec import Padding, Sizes
 
 Array = NDArray[Any]
 
-MOST_CALLS = 4096
-_calls: dict[tuple[Any, ...], "_Prepared"] = {}
-"""Prepared convolutions by everything that a call is told: a warm call is one lookup and one native call."""
+_calls: "Calls[_Prepared]" = Calls()
 
 DOCUMENTATION = """{summary}
 
@@ -73,30 +71,16 @@ def _convolution(rank: int | None, **words: str) -> Callable[..., Array]:
         out: Array | None = None,
     ) -> Array:
         options = (stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
-        arrays: list[Any] = [x, kernel, bias]
-        try:
-            prepared = _calls.get(_key(name, x, kernel, bias, options))
-        except TypeError:
-            prepared = None
+        prepared = _calls.find(key_of(name, options, x, kernel, bias))
         if prepared is None:
-            prepared, *arrays = _prepare(name, rank, x, kernel, bias, options)
-        return prepared(arrays[0], arrays[1], arrays[2], out)
+            x, kernel = as_array(x), as_array(kernel)
+            bias = None if bias is None else as_array(bias)
+            prepared = _prepare(name, rank, x, kernel, bias, options)
+        return prepared(x, kernel, bias, out)  # type: ignore[arg-type]  # they are arrays
 
     convolve.__name__ = convolve.__qualname__ = name
     convolve.__doc__ = DOCUMENTATION.format(**words)
     return convolve
-
-
-def _key_of(array: Any) -> tuple[Any, ...]:
-    if type(array) is not np.ndarray:  # whatever else has a shape must become an array first
-        raise TypeError
-    return array.shape, array.strides, array.dtype
-
-
-def _key(name: str, x: Any, kernel: Any, bias: Any, options: tuple[Any, ...]) -> tuple[Any, ...]:
-    """All that a call is told; types too, since 1 == True == 1.0."""
-    bias_key = None if bias is None else _key_of(bias)
-    return name, _key_of(x), _key_of(kernel), bias_key, options, tuple(map(type, options))
 
 
 conv1d = _convolution(
@@ -161,23 +145,16 @@ class _Prepared:
             if out is not None:  # the copies will not overlap it, the arrays themselves may
                 self.convolution.check_out(out, (x, kernel, bias))
             copies_x, copies_kernel, copies_bias = self.copies
-            x = _in_order(x) if copies_x else x
-            kernel = _in_order(kernel) if copies_kernel else kernel
-            bias = _in_order(bias) if copies_bias and bias is not None else bias
+            x = in_order(x) if copies_x else x
+            kernel = in_order(kernel) if copies_kernel else kernel
+            bias = in_order(bias) if copies_bias and bias is not None else bias
         return self.convolution.run(x, kernel, bias, out)
 
 
-def _in_order(array: Array) -> Array:
-    """A contiguous copy in this machine's byte order."""
-    return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
-
-
 def _prepare(
-    name: str, rank: int | None, x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None, options: tuple[Any, ...]
-) -> tuple[_Prepared, Array, Array, Array | None]:
+    name: str, rank: int | None, x: Array, kernel: Array, bias: Array | None, options: tuple[Any, ...]
+) -> _Prepared:
     """Check the call, plan and compile it, and remember it for calls like it."""
-    x, kernel = as_array(x), as_array(kernel)
-    bias = None if bias is None else as_array(bias)
     spec = spec_from_call(
         name,
         *(x.shape, x.dtype.name, kernel.shape, kernel.dtype.name),
@@ -188,11 +165,8 @@ def _prepare(
     strides = strides_in_place(spec, x)
     copies = (strides is None, not is_in_order(kernel), bias is not None and not is_in_order(bias))
     prepared = _Prepared(Convolution(spec, strides), copies if any(copies) else None)
-    if len(_calls) >= MOST_CALLS:
-        _calls.clear()
-    with suppress(TypeError):  # options given as lists are not remembered
-        _calls[_key(name, x, kernel, bias, options)] = prepared
-    return prepared, x, kernel, bias
+    _calls.keep(key_of(name, options, x, kernel, bias), prepared)
+    return prepared
 
 
 OPTIONS = (
@@ -223,8 +197,3 @@ def strides_in_place(spec: ConvSpec, x: Array) -> Strides | None:
         span = step * size
     strides = Strides(n, c, tuple(spatial))
     return strides if is_readable(Problem.of(spec, strides)) else None
-
-
-def is_in_order(array: Array) -> bool:
-    """Is it contiguous, in this machine's byte order?"""
-    return array.dtype.isnative and array.flags.c_contiguous

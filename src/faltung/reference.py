@@ -100,6 +100,33 @@ def kernel_gradient(x: ArrayLike, dy: ArrayLike, *, spec: ConvSpec) -> Array:
     return dkernel
 
 
+def output_gradient(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None, dy: ArrayLike, *, spec: ConvSpec) -> Array:
+    """Return dz, the gradient before the activation: dy times its derivative at the sums z of :func:`conv`."""
+    with np.errstate(all="ignore"):
+        z = _pre_activation(x, kernel, bias, spec)
+        slope = activation_gradient(z, spec.activation, spec.activation_parameter)
+        return np.asarray(dy, np.float64) * slope
+
+
+def output_gradient_bound(
+    x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None, dy: ArrayLike, *, spec: ConvSpec
+) -> Array:
+    """Return how far each element may lie from :func:`output_gradient`.
+
+    ``|dy| * (C*d + jump + 8*L*eps)``: d is how far z may be off, C the most that the activation is bent, jump the
+    difference of its derivatives at z + d and z - d, which shows kinks, L its Lipschitz constant.
+    """
+    num_terms = math.prod(spec.kernel_size) * (spec.in_channels // spec.groups) + spec.bias
+    eps = float(np.finfo(spec.dtype).eps)
+    with np.errstate(all="ignore"):
+        z = _pre_activation(x, kernel, bias, spec)
+        magnitude = _pre_activation(np.abs(x), np.abs(kernel), None if bias is None else np.abs(bias), spec)
+        off = _rounding(num_terms, magnitude, spec) + 4 * eps * np.abs(z)
+        above, below = (activation_gradient(z + d, spec.activation, spec.activation_parameter) for d in (off, -off))
+        slope_off = _bend(spec) * off + np.abs(above - below) + 8 * _lipschitz(spec) * eps
+        return np.abs(dy) * slope_off + float(np.finfo(spec.dtype).tiny)
+
+
 def bias_gradient(dy: ArrayLike, *, spec: ConvSpec) -> Array:
     """Return the gradient of ``sum(y * dy)`` with respect to the bias, ``(C_out,)``: dy summed over all positions."""
     return _grouped_output(dy, spec).sum(axis=1).reshape(spec.out_channels)  # type: ignore[no-any-return]
@@ -131,6 +158,12 @@ def bias_gradient_bound(dy: ArrayLike, *, spec: ConvSpec) -> Array:
 def activate(x: Array, name: str | None, parameter: float | None = None) -> Array:
     """Return the activation of each element of ``x``, in the shape of ``x``."""
     return x if name is None else ACTIVATE[name](x, 0.0 if parameter is None else parameter)
+
+
+def activation_gradient(z: Array, name: str | None, parameter: float | None = None) -> Array:
+    """Return the derivative of the activation at each element of ``z``; at a kink it is PyTorch's choice."""
+    with np.errstate(all="ignore"):
+        return np.ones_like(z) if name is None else SLOPE[name](z, 0.0 if parameter is None else parameter)
 
 
 def _pre_activation(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None, spec: ConvSpec) -> Array:
@@ -255,3 +288,47 @@ STEEPEST = {"gelu": 1.13, "gelu_tanh": 1.13, "silu": 1.1, "selu": _SELU_SCALE * 
 def _lipschitz(spec: ConvSpec) -> float:
     """Return the Lipschitz constant of the activation; a parameter is the slope of leaky_relu, of elu at 0."""
     return max(STEEPEST.get(spec.activation or "", 1.0), abs(spec.activation_parameter or 0.0))
+
+
+def _bell(x: Array) -> Array:
+    return np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+
+
+def _elu_slope(x: Array, alpha: float) -> Array:
+    return np.where(x > 0, 1.0, alpha * np.exp(np.minimum(x, 0.0)))
+
+
+def _gelu_tanh_slope(x: Array) -> Array:
+    x = np.clip(x, -40.0, 40.0)  # beyond, the slope is 0 or 1 to the last bit
+    scale = 2 * math.sqrt(2.0 / math.pi)
+    u = scale * (x + 0.044715 * x**3)
+    return _sigmoid(u) + x * _sigmoid(u) * _sigmoid(-u) * scale * (1.0 + 3 * 0.044715 * x**2)
+
+
+# Name -> the derivative at x, with the parameter.
+SLOPE: dict[str, Callable[[Array, float], Array]] = {
+    "relu": lambda x, _: np.where(x > 0, 1.0, 0.0),
+    "relu6": lambda x, _: np.where((x > 0) & (x < 6), 1.0, 0.0),
+    "leaky_relu": lambda x, slope: np.where(x > 0, 1.0, slope),
+    "elu": _elu_slope,
+    "selu": lambda x, _: _SELU_SCALE * _elu_slope(x, _SELU_ALPHA),
+    "gelu": lambda x, _: 0.5 * _erfc(-x / math.sqrt(2.0)) + x * _bell(x),
+    "gelu_tanh": lambda x, _: _gelu_tanh_slope(x),
+    "silu": lambda x, _: _sigmoid(x) + x * _sigmoid(x) * _sigmoid(-x),
+    "sigmoid": lambda x, _: _sigmoid(x) * _sigmoid(-x),
+    "tanh": lambda x, _: 4 * _sigmoid(2 * x) * _sigmoid(-2 * x),
+    "softplus": lambda x, _: _sigmoid(x),
+    "hard_sigmoid": lambda x, _: np.where(np.abs(x) < 3, 1.0 / 6.0, 0.0),
+    "hard_silu": lambda x, _: np.where(x <= -3, 0.0, np.where(x < 3, x / 3 + 0.5, 1.0)),
+}
+
+# The largest second derivative beside kinks, where it is not 0; elu's is its parameter.
+BEND = {
+    **{"selu": _SELU_SCALE * _SELU_ALPHA, "gelu": 0.8, "gelu_tanh": 0.8, "silu": 0.5, "sigmoid": 0.1, "tanh": 0.8},
+    **{"softplus": 0.25, "hard_silu": 1 / 3},
+}
+
+
+def _bend(spec: ConvSpec) -> float:
+    """Return the largest second derivative of the activation, kinks aside."""
+    return abs(spec.activation_parameter or 0.0) if spec.activation == "elu" else BEND.get(spec.activation or "", 0.0)

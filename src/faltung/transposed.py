@@ -1,14 +1,16 @@
 """Transposed convolutions on NumPy arrays: the adjoint of the forward convolution, with bias and activation."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from faltung.calls import Calls, check_out, in_order, is_in_order, key_of
 from faltung.errors import ShapeError
 from faltung.runtime.convolution import as_array
-from faltung.runtime.gradients import input_gradient_of
+from faltung.runtime.gradients import InputGradient, input_gradient_of
 from faltung.spec import ConvSpec, named, spec_from_call
 from faltung.spec.conv_spec import Padding, Sizes
 from faltung.spec.geometry import window_size
@@ -23,6 +25,8 @@ from faltung.spec.layout import (
 from faltung.spec.rules import integer, per_axis, plain
 
 Array = NDArray[Any]
+
+_calls: "Calls[_Prepared]" = Calls()
 
 DOCUMENTATION = """The adjoint of conv{rank}d: each input puts a copy of the kernel into the output, `stride` apart.
 
@@ -70,34 +74,13 @@ def _transposed(rank: int, x_shape: str, kernel_shape: str, y_shape: str, exampl
     ) -> Array:
         x, kernel = as_array(x), as_array(kernel)
         bias = None if bias is None else as_array(bias)
-        told = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "layout": layout}
-        arrays_told = {"x": (x.shape, x.dtype.name), "kernel": (kernel.shape, kernel.dtype.name), "rank": rank}
-        with named(name, **arrays_told, **told, kernel_layout=kernel_layout):
-            spec = _forward_spec(
-                rank,
-                x,
-                kernel,
-                bias,
-                stride,
-                padding,
-                output_padding,
-                dilation,
-                groups,
-                layout,
-                kernel_layout,
-                activation,
-            )
-        if out is not None and (out.shape != spec.input_shape or out.dtype != spec.dtype or not out.flags.c_contiguous):
-            rule = f"{name}: out must be a contiguous array of the result's shape and type"
-            remedy = f"Use np.empty({spec.input_shape}, {spec.dtype!r})."
-            raise ShapeError(f"{rule}; got {out.dtype} {out.shape}. {remedy}")
-        if spec.output_shape != x.shape:  # output padding of a stride and more: inputs that are zero
-            longer = np.zeros(spec.output_shape, spec.dtype)
-            longer[tuple(map(slice, x.shape))] = x
-            x = longer
-        x, kernel = (np.ascontiguousarray(array, dtype=spec.dtype) for array in (x, kernel))
-        bias = None if bias is None else np.ascontiguousarray(bias, dtype=spec.dtype)
-        return input_gradient_of(spec).run(x, kernel, bias, out=out)
+        options = (stride, padding, output_padding, dilation, groups, layout, kernel_layout, activation)
+        key = key_of(name, options, x, kernel, bias)
+        prepared = _calls.find(key)
+        if prepared is None:
+            prepared = _prepare(name, rank, x, kernel, bias, options)
+            _calls.keep(key, prepared)
+        return prepared(x, kernel, bias, out)
 
     convolve.__name__ = convolve.__qualname__ = name
     convolve.__doc__ = DOCUMENTATION.format(
@@ -130,6 +113,43 @@ conv3d_transpose = _transposed(
     """>>> conv3d_transpose(np.ones((1, 4, 4, 4, 8)), np.ones((3, 3, 3, 2, 8))).shape
     (1, 6, 6, 6, 2)""",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A transposed convolution for arrays of known shapes, strides and types; some are copied first."""
+
+    function: str
+    gradient: InputGradient
+    copies: tuple[bool, ...] | None
+    is_longer: bool
+
+    def __call__(self, x: Array, kernel: Array, bias: Array | None, out: Array | None) -> Array:
+        spec = self.gradient.spec
+        if out is not None:
+            check_out(self.function, out, spec.input_shape, spec.dtype, (x, kernel, bias))
+        if self.copies is not None:
+            arrays = zip(self.copies, (x, kernel, bias), strict=True)
+            x, kernel, bias = (in_order(array) if copies else array for copies, array in arrays)  # type: ignore[arg-type, assignment]
+        if self.is_longer:  # output padding of a stride and more: inputs that are zero
+            longer = np.zeros(spec.output_shape, spec.dtype)
+            longer[tuple(map(slice, x.shape))] = x
+            x = longer
+        if out is None or out.flags.c_contiguous:
+            return self.gradient.run(x, kernel, bias, out=out)
+        out[...] = self.gradient.run(x, kernel, bias)
+        return out
+
+
+def _prepare(name: str, rank: int, x: Array, kernel: Array, bias: Array | None, options: tuple[Any, ...]) -> _Prepared:
+    """Check the call, plan and compile it."""
+    stride, padding, _, dilation, groups, layout, kernel_layout, _ = options
+    told = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "layout": layout}
+    shapes = {"x": (x.shape, x.dtype.name), "kernel": (kernel.shape, kernel.dtype.name)}
+    with named(name, rank=rank, **shapes, **told, kernel_layout=kernel_layout):
+        spec = _forward_spec(rank, x, kernel, bias, *options)
+    copies = tuple(array is not None and not is_in_order(array) for array in (x, kernel, bias))
+    return _Prepared(name, input_gradient_of(spec), copies if any(copies) else None, spec.output_shape != x.shape)
 
 
 def _forward_spec(
@@ -190,7 +210,7 @@ def _forward_spec(
         if bias.shape != (outputs,) or bias.dtype != x.dtype:
             rule = f"the bias must have shape ({outputs},) and the type of x"
             raise ShapeError(f"{rule}; got {bias.dtype} {plain(bias.shape)}. Give {outputs} numbers.")
-        spec = spec.replace(bias=True, activation=spec.activation, activation_parameter=spec.activation_parameter)
+        spec = spec.replace(bias=True)
     return spec
 
 

@@ -14,6 +14,8 @@ CASES = {
     "signal": "conv1d n2 w300 ic1 oc1 kw31 causal bias",
     "image": "conv2d n2 h12 w10 ic4 oc6 kh3 kw2 sh2 sw2 ph1 pw0:1",
     "volume": "conv3d n1 d6 h7 w8 ic2 oc3 kd2 kh3 kw3 pd1 ph1 pw1",
+    "transposed": "conv1d_transpose n2 w20 ic4 oc6 kw5 sw2 dw2 pw1",
+    "grouped": "conv2d_transpose n1 h9 w7 ic6 oc4 kh3 kw2 sh2 g2",
     "double": "conv1d n2 w40 ic4 oc6 kw3 f64 pw2 reflect",
 }
 ALL_CAN = ("plain", "image", "volume")
@@ -42,6 +44,8 @@ def test_every_peer_is_right() -> None:
     found = run(tuple(CASES), tuple(name for name in PEERS if name != "torch-compile"))
     for peer in OURS:
         assert all(case.results[peer].is_measured for case in found.cases.values())
+    for peer in ("torch", "jax", "jax-ncw"):
+        assert found.participants[peer].missing or found.cases["transposed"].results[peer].is_measured
     for peer in ("scipy", "scipy-fft"):
         assert found.participants[peer].missing or found.cases["signal"].results[peer].is_measured
 

@@ -32,7 +32,8 @@ STUBS = (
 CASES = {
     "strided": "conv1d n2 w40 ic3 oc4 kw3 sw2",
     "dense": "conv1d n1 w30 ic4 oc4 kw5 same bias relu",
-    "transposed": "conv1d_transpose n1 w9 ic1 oc1 kw3",
+    "transposed": "conv1d_transpose n2 w9 ic3 oc4 kw3 sw2 pw1",
+    "words": "conv1d_transpose n1 w9 ic1 oc1 kw3 same",
     "empty": "conv1d n0 w9 ic1 oc1 kw3",
 }
 
@@ -105,8 +106,26 @@ def test_a_peer_that_is_not_installed_is_named(run: Comparison) -> None:
 
 
 def test_a_case_that_has_no_times_is_named(run: Comparison) -> None:
-    assert run.refused["transposed"].startswith("ConvSpec.from_text: a transposed convolution has no spec")
+    assert run.refused["words"].startswith("conv1d_transpose: a transposed case has sizes, stride, dilation, groups")
     assert run.refused["empty"].startswith("conv1d: a comparison needs outputs")
+
+
+@pytest.mark.parametrize("peer", OURS)
+def test_a_transposed_case_is_checked_and_timed(run: Comparison, peer: str) -> None:
+    case, result = run.cases["transposed"], run.cases["transposed"].results[peer]
+    assert result.is_measured, result.reason
+    assert 0 < result.error <= 1
+    assert case.num_outputs == 2 * 17 * 4
+    assert result.compared >= 16 * 4 and result.compared % 4 == 0  # the corners and random positions
+    assert case.flops == 2 * 2 * 9 * 3 * 3 * 4
+    assert case.num_bytes == 4 * (2 * 9 * 3 + 3 * 3 * 4 + 2 * 17 * 4)
+
+
+def test_a_transposed_case_is_for_those_who_take_part_in_it(run: Comparison) -> None:
+    result = run.cases["transposed"].results["Right"]
+    assert (result.status, result.reason) == ("unsupported", "compared on convolutions that are not transposed")
+    refused = compare({"t": CASES["transposed"]}, OURS, mode="training", seconds=0.02, threads=1).refused
+    assert refused["t"].startswith("a transposed case is compared forward only")
 
 
 def test_the_run_says_where_it_comes_from(run: Comparison) -> None:

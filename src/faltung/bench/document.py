@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import prod
 
 from faltung.bench.known import known_reason
 from faltung.bench.peers import OURS
@@ -10,7 +9,6 @@ from faltung.bench.report import QUIET_SHARE
 from faltung.bench.result import Case, Comparison
 from faltung.bench.station import TOLERANCE
 from faltung.bench.sweep import JUMP, cliffs, curves
-from faltung.spec import ConvSpec
 
 NONE = "–"
 DETAILS = (
@@ -171,11 +169,10 @@ def not_measured(run: Comparison) -> list[tuple[str, str, str]]:
 
 def _details(run: Comparison, name: str) -> Iterator[Block]:
     case = run.cases[name]
-    spec = ConvSpec.from_text(case.spec)
     yield Heading(3, name)
     yield Paragraph(
         f"`{case.spec}`: {case.flops / 2e6:,.1f} million multiply-adds, {case.num_bytes / 1e6:,.2f} MB, "
-        f"{prod(spec.output_shape):,} outputs; bound: {case.bound}."
+        f"{case.num_outputs:,} outputs; bound: {case.bound}."
     )
     yield Table(DETAILS, [_detail(run, case, name, peer) for peer in case.results])
 

@@ -4,12 +4,12 @@ import pickle
 from pathlib import Path
 
 from faltung.bench import arrays, machine
-from faltung.bench.check import expect
-from faltung.bench.gradients import expect_gradients
+from faltung.bench.case import read_case
+from faltung.bench.check import expect, flat_batch
+from faltung.bench.gradients import expect_gradients, expect_input_gradient
 from faltung.bench.machine import Machine, Peak, Stream, memory
 from faltung.bench.run import bytes_read
 from faltung.runtime import pool
-from faltung.spec import ConvSpec
 
 CHOICE_SECONDS = 0.05
 
@@ -26,10 +26,17 @@ class Referee:
 
     def prepare(self, text: str, is_training: bool, expected_file: str) -> tuple[int, int]:
         """Write what the results must be into a file; return the flops and bytes of the case."""
-        spec = arrays.canonical(ConvSpec.from_text(text))
+        asked = read_case(text)
+        spec = arrays.canonical(asked.spec)
         x, kernel, bias = arrays.random_arrays(spec)
-        expected = [expect(x, kernel, bias, spec=spec)]
-        self._read, self._written, flops = bytes_read(spec), spec.output_bytes, spec.flops
+        flops = spec.flops
+        if asked.is_transposed:
+            dy = flat_batch(arrays.random_output_gradient(spec), spec)
+            expected = [[expect_input_gradient(kernel, dy, spec)]]
+            self._read, self._written = spec.output_bytes + spec.kernel_bytes, spec.input_bytes
+        else:
+            expected = [expect(x, kernel, bias, spec=spec)]
+            self._read, self._written = bytes_read(spec), spec.output_bytes
         if is_training:
             # backwards, x and the kernel are read once more, dy is read twice; dx and dkernel are written
             expected += [[part] for part in expect_gradients(x, kernel, arrays.random_output_gradient(spec), spec=spec)]

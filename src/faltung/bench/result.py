@@ -7,10 +7,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from faltung.bench.case import read_case
 from faltung.bench.machine import Machine
 from faltung.bench.peers import OURS
 from faltung.errors import FaltungError
-from faltung.spec import ConvSpec
 
 FORMAT = 1
 MEASURED = "measured"
@@ -84,7 +84,7 @@ class Case:
     @property
     def num_outputs(self) -> int:
         """How many numbers the convolution makes."""
-        return prod(ConvSpec.from_text(self.spec).output_shape)
+        return prod(read_case(self.spec).result_shape)
 
     def ratio(self, slower: str, quicker: str) -> float:
         """Return how many times as long one peer takes as another: the median of the rounds' ratios."""

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from faltung.bench.case import Asked, read_case
 from faltung.bench.origin import commit, date
 from faltung.bench.peers import OURS, PEERS
 from faltung.bench.process import Trouble, Worker
 from faltung.bench.result import MEASURED, Case, Comparison, Participant, Result
 from faltung.errors import FaltungError, ShapeError, UnsupportedConvError
-from faltung.spec import ConvSpec
 
 ROUNDS, LEAST_ROUNDS = 9, 3
 MOST_SECONDS = 3.0
@@ -98,7 +98,7 @@ def compare(
                 tell(name)
                 run = _Run(referee, present, mode, layout, seconds, answer_seconds, str(Path(directory) / "expected"))
                 try:
-                    comparison.cases[name] = run.case(ConvSpec.from_text(text))
+                    comparison.cases[name] = run.case(read_case(text))
                 except (ShapeError, UnsupportedConvError) as error:
                     comparison.refused[name] = " ".join(str(error).split())
                 except Trouble as trouble:  # of the referee
@@ -147,11 +147,14 @@ class _Run:
     calls: dict[str, list[float]] = field(default_factory=dict)
     text: str = ""
 
-    def case(self, spec: ConvSpec) -> Case:
+    def case(self, asked: Asked) -> Case:
         """Prepare, check and time it."""
+        spec = asked.spec
         if not spec.macs:
             raise ShapeError(f"{spec.name}: a comparison needs outputs; got the output shape {spec.output_shape}.")
-        self.text = spec.to_text()
+        if asked.is_transposed and self.mode == "training":
+            raise UnsupportedConvError(f"a transposed case is compared forward only; got {asked.text!r}.")
+        self.text = asked.text
         flops, num_bytes = self.referee.ask("prepare", self.text, self.mode == "training", self.expected_file)
         is_crowded = COPIES * num_bytes * len(self.workers) > _available_bytes()
         self.results |= {peer: Result(MEASURED) for peer in self.workers}

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from faltung.bench import arrays
+from faltung.bench.case import read_case
 from faltung.bench.check import Expected, Wrong, flat_batch, missing
-from faltung.bench.peers.peer import Call, Peer, Work
+from faltung.bench.peers.peer import Call, Peer, Work, refuse
 from faltung.bench.run import BATCH_SECONDS, seconds_of
 from faltung.bench.suite import in_layout
 from faltung.runtime import target
@@ -76,8 +77,10 @@ class Station:
         """Prepare a case, call it for the first time, and compare all its results with what was expected."""
         self.finish()
         expected: list[list[Expected]] = pickle.loads(Path(expected_file).read_bytes())
-        spec = arrays.canonical(ConvSpec.from_text(text))
-        work = self._work(spec, layout, is_training=len(expected) > 1)
+        asked = read_case(text)
+        if asked.is_transposed and not self.peer.transposes:
+            raise refuse("compared on convolutions that are not transposed")
+        work = self._work(arrays.canonical(asked.spec), layout, asked.is_transposed, is_training=len(expected) > 1)
         start = time.perf_counter()
         call = self.peer.prepare(work)
         prepare_seconds = time.perf_counter() - start
@@ -86,7 +89,7 @@ class Station:
         before = resident_bytes()
         first_seconds, result = _timed(call)
         peak = peak_bytes()
-        error = self._checked(result if work.is_training else (result,), work.spec, expected)
+        error = self._checked(result if work.is_training else (result,), work, expected)
         self._call = call
         compared = sum(part.size for parts in expected for part in parts)
         return Start(prepare_seconds, first_seconds, max(peak - before, 0), peak, error, compared)
@@ -125,17 +128,23 @@ class Station:
         if sys.platform == "linux":
             getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)(0)  # musl has none
 
-    def _work(self, spec: ConvSpec, layout: str | None, *, is_training: bool) -> Work:
+    def _work(self, spec: ConvSpec, layout: str | None, is_transposed: bool, *, is_training: bool) -> Work:
         """The arrays of a canonical spec, in the peer's layouts."""
         x, kernel, bias = arrays.random_arrays(spec)
+        if is_transposed:
+            x = arrays.random_output_gradient(spec)
         dy = arrays.random_output_gradient(spec) if is_training else None
         asked = in_layout(spec, layout or self.peer.layout).replace(kernel_layout=self.peer.kernel_layout)
         moved_dy = None if dy is None else arrays.moved_input(dy, asked)
-        return Work(asked, arrays.moved_input(x, asked), arrays.moved_kernel(kernel, asked), bias, moved_dy)
+        moved_kernel = arrays.moved_kernel(kernel, asked)
+        return Work(asked, arrays.moved_input(x, asked), moved_kernel, bias, moved_dy, is_transposed)
 
-    def _checked(self, results: tuple[Any, ...], spec: ConvSpec, expected: list[list[Expected]]) -> float:
+    def _checked(self, results: tuple[Any, ...], work: Work, expected: list[list[Expected]]) -> float:
         """The largest error over its limit, of y, dx and dkernel."""
+        spec = work.spec
         names, shapes = ("y", "dx", "dkernel"), (spec.output_shape, spec.input_shape, spec.kernel_shape)
+        if work.is_transposed:
+            shapes = (spec.input_shape,) * 3
         found = self.peer.arrays(results, spec)
         worst = 0.0
         for name, shape, array, parts in zip(names, shapes, found, expected, strict=False):

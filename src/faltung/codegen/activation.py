@@ -174,7 +174,12 @@ def _erfc_coefficients(terms: int) -> list[float]:
 
 def erfc_of_positive(z: Number) -> Number:
     """erfc(z) for z >= 0; 0 beyond 6, where it is below 1e-16."""
-    beyond, z = z, z.where(">", 6.0, 6.0, z)
+    near = z.where(">", 6.0, 6.0, z)
+    return z.where(">", 6.0, 0.0, erfc_series(near) * exp(0.0 - near * near) / (near + near + 1.0))
+
+
+def erfc_series(z: Number) -> Number:
+    """(1 + 2 z) exp(z*z) erfc(z) for 0 <= z <= 6."""
     last = (6.0 - 3.75) / (6.0 + 3.75)
     t = (z - 3.75) / (z + 3.75)
     unit = (t + 1.0) * (2 / (last + 1)) - 1.0
@@ -183,8 +188,7 @@ def erfc_of_positive(z: Number) -> Number:
     doubled = unit + unit
     for c in reversed(rest):  # Clenshaw's recurrence
         b1, b2 = doubled.times_plus(b1, c - b2), b1
-    series = unit.times_plus(b1, c0 - b2)
-    return beyond.where(">", 6.0, 0.0, series * exp(0.0 - z * z) / (z + z + 1.0))
+    return unit.times_plus(b1, c0 - b2)
 
 
 def tanh(x: Number) -> Number:

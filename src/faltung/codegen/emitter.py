@@ -350,6 +350,14 @@ class Emitter:
         """Lane i of the result is lane `lanes[i]` of a and b laid end to end."""
         return self.b.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes)))
 
+    def sum_of_lanes(self, a: Value) -> Value:
+        """The sum of all lanes, in every lane: neighbours first, then pairs, fours, …."""
+        distance = 1
+        while distance < self.lanes:
+            a = self.b.fadd(a, self.shuffle(a, a, [lane ^ distance for lane in range(self.lanes)]))
+            distance *= 2
+        return a
+
     def transpose(self, rows: Sequence[Value]) -> list[Value]:
         """As many vectors as they have lanes, with rows and lanes exchanged: blocks of 1, 2, 4, … change places."""
         result = list(rows)

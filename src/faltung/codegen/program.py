@@ -1,6 +1,7 @@
 """The program of a kernel: the functions that a call runs, in order."""
 
 from faltung.codegen.emitter import Emitter
+from faltung.codegen.epilogue_gradient import emit_epilogue_gradient
 from faltung.codegen.groups import emit_groups
 from faltung.codegen.kernel_gradient import emit_kernel_gradient
 from faltung.codegen.packing import emit_runs_packing, emit_taps_packing
@@ -10,6 +11,7 @@ from faltung.codegen.winograd import emit_winograd
 from faltung.codegen.winograd_gradient import emit_winograd_gradient
 from faltung.plan.kernels import (
     AnyKernel,
+    EpilogueGradientKernel,
     GradientKernel,
     GroupsKernel,
     RunsKernel,
@@ -20,7 +22,9 @@ from faltung.plan.kernels import (
 
 def emit_program(e: Emitter, kernel: AnyKernel) -> None:
     """The functions that the phases of a plan name, each as name(call, index, scratch)."""
-    if isinstance(kernel, GradientKernel):
+    if isinstance(kernel, EpilogueGradientKernel):
+        emit_epilogue_gradient(e, kernel)
+    elif isinstance(kernel, GradientKernel):
         emit_kernel_gradient(e, kernel)
     elif isinstance(kernel, WinogradGradientKernel):
         emit_winograd_gradient(e, kernel)
@@ -39,5 +43,7 @@ def emit_program(e: Emitter, kernel: AnyKernel) -> None:
 
 def functions_of(kernel: AnyKernel) -> tuple[str, str]:
     """The names of the functions, in the order of the phases."""
+    if isinstance(kernel, EpilogueGradientKernel):
+        return "sums", "total"
     is_gradient = isinstance(kernel, GradientKernel | WinogradGradientKernel)
     return ("partial", "total") if is_gradient else ("pack", "piece")

@@ -289,6 +289,26 @@ class GroupsGradientKernel(GradientKernel):
         return self.in_channels
 
 
+@dataclass(frozen=True, slots=True)
+class EpilogueGradientKernel:
+    """The gradient of bias and activation: dz = dy * activation'(z), and dz summed for each channel."""
+
+    sums_lines: bool  # or columns
+    has_bias: bool
+    activation: str | None
+    activation_parameter: float | None
+    rows: int  # rows, or vectors of a line, in one step
+    dtype: str
+
+    writes_around_cache: ClassVar[bool] = False  # measured: takes up to twice as long
+    ALGORITHM: ClassVar[str] = "epilogue gradient"
+    PARAMETERS: ClassVar[tuple[str, ...]] = (
+        *("num_chunks", "num_parts", "part_size", "row_size", "num_rows", "last_size"),
+        *("num_units", "line_size", "line_blocks", "block_size"),
+        *("channels", "num_partials", "partial_step", "num_neighbours", "neighbour_step", "channel_step"),
+    )
+
+
 AnyKernel = (
     RunsKernel
     | GroupsKernel
@@ -297,4 +317,5 @@ AnyKernel = (
     | WinogradGradientKernel
     | GradientKernel
     | GroupsGradientKernel
+    | EpilogueGradientKernel
 )

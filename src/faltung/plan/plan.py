@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 
 from faltung.plan.kernels import AnyKernel
-from faltung.plan.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Everything a call needs beyond its arrays. The pieces do not depend on the number of threads."""
 
-    problem: Problem
+    problem: object  # what it was made for
     kernel: AnyKernel
     cycles: float  # of one core, by the cost model; it ranks plans, it does not predict times
     parameters: dict[str, int]

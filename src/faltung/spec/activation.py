@@ -23,6 +23,18 @@ ACTIVATIONS: dict[str, float | None] = {
 }
 ALIASES = {"swish": "silu", "hard_swish": "hard_silu", "linear": None}
 
+SHOWS_SLOPE = {"relu", "relu6", "leaky_relu", "elu", "selu", "sigmoid", "tanh", "softplus", "hard_sigmoid"}
+"""Activations whose result determines their derivative, with a parameter that is not negative."""
+
+
+def shows_slope(activation: str, parameter: float | None) -> bool:
+    """Does the activation's result determine its derivative, so that nothing else need be kept or computed again?
+
+    >>> shows_slope("tanh", None), shows_slope("gelu", None), shows_slope("elu", -0.5)
+    (True, False, False)
+    """
+    return activation in SHOWS_SLOPE and (parameter is None or parameter >= 0)
+
 
 def resolve_activation(activation: object, parameter: object) -> tuple[str | None, float | None]:
     """Return name and parameter, the default filled in; ("leaky_relu", 0.01) will do as ``activation``.

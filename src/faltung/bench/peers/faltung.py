@@ -1,5 +1,6 @@
 """faltung itself: the public function, on NumPy arrays, in both layouts."""
 
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ class ChannelsLast(Peer):
     """`ft.conv1d` on NumPy arrays, channels last."""
 
     packages: ClassVar[tuple[str, ...]] = ("faltung", "numpy", "llvmlite")
+    transposes = True
 
     def __init__(self, threads: int) -> None:
         ft.set_num_threads(threads)
@@ -21,6 +23,11 @@ class ChannelsLast(Peer):
     def prepare(self, work: Work) -> Call:
         """Return the public function with its arguments; gradients as soon as faltung has them."""
         x, kernel, bias, dy = work.x, work.kernel, work.bias, work.dy
+        if work.is_transposed:
+            names = ("stride", "padding", "dilation", "groups", "layout", "kernel_layout")
+            options = {name: getattr(work.spec, name) for name in names}
+            transposed = partial(getattr(ft, f"{work.spec.name}_transpose"), **options)
+            return lambda: transposed(x, kernel)
         convolve = public_function(work.spec)
         if dy is None:
             return lambda: convolve(x, kernel, bias)

@@ -3,13 +3,14 @@
 import os
 from typing import ClassVar
 
-from faltung.bench.peers.peer import Call, Peer, Work, refuse_other_options
+from faltung.bench.peers.peer import Call, Peer, Work, refuse, refuse_other_options
 
 
 class Jax(Peer):
     """`jax.jit(lax.conv_general_dilated)`, channels last."""
 
     packages: ClassVar[tuple[str, ...]] = ("jax", "jaxlib")
+    transposes = True
 
     def __init__(self, threads: int) -> None:
         os.environ["JAX_PLATFORMS"] = "cpu"
@@ -26,6 +27,12 @@ class Jax(Peer):
         bias = None if work.bias is None else jax.numpy.asarray(work.bias)
         if bias is not None and not spec.is_channels_last:
             bias = bias.reshape(-1, *[1] * spec.rank)
+
+        def transposed(x, kernel):  # type: ignore[no-untyped-def]
+            windows = zip(spec.effective_kernel, spec.padding, strict=True)
+            pairs = [(size - 1 - low, size - 1 - high) for size, (low, high) in windows]
+            options = {"rhs_dilation": spec.dilation, "dimension_numbers": layouts, "transpose_kernel": True}
+            return jax.lax.conv_transpose(x, kernel, spec.stride, pairs, **options)
 
         def convolve(x, kernel):  # type: ignore[no-untyped-def]
             y = jax.lax.conv_general_dilated(
@@ -47,7 +54,10 @@ class Jax(Peer):
         arguments = [jax.numpy.asarray(array) for array in (work.x, work.kernel)]
         if work.is_training:
             arguments.append(jax.numpy.asarray(work.dy))
-        function = jax.jit(convolve_and_differentiate if work.is_training else convolve)
+        if work.is_transposed and spec.groups > 1:
+            raise refuse("lax.conv_transpose knows no groups")
+        forward = transposed if work.is_transposed else convolve
+        function = jax.jit(convolve_and_differentiate if work.is_training else forward)
         return lambda: jax.block_until_ready(function(*arguments))
 
     def release(self) -> None:

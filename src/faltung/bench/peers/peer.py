@@ -24,6 +24,7 @@ class Work:
     kernel: Array
     bias: Array | None
     dy: Array | None = None
+    is_transposed: bool = False  # x has the shape of the spec's output, and the result that of its input
 
     @property
     def is_training(self) -> bool:
@@ -43,6 +44,9 @@ class Peer(ABC):
     kernel_layout: ClassVar[str] = "WIO"
     packages: ClassVar[tuple[str, ...]]
     """Distributions whose versions go into the report."""
+
+    transposes: ClassVar[bool] = False
+    """Whether it takes part in cases of transposed convolutions."""
 
     @abstractmethod
     def __init__(self, threads: int) -> None: ...

@@ -11,6 +11,7 @@ class Torch(Peer):
 
     layout, kernel_layout = "ncw", "OIW"
     packages: ClassVar[tuple[str, ...]] = ("torch",)
+    transposes = True
 
     def __init__(self, threads: int) -> None:
         import torch
@@ -22,7 +23,7 @@ class Torch(Peer):
         """Return a call of the module, or of it and torch.autograd.grad, which is what loss.backward() does."""
         torch, spec = self.torch, work.spec
         torch.set_grad_enabled(work.is_training)
-        layer = self.layer(spec, work.kernel, work.bias)
+        layer = self.transposed(spec, work.kernel) if work.is_transposed else self.layer(spec, work.kernel, work.bias)
         x = self.tensor(work.x, spec).requires_grad_(work.is_training)
         module = self.compiled(self.with_layout(layer, spec))
         if work.dy is None:
@@ -73,6 +74,20 @@ class Torch(Peer):
             layer.add_module("relu", self.torch.nn.ReLU())
         return layer.train(self.torch.is_grad_enabled())
 
+    def transposed(self, spec: ConvSpec, kernel: Array) -> Any:
+        """Return the nn.ConvTranspose1d that is the adjoint of the spec; its weight is that of the convolution."""
+        padding = symmetric_padding(spec)
+        if padding is None:
+            raise refuse(f"nn.ConvTranspose{spec.rank}d cuts off both ends alike")
+        conv = getattr(self.torch.nn, f"ConvTranspose{spec.rank}d")(
+            *(spec.out_channels, spec.in_channels, spec.kernel_size, spec.stride, padding),
+            **{"groups": spec.groups, "bias": False, "dilation": spec.dilation},
+            dtype=getattr(self.torch, spec.dtype),
+        )
+        with self.torch.no_grad():
+            conv.weight.copy_(self.torch.from_numpy(kernel))
+        return conv.eval()
+
     def on_axes(self, values: tuple[Any, ...], other: Any) -> tuple[Any, ...]:
         """Return one value for each axis of the module; `other` is for an axis that the spec does not have."""
         return values
@@ -96,6 +111,7 @@ class TorchChannelsLast(Torch):
     """`nn.Conv2d` in `channels_last` memory, sequences as images of height 1; volumes in `channels_last_3d`."""
 
     layout = "nwc"
+    transposes = False
 
     def layer(self, spec: ConvSpec, kernel: Array, bias: Array | None) -> Any:
         """Return the module with its weights in channels_last memory, as PyTorch's documentation advises."""

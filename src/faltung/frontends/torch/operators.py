@@ -24,6 +24,7 @@ from torch import Tensor
 
 from faltung import gradients, ops, transposed
 from faltung.frontends.torch.batching import batched
+from faltung.frontends.torch.bias import sum_of_channels
 from faltung.frontends.torch.tensors import as_array, as_tensor, empty, is_observed
 from faltung.spec.layout import layouts
 
@@ -115,11 +116,6 @@ def _words(rank: int, options: tuple[Any, ...]) -> dict[str, Any]:
     }
 
 
-def _sum_of_channels(dy: Tensor) -> Tensor:
-    """The gradient of a bias."""
-    return dy.sum([0, *range(2, dy.dim())])
-
-
 NONE_BY_OPTIONS = (None,) * NUM_OPTIONS
 
 
@@ -146,7 +142,7 @@ def _derive_convolve(ctx: Any, dy: Tensor) -> Any:
     return (
         input_gradient(dy, kernel, None, list(x.shape[2:]), *ctx.options) if by_x else None,
         kernel_gradient(x, dy, list(kernel.shape[2:]), *ctx.options) if by_kernel else None,
-        _sum_of_channels(dy) if by_bias else None,
+        sum_of_channels(dy) if by_bias else None,
         *NONE_BY_OPTIONS,
     )
 
@@ -183,7 +179,7 @@ def _derive_input_gradient(ctx: Any, ddx: Tensor) -> Any:
     return (
         convolve(ddx, kernel, None, *ctx.options) if by_dy else None,
         kernel_gradient(ddx, dy, list(kernel.shape[2:]), *ctx.options) if by_kernel else None,
-        _sum_of_channels(ddx) if by_bias else None,
+        sum_of_channels(ddx) if by_bias else None,
         None,
         *NONE_BY_OPTIONS,
     )

@@ -1,0 +1,52 @@
+"""What a case asks for: a convolution, or a transposed one, told by the convolution that it is the adjoint of."""
+
+from dataclasses import dataclass
+
+from faltung.errors import UnsupportedConvError
+from faltung.spec import ConvSpec, named
+from faltung.spec.text import parse_spec
+
+MARK = "_transpose"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A spec, and whether it is computed or its adjoint: from what has the shape of its output to that of its input."""
+
+    spec: ConvSpec
+    is_transposed: bool
+    text: str
+
+    @property
+    def result_shape(self) -> tuple[int, ...]:
+        """The shape of the result."""
+        return self.spec.input_shape if self.is_transposed else self.spec.output_shape
+
+
+def read_case(text: str) -> Asked:
+    """Return what a line asks for; in a transposed one, sizes and ``ic`` are those of its own input.
+
+    The result has ``(in - 1)*stride + dilation*(k - 1) + 1 - low - high`` positions, as PyTorch counts them.
+
+    >>> read_case("conv1d_transpose n1 w224 ic1026 oc1 kw1024 sw256").spec.to_text()
+    'conv1d n1 w58112 ic1 oc1026 kw1024 sw256 f32'
+    """
+    function, _, rest = text.partition(" ")
+    if not function.endswith(MARK):
+        spec = ConvSpec.from_text(text)
+        return Asked(spec, False, spec.to_text())
+    with named(function):
+        arguments = parse_spec(f"{function.removesuffix(MARK)} {rest}")
+        refused = [word for word in ("bias", "activation", "padding_mode") if word in arguments]
+        ones = (1,) * len(arguments["in_size"])
+        padding = arguments.get("padding", "valid")
+        pairs = [(0, 0) for _ in ones] if padding == "valid" else padding
+        if refused or isinstance(pairs, str):
+            rule = "a transposed case has sizes, stride, dilation, groups, and padding in numbers"
+            raise UnsupportedConvError(f"{rule}; got {text!r}. Leave out {refused[0] if refused else padding}.")
+        steps = (arguments.get(name, ones) for name in ("stride", "dilation"))
+        axes = zip(arguments["in_size"], arguments["kernel_size"], *steps, pairs, strict=True)
+        sizes = tuple((size - 1) * step + d * (k - 1) + 1 - sum(pair) for size, k, step, d, pair in axes)
+        inputs, outputs = arguments["out_channels"], arguments["in_channels"]
+        spec = ConvSpec(**(arguments | {"in_size": sizes, "in_channels": inputs, "out_channels": outputs}))
+    return Asked(spec, True, text)
