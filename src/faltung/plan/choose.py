@@ -4,19 +4,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from faltung.errors import UnsupportedConvError
+from faltung.plan.fft import FftPlan, plan_fft, plan_fft_gradient, refuse_fft
 from faltung.plan.groups import plan_groups, refuse_groups
+from faltung.plan.kernel_gradient import plan_kernel_gradient
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
 from faltung.plan.runs import plan_runs
 from faltung.plan.taps import plan_taps
 from faltung.plan.target import Target
 
+AnyPlan = Plan | FftPlan
+
 
 @dataclass(frozen=True)
 class _Rule:
     algorithm: str
     refusal: Callable[[Problem, Target], str | None]
-    plan: Callable[[Problem, Target], Plan]
+    plan: Callable[[Problem, Target], AnyPlan]
 
 
 def _refuse_taps(problem: Problem, _: Target) -> str | None:
@@ -33,12 +37,14 @@ RULES = (
     _Rule("groups", refuse_groups, plan_groups),
     _Rule("taps", _refuse_taps, plan_taps),
     _Rule("runs", _refuse_runs, plan_runs),
+    _Rule("fft", refuse_fft, plan_fft),
 )
 
 
-def choose_plan(problem: Problem, target: Target) -> Plan:
+def choose_plan(problem: Problem, target: Target) -> AnyPlan:
     """The plan that the cost model finds cheapest, with what became of the others."""
-    plans, reasons = [], []
+    plans: list[AnyPlan] = []
+    reasons: list[str] = []
     for rule in RULES:
         refusal = rule.refusal(problem, target)
         if refusal is None:
@@ -47,8 +53,21 @@ def choose_plan(problem: Problem, target: Target) -> Plan:
             reasons.append(f"{rule.algorithm}: passed over, {refusal}")
     if not plans:
         raise UnsupportedConvError(f"conv: no algorithm covers {problem.text!r}: {'; '.join(reasons)}.")
+    return _cheapest(plans, reasons)
+
+
+def choose_kernel_gradient(problem: Problem, target: Target) -> AnyPlan:
+    """The plan for the kernel gradient of a forward problem on contiguous arrays."""
+    direct, refusal = plan_kernel_gradient(problem, target), refuse_fft(problem, target)
+    if refusal is not None:
+        return _cheapest([direct], [f"fft kernel gradient: passed over, {refusal}"])
+    return _cheapest([direct, plan_fft_gradient(problem, target)], [])
+
+
+def _cheapest(plans: list[AnyPlan], reasons: list[str]) -> AnyPlan:
+    """The cheapest plan, with what became of the others besides these reasons."""
     chosen, *others = sorted(plans, key=lambda plan: plan.cycles)
-    reasons += [f"{plan.algorithm}: passed over, {plan.cycles:.3g} cycles by the model" for plan in others]
+    reasons = [*reasons, *(f"{plan.algorithm}: passed over, {plan.cycles:.3g} cycles by the model" for plan in others)]
     reason = f"{chosen.algorithm}: chosen, {chosen.cycles:.3g} cycles by the model"
     return replace(chosen, reasons=(reason, *chosen.reasons, *reasons))
 

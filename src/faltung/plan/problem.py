@@ -75,6 +75,7 @@ class Problem:
     has_bias: bool
     activation: str | None
     activation_parameter: float | None
+    precision: str
     dtype: str
     x: Strides
     y: Strides
@@ -101,6 +102,7 @@ class Problem:
             has_bias=spec.bias,
             activation=spec.activation,
             activation_parameter=spec.activation_parameter,
+            precision=spec.precision,
             dtype=spec.dtype,
             x=x or Strides.of_contiguous(spec.is_channels_last, spec.in_channels, spec.in_size),
             y=Strides.of_contiguous(spec.is_channels_last, spec.out_channels, spec.out_size),
