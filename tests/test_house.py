@@ -26,6 +26,7 @@ LAYERS = [
     "codegen",
     "runtime",
     "ops",
+    "separable",
     "gradients",
     "transposed",
     "frontends",

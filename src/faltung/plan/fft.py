@@ -36,15 +36,15 @@ MOST_SPECTRA_BYTES = 256 * 1024 * 1024
 # Cycles of one core, fitted to what the model's cycles of direct kernels take in the same run.
 BUTTERFLY_CYCLES = 0.6
 """For a number of a transform and a factor of two of its size."""
-FAR_BUTTERFLY_CYCLES = 1.5
-"""The same where a transform takes half the second cache, its spectrum the other half."""
+FAR_BUTTERFLY_CYCLES = 1.1
+"""The same where a transform takes a quarter of the second cache: input, spectrum, product and result fill it."""
 PRODUCT_CYCLES = 2.5
 """To multiply and add one pair of complex numbers."""
 MATRIX_PRODUCT_CYCLES = 1.5
 """The same in a product of matrices."""
 MOVE_CYCLES, INTERLEAVED_MOVE_CYCLES = 4.0, 8.0
 """To gather one input, or to put one result in its place; with several channels side by side."""
-CALL_CYCLES = 400_000.0
+CALL_CYCLES = 300_000.0
 PIECE_CYCLES = 150_000.0
 """Python's share of a call and of a piece."""
 
@@ -211,7 +211,7 @@ def spectra_bytes(problem: Problem, size: int) -> int:
 def transform_cycles(size: int, dtype: str, target: Target) -> float:
     """The model's cycles of one real transform."""
     num_bytes = size * ITEM_BYTES[dtype]
-    return (FAR_BUTTERFLY_CYCLES if 4 * num_bytes > target.l2_bytes else BUTTERFLY_CYCLES) * size * log2(size)
+    return (FAR_BUTTERFLY_CYCLES if 4 * num_bytes >= target.l2_bytes else BUTTERFLY_CYCLES) * size * log2(size)
 
 
 def _cycles(problem: Problem, target: Target, size: int) -> float:

@@ -8,7 +8,6 @@ A block that holds a NaN or an infinity, or a sum too large for the type, spoils
 computed again by direct summation, which keeps them where they belong.
 """
 
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,9 +15,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from faltung.plan.choose import choose_plan
+from faltung.plan.choose import choose_kernel
 from faltung.plan.fft import FftPlan, dense_outputs, multiplies_matrices, window_of
-from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
 from faltung.reference import SOURCES, activate
 from faltung.runtime import pool, target
@@ -59,9 +57,7 @@ class FftLaunch:
 
     @cached_property
     def _direct(self) -> Launch:
-        exact = choose_plan(replace(self.plan.problem, precision="exact"), target.current())
-        assert isinstance(exact, Plan)
-        return Launch(exact)
+        return Launch(choose_kernel(self.plan.problem, target.current()))
 
     def _spectra(self, taps: Array) -> Spectra:
         """The spectra of kernels (g, out, in, k) as (g, out, in, f), or (g, f, in, out) for products of matrices."""

@@ -1,13 +1,11 @@
 """The kernel gradient on NumPy's FFT: blocks of x meet blocks of dy, and their products are added as spectra."""
 
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
-from faltung.plan.choose import choose_kernel_gradient
 from faltung.plan.fft import FftGradientPlan, dense_outputs, multiplies_matrices, window_of
-from faltung.plan.plan import Plan
+from faltung.plan.kernel_gradient import plan_kernel_gradient
 from faltung.runtime import pool, target
 from faltung.runtime.fft import Spectra, input_view, kernel_view, output_view, products_of_matrices, windows_of
 from faltung.runtime.launch import Array, Launch
@@ -48,9 +46,7 @@ class FftGradientLaunch:
 
     @cached_property
     def _direct(self) -> Launch:
-        exact = choose_kernel_gradient(replace(self.plan.problem, precision="exact"), target.current())
-        assert isinstance(exact, Plan)
-        return Launch(exact)
+        return Launch(plan_kernel_gradient(self.plan.problem, target.current()))
 
     def _lot(self, x: Array, dy: Array, part: int, lot: int) -> Spectra:
         """The sum over every lots-th piece of one part of the groups, (g, out, in, f) or (g, f, in, out)."""
