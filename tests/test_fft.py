@@ -1,7 +1,7 @@
 """Long kernels by FFT against the oracle, forward and backward, and where FFT is chosen at all.
 
-The rule for a fast algorithm: its error stays within 8 times that of direct summation on random data. Where no window
-leaves the input it also stays within the bound of direct summation, output by output.
+The rule for a fast algorithm: its error stays within 8 times that of direct summation on random data. On such data it
+also stays within the bound of direct summation, output by output.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,6 +23,7 @@ from faltung import reference
 from faltung.plan import fft
 from faltung.plan.adjoint import adjoint_problems
 from faltung.plan.fft import FftGradientPlan, FftPlan
+from faltung.plan.good_size import good_size
 from faltung.plan.problem import Problem
 from faltung.runtime import target
 from faltung.runtime.convolution import Convolution
@@ -59,16 +60,16 @@ def long_specs(draw: st.DrawFn, *, activations: bool = True) -> ft.ConvSpec:
     few = groups * draw(st.sampled_from((1, 2, 3))), groups * draw(st.sampled_from((1, 2, 4)))
     inputs, outputs = draw(st.sampled_from((few, few, few, (16, 17) if groups == 1 else few)))
     dilation, taps = draw(st.integers(1, 3)), draw(st.sampled_from((64, 65, 100)))
-    window = dilation * (taps - 1) + 1
+    window, stride = dilation * (taps - 1) + 1, draw(st.sampled_from((1, 1, 2, 5)))
     padding = draw(st.sampled_from(("valid", "valid", "same", "causal", (3, window // 2))))
     activation = draw(st.sampled_from((None, *ACTIVATIONS))) if activations else None
     return ft.ConvSpec(
-        in_size=window + draw(st.sampled_from((0, 1, 40, 333))),
+        in_size=window + stride * (fft.FEWEST_TAPS - 1) + draw(st.sampled_from((0, 1, 40, 333))),
         in_channels=inputs,
         out_channels=outputs,
         kernel_size=taps,
         batch=draw(st.sampled_from((1, 2, 3))),
-        stride=draw(st.sampled_from((1, 1, 2, 5))),
+        stride=stride,
         padding=[padding] if isinstance(padding, tuple) else padding,
         dilation=dilation,
         groups=groups,
@@ -114,9 +115,8 @@ def test_forward(spec: ft.ConvSpec, seed: int, mean: float) -> None:
     if spec.activation is None and bias is None:
         oracle = partial(reference.conv, spec=spec)
         assert_follows_the_rule(y, (x, kernel), oracle, Convolution(exact(spec)), line)
-    if not any(map(any, spec.padding)):
-        error = abs(y - reference.conv(x, kernel, bias, spec=spec))
-        assert np.all(error <= reference.bound(x, kernel, bias, spec=spec)), line
+    error = abs(y - reference.conv(x, kernel, bias, spec=spec))
+    assert np.all(error <= reference.bound(x, kernel, bias, spec=spec)), line
 
 
 @quick(25)
@@ -130,9 +130,11 @@ def test_kernel_gradient(spec: ft.ConvSpec, seed: int, mean: float) -> None:
     dw = gradient.run(x, dy, out=np.full(spec.kernel_shape, np.nan, spec.dtype))
     oracle, direct = partial(reference.kernel_gradient, spec=spec), KernelGradient(exact(spec)).run
     assert_follows_the_rule(dw, (x, dy), oracle, direct, repro(spec, seed, mean=mean))
+    if not any(map(any, spec.padding)):  # or some lags meet few terms
+        assert np.all(abs(dw - oracle(x, dy)) <= reference.kernel_gradient_bound(x, dy, spec=spec))
 
 
-@quick(25)
+@quick(15)
 @given(long_specs(activations=False), SEEDS)
 @pytest.mark.usefixtures("always_fft")
 def test_input_gradient(spec: ft.ConvSpec, seed: int) -> None:
@@ -144,6 +146,7 @@ def test_input_gradient(spec: ft.ConvSpec, seed: int) -> None:
     dx = gradient.run(dy, kernel, out=np.full(spec.input_shape, np.nan, spec.dtype))
     oracle, direct = partial(reference.input_gradient, spec=spec), InputGradient(exact(spec)).run
     assert_follows_the_rule(dx, (dy, kernel), oracle, direct, repro(spec, seed))
+    assert np.all(abs(dx - oracle(dy, kernel)) <= reference.input_gradient_bound(dy, kernel, spec=spec))
 
 
 # --- what an FFT would spoil
@@ -182,6 +185,7 @@ def verdict(text: str) -> str:
 def test_explain_says_why_not() -> None:
     assert verdict("conv1d n1 w60000 ic1 oc1 kw1001 exact").endswith("are not those of direct summation")
     assert verdict("conv1d n1 w60000 ic1 oc1 kw63") == "fft: passed over, fewer than 64 taps"
+    assert verdict("conv1d n1 w1063 ic1 oc1 kw1001").endswith("fewer than 64 inputs or outputs")
     assert verdict("conv1d n1 w2000 ic1 oc1 kw64").startswith("fft: passed over, ")
     assert verdict("conv2d n1 h64 w64 ic1 oc1 kh32 kw32").endswith("it convolves along one axis only")
     assert verdict("conv1d n1 w60000 ic1 oc1 kw1001 gelu").endswith("NumPy does not compute gelu")
@@ -230,7 +234,7 @@ def test_good_sizes_are_the_smallest_without_large_factors() -> None:
 
     good = [size for size in range(2, 2200, 2) if is_good(size)]
     for least in range(1, 2100):
-        assert fft.good_size(least) == next(size for size in good if size >= least)
+        assert good_size(least) == next(size for size in good if size >= least)
 
 
 # --- calls

@@ -67,7 +67,7 @@ def words(spec: ft.ConvSpec) -> dict[str, Any]:
     return {name: value for name, value in options_of(spec).items() if name != "groups"}
 
 
-@quick(40)
+@quick(30)
 @given(depthwise_specs(), SEEDS)
 def test_depthwise_is_within_the_bound(spec: ft.ConvSpec, seed: int) -> None:
     x, kernel, bias = random_arrays(spec, seed)
@@ -127,7 +127,7 @@ def parts(spec: ft.ConvSpec, out_channels: int, *, bias: bool, activation: str |
     )
 
 
-@quick(40)
+@quick(30)
 @given(depthwise_specs(activations=False), st.sampled_from((1, 5, 16, 33)), st.booleans(), SEEDS)
 @pytest.mark.usefixtures("small_caches")
 def test_separable_in_blocks_is_exact_in_small_integers(

@@ -12,15 +12,15 @@ the `window` lags.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import cache
 from math import ceil, log2, prod
 
+from faltung.plan.good_size import good_size
 from faltung.plan.plan import whole_lines
 from faltung.plan.problem import ITEM_BYTES, Problem
 from faltung.plan.target import Target
 
 FEWEST_TAPS = 64
-"""Below this direct summation is always quicker: not worth a comparison."""
+"""Below this, and with fewer inputs or outputs, direct summation is always quicker: not worth a comparison."""
 UNSUPPORTED_ACTIVATIONS = ("gelu",)
 """NumPy has no error function."""
 PIECE_ELEMENTS = 2**16
@@ -142,6 +142,8 @@ def refuse_fft(problem: Problem, _: Target) -> str | None:
         return "it convolves along one axis only"
     if prod(problem.kernel_size) < FEWEST_TAPS:
         return f"fewer than {FEWEST_TAPS} taps"
+    if min(problem.in_size[0], problem.out_size[0]) < FEWEST_TAPS:
+        return f"fewer than {FEWEST_TAPS} inputs or outputs"
     if problem.activation in UNSUPPORTED_ACTIVATIONS:
         return f"NumPy does not compute {problem.activation}"
     if not any(spectra_bytes(problem, size) <= MOST_SPECTRA_BYTES for size in _sizes(problem)):
@@ -236,22 +238,3 @@ def _sizes(problem: Problem) -> Iterator[int]:
         yield size
         size *= 2
     yield good_size(everything)
-
-
-@cache
-def good_size(least: int) -> int:
-    """The smallest even size from `least` on that has no prime factor above 5.
-
-    >>> good_size(1000), good_size(10_007)
-    (1000, 10240)
-    """
-    best: int = 2 ** ceil(log2(max(least, 2)))
-    fives = 1
-    while fives < best:
-        threes = fives
-        while threes < best:
-            twos: int = 2 ** max(ceil(log2(least / threes)), 1)
-            best = min(best, twos * threes)
-            threes *= 3
-        fives *= 5
-    return best

@@ -5,7 +5,8 @@ float32 in float64, five times slower, unless a factor is part of it: so transfo
 the kernel is multiplied with the size that its transform divides by.
 
 A block that holds a NaN or an infinity, or a sum too large for the type, spoils all of its outputs; then everything is
-computed again by direct summation, which keeps them where they belong.
+computed again by direct summation, which keeps them where they belong. Outputs at the ends whose windows meet few
+inputs are summed directly too (plan/fft_edges.py).
 """
 
 from functools import cached_property
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from faltung.plan.choose import choose_kernel
 from faltung.plan.fft import FftPlan, dense_outputs, multiplies_matrices, window_of
+from faltung.plan.fft_edges import edges_of
 from faltung.plan.problem import Problem
 from faltung.reference import SOURCES, activate
 from faltung.runtime import pool, target
@@ -45,19 +47,25 @@ class FftLaunch:
         """Compute into y; the arrays must be what the plan was made for."""
         problem = self.plan.problem
         inputs, outputs, taps = input_view(problem, x), output_view(problem, y), kernel_view(problem, kernel)
-        if bias is not None:
-            bias = bias.reshape(problem.groups, problem.group_out, 1)
+        numbers = None if bias is None else bias.reshape(problem.groups, problem.group_out, 1)
         spectra = on_threads(lambda part: self._spectra(taps[self.plan.groups_of(part)]), self.plan.parts[1])
 
         def piece(index: int) -> bool:
-            return self._piece(inputs, spectra, bias, outputs, index)
+            return self._piece(inputs, spectra, numbers, outputs, index)
 
         if not all(on_threads(piece, self.plan.pieces)):
             self._direct(x, kernel, bias, y)
+            return
+        for edge in self._edges:
+            edge(x, kernel, bias, y)
 
     @cached_property
     def _direct(self) -> Launch:
         return Launch(choose_kernel(self.plan.problem, target.current()))
+
+    @cached_property
+    def _edges(self) -> list[Launch]:
+        return [Launch(choose_kernel(edge, target.current())) for edge in edges_of(self.plan.problem)]
 
     def _spectra(self, taps: Array) -> Spectra:
         """The spectra of kernels (g, out, in, k) as (g, out, in, f), or (g, f, in, out) for products of matrices."""
