@@ -314,6 +314,17 @@ def test_pytorch_takes_it_too() -> None:
     torch.testing.assert_close(*results, rtol=1e-3, atol=1.0)
 
 
+def test_a_transposed_convolution_has_its_bias_and_activation() -> None:
+    rng = np.random.default_rng(0)
+    x, kernel, bias = (rng.standard_normal(shape).astype("f4") for shape in ((1, 40_000, 1), (900, 2, 1), (2,)))
+    forward = ft.ConvSpec.from_text("conv1d n1 w40899 ic2 oc1 kw900")
+    assert InputGradient(forward).plans[0].algorithm == "fft"
+    y = ft.conv1d_transpose(x, kernel, bias, activation="relu")
+    wanted = np.maximum(reference.input_gradient(x, kernel, spec=forward) + bias, 0.0)
+    assert np.count_nonzero(wanted) > 1000
+    assert np.all(abs(y - wanted) <= 2 * reference.input_gradient_bound(x, kernel, spec=forward) + 1e-6)
+
+
 def test_a_phase_of_the_input_gradient_writes_between_others() -> None:
     """FFT on a problem whose results lie apart in the array, as those of a strided input gradient do."""
     spec = ft.ConvSpec.from_text("conv1d n2 w2000 ic2 oc3 kw400 sw2 pw10:7 f64")

@@ -297,3 +297,10 @@ def test_errors(call: Any, message: str) -> None:
     with pytest.raises(ft.FaltungError) as caught:
         call()
     assert str(caught.value) == message
+
+
+def test_the_diagnosis_knows_the_shape() -> None:
+    with pytest.raises(ft.ShapeError) as caught:
+        ft.depthwise_conv1d(X, np.ones((3, 5, 2)))
+    assert str(caught.value.diagnosis).startswith("depthwise_conv1d with x (2, 10, 4): 1 fault.")
+    assert "Use a kernel of shape (3, 4, 2)." in str(caught.value.diagnosis)

@@ -114,7 +114,7 @@ def _depthwise(rank: int, example: str) -> Callable[..., Array]:
         out: Array | None = None,
     ) -> Array:
         x, kernel = as_array(x), as_array(kernel)
-        with named(name):
+        with named(name, x=(x.shape, x.dtype.name)):
             one_dtype({"x": x.dtype.name, "kernel": kernel.dtype.name})
             shape, groups = depthwise_shape(x.shape, kernel.shape, rank, layout, kernel_layout)
             return CONVOLVE[rank](
@@ -158,7 +158,7 @@ def _separable(rank: int, example: str) -> Callable[..., Array]:
         bias = None if bias is None else as_array(bias)
         common = {"layout": layout, "kernel_layout": kernel_layout, "precision": precision}
         spatial = {"stride": stride, "padding": padding, "dilation": dilation, "padding_mode": padding_mode}
-        with named(name):
+        with named(name, x=(x.shape, x.dtype.name)):
             depthwise, pointwise = _specs(
                 name, rank, (x, depthwise_kernel, pointwise_kernel, bias), common | spatial, common, activation
             )
