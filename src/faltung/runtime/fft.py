@@ -26,8 +26,8 @@ from faltung.runtime.launch import Array, Launch
 from faltung.runtime.python_threads import on_threads
 
 Spectra = NDArray[Any]
-MOST_PRODUCTS = 2**16
-"""Of one product of matrices: from some more on, NumPy's BLAS would start threads of its own beside ours."""
+MOST_PRODUCTS = 2**15
+"""Of one product of matrices: above this OpenBLAS, which NumPy brings along, starts threads of its own beside ours."""
 
 
 class FftLaunch:
