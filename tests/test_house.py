@@ -27,6 +27,7 @@ LAYERS = [
     "runtime",
     "calls",
     "ops",
+    "separable",
     "gradients",
     "transposed",
     "frontends",

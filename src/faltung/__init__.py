@@ -15,6 +15,7 @@ from faltung.gradients import conv_gradients, input_gradient, kernel_gradient
 from faltung.ops import conv, conv1d, conv2d, conv3d
 from faltung.runtime.convolution import Convolution, compile
 from faltung.runtime.pool import get_num_threads, set_num_threads
+from faltung.separable import depthwise_conv1d, depthwise_conv2d, separable_conv1d, separable_conv2d
 from faltung.spec import ConvSpec
 from faltung.transposed import conv1d_transpose, conv2d_transpose, conv3d_transpose
 
@@ -39,12 +40,16 @@ __all__ = [
     "conv3d",
     "conv3d_transpose",
     "conv_gradients",
+    "depthwise_conv1d",
+    "depthwise_conv2d",
     "diagnose",
     "explain",
     "explain_errors",
     "get_num_threads",
     "input_gradient",
     "kernel_gradient",
+    "separable_conv1d",
+    "separable_conv2d",
     "set_num_threads",
 ]
 

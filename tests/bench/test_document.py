@@ -1,13 +1,14 @@
 """The reports: everything is there, worst first, with what is slower at the top, in every form."""
 
 import io
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from made_up_runs import TEXT, case, comparison, example, measured
 from rich.console import Console
 
-from faltung.bench import sweep
+from faltung.bench import known, sweep
 from faltung.bench.document import document
 from faltung.bench.known import known_reason
 from faltung.bench.markdown import markdown
@@ -46,8 +47,15 @@ def test_a_case_without_times_of_ours_comes_first() -> None:
     assert run.worst_first() == ["b", "a"]
 
 
-def test_reasons_come_from_a_file() -> None:
-    assert "FFT" in known_reason("longk", "scipy-fft")
+def test_reasons_come_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites" / "reasons.txt").write_text("# why\nlongk scipy*: an FFT\n* torch-*: age\n", encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(known.resources, "files", lambda package: tmp_path)
+        known._reasons.cache_clear()
+        assert known_reason("longk", "scipy-fft") == "an FFT"
+        assert known_reason("longk", "jax") == "" and known_reason("any", "torch-of-another-age") == "age"
+    known._reasons.cache_clear()
     assert known_reason("longk", "torch-of-another-age") == ""
     run = comparison(longk=case(TEXT, faltung=10, jax=1))
     assert "not known yet" in markdown(document(run))

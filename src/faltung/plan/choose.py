@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from faltung.errors import UnsupportedConvError
+from faltung.plan.fft import FftPlan, plan_fft, plan_fft_gradient, refuse_fft
 from faltung.plan.groups import plan_groups, refuse_groups
 from faltung.plan.kernel_gradient import plan_kernel_gradient
 from faltung.plan.plan import Plan
@@ -14,12 +15,14 @@ from faltung.plan.target import Target
 from faltung.plan.winograd import plan_winograd, refuse_winograd
 from faltung.plan.winograd_gradient import plan_winograd_gradient, refuse_winograd_gradient
 
+AnyPlan = Plan | FftPlan
+
 
 @dataclass(frozen=True)
 class _Rule:
     algorithm: str
     refusal: Callable[[Problem, Target], str | None]
-    plan: Callable[[Problem, Target], Plan]
+    plan: Callable[[Problem, Target], AnyPlan]
 
 
 def _refuse_taps(problem: Problem, _: Target) -> str | None:
@@ -37,37 +40,55 @@ RULES = (
     _Rule("taps", _refuse_taps, plan_taps),
     _Rule("runs", _refuse_runs, plan_runs),
     _Rule("winograd", refuse_winograd, plan_winograd),
+    _Rule("fft", refuse_fft, plan_fft),
+)
+GRADIENT_RULES = (
+    _Rule("winograd kernel gradient", refuse_winograd_gradient, plan_winograd_gradient),
+    _Rule("fft kernel gradient", refuse_fft, plan_fft_gradient),
 )
 
 
-def choose_plan(problem: Problem, target: Target) -> Plan:
+def choose_plan(problem: Problem, target: Target) -> AnyPlan:
     """The plan that the cost model finds cheapest, with what became of the others."""
+    plans, reasons = _ask(RULES, problem, target)
+    if not plans:
+        raise UnsupportedConvError(f"conv: no algorithm covers {problem.text!r}: {'; '.join(reasons)}.")
+    return _cheapest(plans, reasons)
+
+
+def choose_kernel(problem: Problem, target: Target) -> Plan:
+    """The cheapest plan that is a kernel of ours, for callers that need its addresses or exact sums."""
+    plan = choose_plan(problem, target)
+    if not isinstance(plan, Plan):
+        plan = choose_plan(replace(problem, precision="exact"), target)
+    assert isinstance(plan, Plan)  # only a kernel sums exactly
+    return plan
+
+
+def choose_kernel_gradient(problem: Problem, target: Target) -> AnyPlan:
+    """The plan for the kernel gradient of a forward problem on contiguous arrays."""
+    plans, reasons = _ask(GRADIENT_RULES, problem, target)
+    return _cheapest([plan_kernel_gradient(problem, target), *plans], reasons)
+
+
+def _ask(rules: tuple[_Rule, ...], problem: Problem, target: Target) -> tuple[list[AnyPlan], list[str]]:
+    """The plans that rules offer, and why the others refuse."""
     plans, reasons = [], []
-    for rule in RULES:
+    for rule in rules:
         refusal = rule.refusal(problem, target)
         if refusal is None:
             plans.append(rule.plan(problem, target))
         else:
             reasons.append(f"{rule.algorithm}: passed over, {refusal}")
-    if not plans:
-        raise UnsupportedConvError(f"conv: no algorithm covers {problem.text!r}: {'; '.join(reasons)}.")
+    return plans, reasons
+
+
+def _cheapest(plans: list[AnyPlan], reasons: list[str]) -> AnyPlan:
+    """The cheapest plan, with what became of the others besides these reasons."""
     chosen, *others = sorted(plans, key=lambda plan: plan.cycles)
-    reasons += [f"{plan.algorithm}: passed over, {plan.cycles:.3g} cycles by the model" for plan in others]
+    reasons = [*reasons, *(f"{plan.algorithm}: passed over, {plan.cycles:.3g} cycles by the model" for plan in others)]
     reason = f"{chosen.algorithm}: chosen, {chosen.cycles:.3g} cycles by the model"
     return replace(chosen, reasons=(reason, *chosen.reasons, *reasons))
-
-
-def choose_gradient_plan(problem: Problem, target: Target) -> Plan:
-    """The same for the kernel gradient of a forward problem on contiguous arrays."""
-    direct = plan_kernel_gradient(problem, target)
-    refusal = refuse_winograd_gradient(problem, target)
-    if refusal is not None:
-        return replace(direct, reasons=(*direct.reasons, f"winograd: passed over, {refusal}"))
-    fast = plan_winograd_gradient(problem, target)
-    chosen, other = (fast, direct) if fast.cycles < direct.cycles else (direct, fast)
-    reason = f"{chosen.algorithm}: chosen, {chosen.cycles:.3g} cycles by the model"
-    passed_over = f"{other.algorithm}: passed over, {other.cycles:.3g} cycles by the model"
-    return replace(chosen, reasons=(reason, *chosen.reasons, passed_over))
 
 
 def is_readable(problem: Problem) -> bool:

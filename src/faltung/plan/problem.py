@@ -75,8 +75,8 @@ class Problem:
     has_bias: bool
     activation: str | None
     activation_parameter: float | None
+    precision: str
     dtype: str
-    is_exact: bool  # direct summation only
     x: Strides
     y: Strides
     w: KernelView
@@ -102,8 +102,8 @@ class Problem:
             has_bias=spec.bias,
             activation=spec.activation,
             activation_parameter=spec.activation_parameter,
+            precision=spec.precision,
             dtype=spec.dtype,
-            is_exact=spec.precision == "exact",
             x=x or Strides.of_contiguous(spec.is_channels_last, spec.in_channels, spec.in_size),
             y=Strides.of_contiguous(spec.is_channels_last, spec.out_channels, spec.out_size),
             w=KernelView.of(spec),

@@ -64,7 +64,7 @@ def refuse_winograd(problem: Problem, target: Target, more_channels: int = 0) ->
         return "a line has gaps"
     if not problem.is_channels_last and problem.y.spatial[-1] != 1:
         return "results lie apart along w"
-    if problem.is_exact:
+    if problem.precision == "exact":
         return 'precision "exact" asks for direct summation'
     if problem.groups > 1 or min(problem.in_channels, problem.out_channels) < FEWEST_CHANNELS:
         return f"fewer than {FEWEST_CHANNELS} channels in or out of a group"

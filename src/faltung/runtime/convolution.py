@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from faltung.errors import DtypeError, ShapeError
-from faltung.plan.choose import choose_plan
+from faltung.plan.choose import AnyPlan, choose_plan
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem, Strides
 from faltung.runtime import buffers, launch, target
+from faltung.runtime.executor import Executor, executor_of
 from faltung.runtime.launch import Array, Launch
 from faltung.spec import ConvSpec, named
 from faltung.spec.dtype import check_dtype
@@ -34,13 +35,13 @@ class Convolution:
         self._shape = spec.output_shape
         self._dtype = np.dtype(spec.dtype)
         self._output_bytes = spec.output_bytes
-        self.plan: Plan | None = None
-        self._launch: Launch | None = None
+        self.plan: AnyPlan | None = None
+        self._launch: Executor | None = None
         self._needs_alignment = False
         if spec.output_bytes:
             self.plan = choose_plan(Problem.of(spec, x), target.current())
-            self._launch = Launch(self.plan)
-            self._needs_alignment = self.plan.kernel.writes_around_cache
+            self._launch = executor_of(self.plan)
+            self._needs_alignment = isinstance(self.plan, Plan) and self.plan.kernel.writes_around_cache
 
     def __call__(self, x: Array, kernel: Array, bias: Array | None = None, out: Array | None = None) -> Array:
         """Convolve arrays of exactly the spec's shapes and element type; `out` receives the result if given."""
@@ -123,13 +124,13 @@ class Convolution:
 
     @property
     def workspace_bytes(self) -> int:
-        """Memory a call needs besides its arrays: the packed kernel and a block of scratch for each thread."""
+        """Memory a call needs besides its arrays: the packed kernel or its spectra, and scratch for each thread."""
         return self._launch.workspace_bytes if self._launch else 0
 
     @property
     def compile_seconds(self) -> float:
-        """What it took to compile the kernel, or to load it from disk."""
-        return self._launch.program.seconds if self._launch else 0.0
+        """What it took to compile the kernel, or to load it from disk; nothing where NumPy computes."""
+        return self._launch.program.seconds if isinstance(self._launch, Launch) else 0.0
 
     def explain(self) -> str:
         """What was chosen, why, and why not the others."""
@@ -143,8 +144,8 @@ class Convolution:
         return "\n".join(lines)
 
     def assembly(self) -> str:
-        """The kernel as assembly text; empty where there is nothing to compute."""
-        return launch.assembly_of(self.plan.kernel) if self.plan else ""
+        """The kernel as assembly text; empty where there is nothing to compute, or where NumPy computes it by FFT."""
+        return launch.assembly_of(self.plan.kernel) if isinstance(self.plan, Plan) else ""
 
 
 def as_array(value: ArrayLike) -> Array:

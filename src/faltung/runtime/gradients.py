@@ -5,12 +5,12 @@ from functools import lru_cache
 import numpy as np
 
 from faltung.plan.adjoint import adjoint_problems
-from faltung.plan.choose import choose_gradient_plan, choose_plan
-from faltung.plan.plan import Plan
+from faltung.plan.choose import AnyPlan, choose_kernel_gradient, choose_plan
 from faltung.plan.problem import Problem
 from faltung.reference import activate
 from faltung.runtime import buffers, target
-from faltung.runtime.launch import Array, Launch
+from faltung.runtime.executor import Executor, executor_of
+from faltung.runtime.launch import Array
 from faltung.spec import ConvSpec
 
 
@@ -27,7 +27,7 @@ class InputGradient:
         self._inner = _without_padding(spec) if self._folds else spec
         problems, self._leaves_some = adjoint_problems(Problem.of(self._inner)) if spec.output_bytes else ([], True)
         self.plans = [choose_plan(problem, target.current()) for problem in problems]
-        self._launches = [Launch(plan) for plan in self.plans]
+        self._launches = [executor_of(plan) for plan in self.plans]
         self._dtype = np.dtype(spec.dtype)
 
     def run(self, dy: Array, kernel: Array, bias: Array | None = None, out: Array | None = None) -> Array:
@@ -93,11 +93,11 @@ class KernelGradient:
     def __init__(self, spec: ConvSpec) -> None:
         self.spec = spec
         self._dtype = np.dtype(spec.dtype)
-        self.plan: Plan | None = None
-        self._launch: Launch | None = None
+        self.plan: AnyPlan | None = None
+        self._launch: Executor | None = None
         if spec.output_bytes:
-            self.plan = choose_gradient_plan(Problem.of(spec), target.current())
-            self._launch = Launch(self.plan)
+            self.plan = choose_kernel_gradient(Problem.of(spec), target.current())
+            self._launch = executor_of(self.plan)
 
     def run(self, x: Array, dy: Array, out: Array | None = None) -> Array:
         """Compute dw from contiguous arrays of the spec's shapes."""

@@ -86,9 +86,15 @@ class Launch:
         """Compute on arrays at these addresses (0: no bias); they must be what the plan was made for, and stay."""
         self._run("launch_pointers", _native_launch_of_pointers(), x, kernel, bias, y)
 
-    def _run(self, function: str, native: Any, x: Any, kernel: Any, bias: Any, y: Any) -> None:
+    def alone_at(self, x: int, kernel: int, bias: int, y: int) -> None:
+        """The same on the calling thread only, for callers that have threads of their own."""
+        self._run("launch_pointers", _native_launch_of_pointers(), x, kernel, bias, y, is_alone=True)
+
+    def _run(
+        self, function: str, native: Any, x: Any, kernel: Any, bias: Any, y: Any, *, is_alone: bool = False
+    ) -> None:
         plan = self.plan
-        if self._is_alone:
+        if self._is_alone or is_alone:
             address, num_threads = 0, 1
         elif (lent := team.current()) is not None:
             workspace = buffers.take_workspace(plan.shared_bytes + lent.num_threads * plan.scratch_bytes)

@@ -69,7 +69,7 @@ def spec_from_call(
     told = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "layout": layout}
     told |= {"kernel_layout": kernel_layout, "padding_mode": padding_mode}
     with named(function, x=(x_shape, x_dtype), kernel=(kernel_shape, kernel_dtype), rank=rank, **told):
-        dtype = _dtype({"x": x_dtype, "kernel": kernel_dtype, "bias": bias_dtype})
+        dtype = one_dtype({"x": x_dtype, "kernel": kernel_dtype, "bias": bias_dtype})
         if rank is None:
             rank = _kernel_rank(kernel_shape)
         layout = resolve_layout(layout, rank)
@@ -77,7 +77,7 @@ def spec_from_call(
         groups = integer("groups", groups, minimum=1)
         _check_kernel(kernel_shape, kernel_layout)
         kernel_size, inputs, outputs = split_kernel_shape(kernel_layout, kernel_shape)
-        _check_x_rank(x_shape, layout, inputs * groups)
+        check_x_rank(x_shape, layout, inputs * groups)
         batch, channels, in_size = split_shape(layout, x_shape)
         if channels > 0:  # ConvSpec refuses none
             check_groups(groups, channels, outputs)
@@ -103,7 +103,7 @@ def spec_from_call(
         )
 
 
-def _dtype(dtypes: dict[str, str | None]) -> str:
+def one_dtype(dtypes: dict[str, str | None]) -> str:
     """Return the one element type of all arrays."""
     given = {array: check_dtype(array, dtype) for array, dtype in dtypes.items() if dtype is not None}
     if len(set(given.values())) > 1:
@@ -147,7 +147,7 @@ def _check_kernel(kernel_shape: Shape, kernel_layout: str) -> None:
     raise ShapeError(f"{rule}; got shape {plain(kernel_shape)}. {remedy}")
 
 
-def _check_x_rank(x_shape: Shape, layout: str, in_channels: int) -> None:
+def check_x_rank(x_shape: Shape, layout: str, in_channels: int) -> None:
     """Refuse x with too few axes, or with more than one batch axis before channels that come first."""
     have, want, is_last = len(x_shape), len(layout), layout.endswith("C")
     if have == want or (have > want and is_last):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from faltung.frontends.torch.tensors import TO_FIRST, as_array
 from faltung.ops import strides_in_place
+from faltung.plan.plan import Plan
 from faltung.runtime import buffers
 from faltung.runtime.convolution import Convolution
 from faltung.runtime.launch import Launch
@@ -41,7 +42,7 @@ class Straight:
 
 
 def straight(x: Tensor, kernel: Tensor, bias: Tensor | None, *options: Any) -> Straight | None:
-    """The convolution of tensors like these; None where some must be copied first. Options as of `spec_of`."""
+    """The convolution of tensors like these; None where some must be copied, or for an FFT. Options as of `spec_of`."""
     of_bias = None if bias is None else (bias.shape, bias.stride())
     key = (x.dtype, x.shape, x.stride(), kernel.shape, kernel.stride(), of_bias, options)
     try:
@@ -91,6 +92,7 @@ def _prepare(x: Tensor, kernel: Tensor, bias: Tensor | None, options: tuple[Any,
     if strides is None or not are_in_order or not spec.output_bytes:
         return None
     plan = Convolution(spec, strides).plan
-    assert plan is not None
+    if not isinstance(plan, Plan):
+        return None  # an FFT works on arrays
     axes = TO_FIRST[len(spec.output_shape)] if is_last else tuple(range(len(spec.output_shape)))
     return Straight(Launch(plan), spec.output_shape, np.dtype(spec.dtype), spec.output_bytes, axes)

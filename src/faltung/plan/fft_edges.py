@@ -1,0 +1,36 @@
+"""Outputs of an FFT that are summed directly: those at the ends whose windows meet few inputs.
+
+The rounding of an FFT is that of a whole window, about eps * sqrt(taps) for numbers of size 1, wherever the output
+lies. Direct summation of n terms is allowed n*eps times their sum, which is about 0.6 n: with few terms that is less.
+From n = 4 * taps**(1/4) on it is 10 * eps * sqrt(taps).
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import ceil
+
+from faltung.plan.problem import Problem
+
+
+def edges_of(problem: Problem) -> Iterator[Problem]:
+    """The outputs at both ends, if any, as problems of their own."""
+    if problem.padding_mode != "zeros":
+        return
+    (taps,), (dilation,), (stride,) = problem.kernel_size, problem.dilation, problem.stride
+    (low,), (in_size,), (outputs,) = problem.low, problem.in_size, problem.out_size
+    reach = ceil(4 * taps**0.25) * dilation
+    if in_size * dilation < reach:
+        yield problem
+        return
+    num_first = min(max(ceil((low - problem.effective_kernel[0] + reach) / stride), 0), outputs)
+    begin_last = max((in_size + low - reach) // stride + 1, num_first)
+    if num_first:
+        yield replace(problem, out_size=(num_first,), precision="exact")
+    if begin_last < outputs:
+        yield replace(
+            problem,
+            precision="exact",
+            out_size=(outputs - begin_last,),
+            low=(low - begin_last * stride,),
+            y_offset=problem.y_offset + begin_last * problem.y.spatial[0],
+        )
