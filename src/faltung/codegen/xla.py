@@ -7,7 +7,7 @@ told its record by `bind`; it returns null, which means success.
 from faltung.codegen.emitter import Emitter, Value
 
 API_MAJOR, API_MINOR = 0, 1
-"""The version of the interface that the handler was written for: the first one, of which it uses nothing that changed."""
+"""The version of the interface that the handler is written for: the first, whose structures have stayed as they are."""
 
 # words of XLA_FFI_CallFrame
 EXTENSION, STAGE, INPUTS, RESULTS = 1, 4, 9, 14

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ from jax import Array
 from faltung.spec import ConvSpec
 
 # Name -> the function of x and the parameter; the formulas are those of reference.py.
-FUNCTIONS: dict[str, Callable[[Array, float | None], Array]] = {
+FUNCTIONS: dict[str, Callable[[Array, Any], Array]] = {
     "relu": lambda x, _: jax.nn.relu(x),
     "relu6": lambda x, _: jax.nn.relu6(x),
     "leaky_relu": lambda x, slope: jnp.where(x > 0, x, slope * x),

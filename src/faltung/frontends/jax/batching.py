@@ -38,7 +38,8 @@ def register(primitive: Primitive, operands: tuple[Axes, Axes], result: Axes) ->
             return as_samples(primitive, arrays, dims, spec)
         count = next(array.shape[dim] for array, dim in zip(arrays, dims, strict=True) if dim is not None)
         joined = [
-            _side_by_side(array, dim, count, axis(spec)) for array, dim, axis in zip(arrays, dims, operands, strict=True)
+            _side_by_side(array, dim, count, axis(spec))
+            for array, dim, axis in zip(arrays, dims, operands, strict=True)
         ]
         many = spec.replace(
             groups=count * spec.groups, in_channels=count * spec.in_channels, out_channels=count * spec.out_channels

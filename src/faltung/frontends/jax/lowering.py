@@ -11,7 +11,6 @@ from jax import Array, lax
 from jax.extend.core import Primitive
 from jax.interpreters import mlir
 
-from faltung.runtime import service
 from faltung.spec import ConvSpec
 
 MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -19,7 +18,7 @@ MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
 def register(primitive: Primitive, address: Callable[[ConvSpec], int], by_lax: Callable[..., Array]) -> None:
-    """Say how the primitive runs: `address(spec)` is that of its handler; `by_lax(spec, *operands)` computes the same."""
+    """Say how the primitive runs: by the handler at `address(spec)`, or as `by_lax(spec, *operands)`."""
 
     def call_natively(context: Any, *operands: Any, spec: ConvSpec) -> Any:
         if not spec.output_bytes:  # a sum of nothing
@@ -62,14 +61,14 @@ def input_gradient_by_lax(spec: ConvSpec, dy: Array, kernel: Array) -> Array:
     """Its adjoint by x."""
     x = jax.ShapeDtypeStruct(spec.input_shape, spec.dtype)
     (dx,) = jax.linear_transpose(lambda x: convolve_by_lax(spec, x, kernel), x)(dy)
-    return dx  # type: ignore[no-any-return]
+    return dx
 
 
 def kernel_gradient_by_lax(spec: ConvSpec, x: Array, dy: Array) -> Array:
     """Its adjoint by the kernel."""
     kernel = jax.ShapeDtypeStruct(spec.kernel_shape, spec.dtype)
     (dkernel,) = jax.linear_transpose(partial(convolve_by_lax, spec, x), kernel)(dy)
-    return dkernel  # type: ignore[no-any-return]
+    return dkernel
 
 
 def padded(spec: ConvSpec, x: Array) -> Array:

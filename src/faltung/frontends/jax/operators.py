@@ -35,12 +35,11 @@ layer_p = Primitive("faltung.layer")
 
 def conv(spec: ConvSpec, x: Array, kernel: Array, bias: Array | None = None) -> Array:
     """The convolution that the spec describes, activation included; with a bias if one is given."""
-    x, kernel = jnp.asarray(x), jnp.asarray(kernel)
     if bias is None and spec.activation is None:
         return convolve(spec, x, kernel)
-    bias = jnp.zeros(spec.out_channels, spec.dtype) if bias is None else jnp.asarray(bias)
+    bias = jnp.zeros(spec.out_channels, spec.dtype) if bias is None else bias
     spec = spec.replace(bias=True, activation=spec.activation, activation_parameter=spec.activation_parameter)
-    return layer_p.bind(x, kernel, bias, spec=spec)  # type: ignore[no-any-return]
+    return layer_p.bind(x, kernel, bias, spec=spec)
 
 
 def conv_transpose(spec: ConvSpec, x: Array, kernel: Array, bias: Array | None = None) -> Array:
@@ -48,36 +47,35 @@ def conv_transpose(spec: ConvSpec, x: Array, kernel: Array, bias: Array | None =
 
     x has the spec's output shape, or is shorter and followed by zeros; the result has its input shape.
     """
-    x, kernel = jnp.asarray(x), jnp.asarray(kernel)
     if x.shape != spec.output_shape:
         x = jnp.pad(x, [(0, want - have) for want, have in zip(spec.output_shape, x.shape, strict=True)])
     y = input_gradient(spec, x, kernel)
     if bias is not None:
-        y += _along_channels(spec, jnp.asarray(bias))
+        y += _along_channels(spec, bias)
     return activated(y, spec.activation, spec.activation_parameter)
 
 
 def convolve(spec: ConvSpec, x: Array, kernel: Array) -> Array:
     """y, without bias and activation."""
-    return convolve_p.bind(x, kernel, spec=_linear(spec))  # type: ignore[no-any-return]
+    return convolve_p.bind(x, kernel, spec=_linear(spec))
 
 
 def input_gradient(spec: ConvSpec, dy: Array, kernel: Array) -> Array:
     """dx, the adjoint of convolve by x; where padding repeats the input, what arrives there is added to it."""
     spec = _linear(spec)
     if spec.padding_mode == "zeros":
-        return input_gradient_p.bind(dy, kernel, spec=spec)  # type: ignore[no-any-return]
+        return input_gradient_p.bind(dy, kernel, spec=spec)
     sizes = (low + size + high for size, (low, high) in zip(spec.in_size, spec.padding, strict=True))
     inner = spec.replace(in_size=tuple(sizes), padding="valid")
     arrived = input_gradient_p.bind(dy, kernel, spec=inner)
     x = jax.ShapeDtypeStruct(spec.input_shape, spec.dtype)
     (dx,) = jax.linear_transpose(partial(lowering.padded, spec), x)(arrived)
-    return dx  # type: ignore[no-any-return]
+    return dx
 
 
 def kernel_gradient(spec: ConvSpec, x: Array, dy: Array) -> Array:
     """dw, the adjoint of convolve by the kernel."""
-    return kernel_gradient_p.bind(x, dy, spec=_linear(spec))  # type: ignore[no-any-return]
+    return kernel_gradient_p.bind(x, dy, spec=_linear(spec))
 
 
 def _linear(spec: ConvSpec) -> ConvSpec:
@@ -123,7 +121,7 @@ ad.defbilinear(
 
 
 def _differentiate_layer(primals: Sequence[Array], tangents: Sequence[Any], *, spec: ConvSpec) -> tuple[Array, Any]:
-    x, kernel, bias = primals
+    x, kernel, _ = primals
     dx, dkernel, dbias = tangents
     parts = [] if isinstance(dx, ad.Zero) else [convolve(spec, dx, kernel)]
     parts += [] if isinstance(dkernel, ad.Zero) else [convolve(spec, x, dkernel)]
