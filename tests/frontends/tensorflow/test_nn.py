@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from strategies import conv_specs, random_arrays
 
 import faltung as ft
-from faltung import DtypeError, ShapeError, reference
+from faltung import DtypeError, ShapeError, gradients, reference
 from faltung.frontends.tensorflow import operators
 from faltung.frontends.tensorflow.tensors import as_tensor
 from faltung.runtime import buffers
@@ -229,6 +229,23 @@ def test_variables_and_training():
 
     losses = [float(step(0.1)) for _ in range(20)]
     assert losses[-1] < losses[0] and losses == sorted(losses, reverse=True)
+
+
+def test_a_graph_computes_no_gradient_that_nobody_wants(monkeypatch):
+    computed = []
+    for name in ("input_gradient", "kernel_gradient"):
+        own = getattr(gradients, name)
+        monkeypatch.setattr(gradients, name, lambda *a, own=own, name=name, **k: computed.append(name) or own(*a, **k))
+    kernel = tf.Variable(randn(3, 3, 4))
+
+    @tf.function
+    def slope(x):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(nn.conv1d(x, kernel, 1, "SAME") ** 2)
+        return tape.gradient(loss, kernel)
+
+    slope(randn(2, 9, 3))
+    assert computed == ["kernel_gradient"]
 
 
 def test_half_precision_is_tensorflows():

@@ -37,9 +37,10 @@ def conv_general_dilated(
     """
     lhs, rhs = jnp.asarray(lhs), jnp.asarray(rhs)
     asked = (window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers, feature_group_count)
-    more = (batch_group_count, precision, preferred_element_type, out_sharding)
-    if refusal(lhs, rhs, *asked, *more) is not None:
-        return lax.conv_general_dilated(lhs, rhs, *asked, *more)
+    more = (batch_group_count, precision, preferred_element_type)
+    if refusal(lhs, rhs, *asked, *more, out_sharding) is not None:
+        sharding = {} if out_sharding is None else {"out_sharding": out_sharding}  # older versions do not know it
+        return lax.conv_general_dilated(lhs, rhs, *asked, *more, **sharding)
     layout, kernel_layout, _ = _layouts(lhs, rhs, dimension_numbers)
     spec = spec_from_call(
         "conv_general_dilated",
