@@ -33,6 +33,8 @@ LAYERS = [
     "frontends",
     "__init__",
     "torch",
+    "jax",
+    "tensorflow",
     "diagnose",
     "explain",
     "bench",

@@ -56,19 +56,19 @@ def choose_plan(problem: Problem, target: Target) -> AnyPlan:
     return _cheapest(plans, reasons)
 
 
-def choose_kernel(problem: Problem, target: Target) -> Plan:
-    """The cheapest plan that is a kernel of ours, for callers that need its addresses or exact sums."""
-    plan = choose_plan(problem, target)
-    if not isinstance(plan, Plan):
-        plan = choose_plan(replace(problem, precision="exact"), target)
-    assert isinstance(plan, Plan)  # only a kernel sums exactly
-    return plan
-
-
 def choose_kernel_gradient(problem: Problem, target: Target) -> AnyPlan:
     """The plan for the kernel gradient of a forward problem on contiguous arrays."""
     plans, reasons = _ask(GRADIENT_RULES, problem, target)
     return _cheapest([plan_kernel_gradient(problem, target), *plans], reasons)
+
+
+def choose_kernel(problem: Problem, target: Target, choose: Callable[[Problem, Target], AnyPlan] = choose_plan) -> Plan:
+    """The cheapest plan that is a kernel of ours, for callers that need its addresses or exact sums."""
+    plan = choose(problem, target)
+    if not isinstance(plan, Plan):
+        plan = choose(replace(problem, precision="exact"), target)
+    assert isinstance(plan, Plan)  # only a kernel sums exactly
+    return plan
 
 
 def _ask(rules: tuple[_Rule, ...], problem: Problem, target: Target) -> tuple[list[AnyPlan], list[str]]:

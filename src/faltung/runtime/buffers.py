@@ -24,6 +24,8 @@ _lock = lock_across_forks()  # reentrant: the collector may return a block while
 _free: dict[int, list[mmap.mmap]] = {}
 _free_bytes = 0
 _leases: dict[int, "weakref.ref[ctypes.Array[ctypes.c_char]]"] = {}
+VECTOR_ALIGNMENT = 64
+"""Of results that are written around the cache; recycled outputs begin at a page."""
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype, num_bytes: int) -> NDArray:  # type: ignore[type-arg]

@@ -15,9 +15,6 @@ from faltung.runtime.launch import Array, Launch
 from faltung.spec import ConvSpec, named
 from faltung.spec.dtype import check_dtype
 
-VECTOR_ALIGNMENT = 64
-"""Of results that are written around the cache; recycled outputs begin at a page."""
-
 
 class Convolution:
     """One ConvSpec, planned and compiled for this processor.
@@ -82,7 +79,7 @@ class Convolution:
         else:
             y = out
             self.check_out(out, (x, kernel, bias))
-            if not out.flags.c_contiguous or (self._needs_alignment and out.ctypes.data % VECTOR_ALIGNMENT):
+            if not out.flags.c_contiguous or (self._needs_alignment and out.ctypes.data % buffers.VECTOR_ALIGNMENT):
                 out[...] = self.run(x, kernel, bias)
                 return out
         if self._launch is not None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from faltung.plan.adjoint import adjoint_problems
 from faltung.plan.choose import AnyPlan, choose_kernel_gradient, choose_plan
+from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
 from faltung.reference import activate
 from faltung.runtime import buffers, target
@@ -29,21 +30,24 @@ class InputGradient:
         self.plans = [choose_plan(problem, target.current()) for problem in problems]
         self._launches = [executor_of(plan) for plan in self.plans]
         self._dtype = np.dtype(spec.dtype)
+        self._needs_alignment = any(isinstance(p, Plan) and p.kernel.writes_around_cache for p in self.plans)
 
     def run(self, dy: Array, kernel: Array, bias: Array | None = None, out: Array | None = None) -> Array:
         """Compute dx from contiguous arrays of the spec's shapes."""
-        dx = out if out is not None and not self._folds else self._new()
+        dx = self._new() if out is None or self._folds or self._is_misaligned(out) else out
         if self._leaves_some:
             self._fill(dx, bias)
         for launch in self._launches:
             launch(dy, kernel, bias, dx)
-        if not self._folds:
+        if self._folds:
+            dx = _fold(dx, self.spec)
+        if out is None or out is dx:
             return dx
-        folded = _fold(dx, self.spec)
-        if out is None:
-            return folded
-        out[...] = folded
+        out[...] = dx
         return out
+
+    def _is_misaligned(self, out: Array) -> bool:
+        return self._needs_alignment and out.ctypes.data % buffers.VECTOR_ALIGNMENT != 0
 
     def _fill(self, dx: Array, bias: Array | None) -> None:
         """What no window met: what the epilogue makes of the bias alone, zero where there is none."""

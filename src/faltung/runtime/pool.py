@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from functools import cache
-from typing import SupportsIndex
+from typing import SupportsIndex, TypeVar
 
 from faltung.codegen import launcher
 from faltung.errors import FaltungError
@@ -20,7 +20,7 @@ SPIN_MICROSECONDS = 500
 
 log = logging.getLogger("faltung")
 _lock = lock_across_forks()
-FUNCTIONS = ("launch", "launch_pointers", "worker", "team", "wake", "spin")
+FUNCTIONS = ("launch", "launch_pointers", "serve", "worker", "team", "wake", "spin")
 
 
 @cache
@@ -95,8 +95,19 @@ class Pool:
             ctypes.CFUNCTYPE(None, ctypes.c_void_p)(addresses()["wake"])(self.address)
 
 
+Kept = TypeVar("Kept")
+
+
+def immortal(thing: Kept) -> Kept:
+    """The thing, never freed: native code points to it, and may run until the process ends."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+    return thing
+
+
 _num_threads: int | None = None
 _pool: Pool | None = None
+_place = immortal((ctypes.c_int64 * 1)())
+_has_native_callers = False
 
 
 def current() -> Pool:
@@ -105,7 +116,17 @@ def current() -> Pool:
     with _lock:
         if _pool is None:
             _pool = Pool(get_num_threads())
+            _place[0] = _pool.address
         return _pool
+
+
+def place() -> int:
+    """Where callers that are not Python find the address of the present pool, 0 for none; it stays for good."""
+    global _has_native_callers
+    with _lock:
+        _has_native_callers = True
+        current()
+    return ctypes.addressof(_place)
 
 
 def get_num_threads() -> int:
@@ -129,6 +150,9 @@ def set_num_threads(num_threads: int) -> None:
         if _pool is not None and _pool.num_threads != _num_threads:
             _pool.close()
             _pool = None
+            _place[0] = 0
+            if _has_native_callers:
+                current()
 
 
 def _checked(value: SupportsIndex | str, name: str) -> int:
@@ -145,6 +169,7 @@ def _checked(value: SupportsIndex | str, name: str) -> int:
 def _forget_pool() -> None:
     global _pool
     _pool = None
+    _place[0] = 0
 
 
 if hasattr(os, "register_at_fork"):
