@@ -33,6 +33,7 @@ LAYERS = [
     "torch",
     "diagnose",
     "explain",
+    "show",
     "bench",
     "demo",
     "cli",

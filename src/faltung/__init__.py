@@ -45,9 +45,15 @@ __all__ = [
     "input_gradient",
     "kernel_gradient",
     "set_num_threads",
+    "show",
 ]
 
-_LATER = {"diagnose": "faltung.diagnose", "explain_errors": "faltung.diagnose", "explain": "faltung.explain"}
+_LATER = {
+    "diagnose": "faltung.diagnose",
+    "explain_errors": "faltung.diagnose",
+    "explain": "faltung.explain",
+    "show": "faltung.show",
+}
 """Names whose modules are imported when they are first used."""
 
 
