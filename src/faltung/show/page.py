@@ -11,13 +11,13 @@ from typing import Any
 from faltung.show.drawing import Drawing
 from faltung.show.payload import as_json
 
-STYLES = ("base.css", "layer.css", "model.css")
+STYLES = ("base.css", "stage.css", "layer.css", "model.css")
 PROGRAMS = {
     "layer": (
-        *("numbers.js", "core.js", "colour.js", "state.js", "text.js", "cells.js", "strip.js", "grid.js"),
-        *("overview.js", "curves.js", "arithmetic.js", "controls.js", "flat.js", "layer.js"),
+        *("numbers.js", "core.js", "colour.js", "state.js", "text.js", "cells.js", "picking.js", "strip.js", "grid.js"),
+        *("overview.js", "series.js", "curves.js", "arithmetic.js", "player.js", "sliders.js", "flat.js", "layer.js"),
     ),
-    "model": ("numbers.js", "colour.js", "trace.js", "model.js"),
+    "model": ("numbers.js", "colour.js", "text.js", "trace.js", "model.js"),
 }
 """The program of each kind of page, in the order in which its files run."""
 

@@ -87,14 +87,20 @@ def _cells(axes: "Axes", values: Array, left: float, top: float, like: Array, ki
         if kind == "gap":
             continue
         place, alpha = (left + column, top + row), 0.3 if kind == "later" else 1.0
-        look: dict[str, Any] = {"facecolor": coloured(np.asarray(value / most)), "edgecolor": "#C9CFD8", "linewidth": 0.8}
+        look: dict[str, Any] = {
+            "facecolor": coloured(np.asarray(value / most)),
+            "edgecolor": "#C9CFD8",
+            "linewidth": 0.8,
+        }
         if kind == "pad":
             look |= {"facecolor": "white", "hatch": "////", "edgecolor": "#B8BFCA", "linestyle": "--"}
         axes.add_patch(Rectangle(place, 0.96, 0.96, alpha=alpha, **look))
         ink = "#8A93A3" if kind == "pad" else "white" if abs(value) > 0.75 * most else "#1A202C"
         text = f"{value:.2g}" if abs(value) < 1000 else f"{value:.0f}"
         size = 7.5 if len(text) < 5 else 6
-        axes.text(place[0] + 0.48, place[1] + 0.5, text, ha="center", va="center", fontsize=size, color=ink, alpha=alpha)
+        axes.text(
+            place[0] + 0.48, place[1] + 0.5, text, ha="center", va="center", fontsize=size, color=ink, alpha=alpha
+        )
 
 
 def _frame(axes: "Axes", x: float, y: float, width: float, height: float) -> None:
@@ -119,7 +125,9 @@ def draw_curves(figure: "Figure", one: Operation, y: Array, position: tuple[int,
     below.plot(position, [y[0, position[0]]], "o", color=WINDOW)
     below.set(title=f"output, filter 0 of {len(y)}", xlabel=one.names[0], xlim=(0, max(y.shape[1] - 1, 1)))
     inset = above.inset_axes((0.86, 1.04, 0.13, 0.3))
-    inset.plot(one.kernel[0, 0], color=WINDOW, linewidth=1, marker="o" if one.kernel_size[0] < 16 else "", markersize=2.5)
+    inset.plot(
+        one.kernel[0, 0], color=WINDOW, linewidth=1, marker="o" if one.kernel_size[0] < 16 else "", markersize=2.5
+    )
     inset.set_title("kernel", fontsize=8)
     inset.axis("off")
     for axes in (above, below):

@@ -23,7 +23,8 @@ class Cells {
     const at = this.used++;
     const own = (this.pool[at] ??= this.fresh(at));
     own.what = cell.what;
-    const key = `${cell.x},${cell.y},${cell.width},${cell.height},${cell.text},${cell.below},${cell.fill},${cell.marks}`;
+    const { x, y, width, height, text, below, fill, marks } = cell;
+    const key = [x, y, width, height, text, below, fill, marks].join();
     if (own.key === key) return;
     own.key = key;
     own.group.setAttribute("transform", `translate(${cell.x} ${cell.y})`);
@@ -60,17 +61,21 @@ function write(element, text, x, y, ink) {
 
 /** Fill, ink and text of a value in a cell of this width; no text where it would not fit. */
 function looks(value, colour, width) {
-  const rgb = colour(value), digits = width >= 46 ? 3 : 2;
+  const rgb = colour(value),
+    digits = width >= 46 ? 3 : 2;
   const text = width >= 30 ? format(value, Math.abs(value) >= 100 ? 3 : digits) : "";
-  const size = text.length > 5 ? Math.min(width / 4.1, 12.5) : Math.min(width / 3.2, 13.5);
+  const size = Math.min((width - 4) / (Math.max(text.length, 3) * 0.6), 13);
   return { fill: css(rgb), ink: inkOn(rgb), text, size };
 }
 
 /** The hatching of padding, once for each drawing. */
 function hatching(drawing, id) {
   const defs = draws("defs", {}, drawing);
-  const pattern = draws("pattern", { id, width: 6, height: 6, patternUnits: "userSpaceOnUse",
-    patternTransform: "rotate(45)" }, defs);
+  const pattern = draws(
+    "pattern",
+    { id, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
+    defs,
+  );
   draws("rect", { width: 6, height: 6, class: "hatch-ground" }, pattern);
   draws("line", { x1: 0, y1: 0, x2: 0, y2: 6, class: "hatch-line" }, pattern);
   return `url(#${id})`;

@@ -6,8 +6,8 @@ const POLES = {
   dark: { low: [86, 180, 233], high: [240, 138, 48], zero: [30, 36, 46], ink: [236, 239, 244], paper: [21, 25, 33] },
 };
 
-const themeNow = () => document.documentElement.dataset.theme ||
-  (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+const themeNow = () =>
+  document.documentElement.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 
 const mix = (from, to, share) => from.map((part, at) => Math.round(part + (to[at] - part) * share));
 const css = (rgb) => `rgb(${rgb[0]},${rgb[1]},${rgb[2]})`;

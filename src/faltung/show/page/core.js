@@ -5,7 +5,8 @@
 // is, GAP where a transposed convolution has put zeros between two inputs. Output o and tap k meet at place
 // o*line.step + k*line.gap; a transposed convolution slides with step 1 over the spread input, its taps in reverse.
 
-const PAD = -1, GAP = -2;
+const PAD = -1,
+  GAP = -2;
 const SOURCES = {
   zeros: (i, size) => (i >= 0 && i < size ? i : PAD),
   reflect: (i, size) => size - 1 - Math.abs(size - 1 - Math.abs(i)),
@@ -35,8 +36,11 @@ function outputSize(geometry, axis) {
 /** What is wrong with a geometry, in a sentence with the numbers; "" if nothing is. */
 function trouble(geometry) {
   for (let axis = 0; axis < geometry.rank; axis++) {
-    const size = geometry.size[axis], [low, high] = geometry.padding[axis], name = geometry.names[axis];
-    const window = windowSize(geometry.kernelSize[axis], geometry.dilation[axis]), padded = size + low + high;
+    const size = geometry.size[axis],
+      [low, high] = geometry.padding[axis],
+      name = geometry.names[axis];
+    const window = windowSize(geometry.kernelSize[axis], geometry.dilation[axis]),
+      padded = size + low + high;
     if (geometry.isTransposed) {
       if (outputSize(geometry, axis) < 1) return `${name}: ${low} + ${high} cut away the whole result.`;
       continue;
@@ -47,8 +51,10 @@ function trouble(geometry) {
     }
     if (window > padded) {
       const parts = low || high ? ` (${low} + ${size} + ${high})` : "";
-      return `${name}: the window spans ${window}, the padded input only ${padded}${parts}: no output. ` +
-        `Pad more, or use fewer taps or less dilation.`;
+      return (
+        `${name}: the window spans ${window}, the padded input only ${padded}${parts}: no output. ` +
+        `Pad more, or use fewer taps or less dilation.`
+      );
     }
   }
   return "";
@@ -56,10 +62,16 @@ function trouble(geometry) {
 
 function lineOf(geometry, axis) {
   const { isTransposed, mode } = geometry;
-  const size = geometry.size[axis], stride = geometry.stride[axis], gap = geometry.dilation[axis];
-  const taps = geometry.kernelSize[axis], [low, high] = geometry.padding[axis], out = outputSize(geometry, axis);
-  const span = windowSize(taps, gap) - 1, length = isTransposed ? out + span : size + low + high;
-  const map = new Int32Array(Math.max(length, 0)), origin = isTransposed ? span - low : low;
+  const size = geometry.size[axis],
+    stride = geometry.stride[axis],
+    gap = geometry.dilation[axis];
+  const taps = geometry.kernelSize[axis],
+    [low, high] = geometry.padding[axis],
+    out = outputSize(geometry, axis);
+  const span = windowSize(taps, gap) - 1,
+    length = isTransposed ? out + span : size + low + high;
+  const map = new Int32Array(Math.max(length, 0)),
+    origin = isTransposed ? span - low : low;
   for (let place = 0; place < length; place++) {
     const i = place - origin;
     if (!isTransposed) map[place] = SOURCES[mode](i, size);
@@ -71,7 +83,15 @@ function lineOf(geometry, axis) {
 
 /** Add the axes that make every rank three: lines that only pass through. */
 const THROUGH = {
-  map: Int32Array.of(0), step: 1, gap: 1, taps: 1, out: 1, span: 0, origin: 0, inputs: 1, isReversed: false,
+  map: Int32Array.of(0),
+  step: 1,
+  gap: 1,
+  taps: 1,
+  out: 1,
+  span: 0,
+  origin: 0,
+  inputs: 1,
+  isReversed: false,
 };
 
 /** A convolution ready to be computed: its arrays (channels first), its lines, its problem if it has one. */
@@ -80,10 +100,20 @@ function prepare(geometry, x, kernel, bias) {
   const own = problem ? [] : Array.from({ length: geometry.rank }, (_, axis) => lineOf(geometry, axis));
   const lines = [...Array(3 - geometry.rank).fill(THROUGH), ...own];
   const pad3 = (sizes) => [...Array(3 - geometry.rank).fill(1), ...sizes];
-  const inputs = geometry.channels / geometry.groups, filters = geometry.filters;
+  const inputs = geometry.channels / geometry.groups,
+    filters = geometry.filters;
   return {
-    geometry, problem, lines, x, kernel, bias, inputs, filters,
-    size: pad3(geometry.size), taps: pad3(geometry.kernelSize), outSize: lines.map((line) => line.out),
+    geometry,
+    problem,
+    lines,
+    x,
+    kernel,
+    bias,
+    inputs,
+    filters,
+    size: pad3(geometry.size),
+    taps: pad3(geometry.kernelSize),
+    outSize: lines.map((line) => line.out),
   };
 }
 
@@ -94,7 +124,7 @@ const inputAt = (conv, channel, [d, h, w]) =>
 const weightAt = (conv, filter, input, [d, h, w]) =>
   conv.kernel[(((filter * conv.inputs + input) * conv.taps[0] + d) * conv.taps[1] + h) * conv.taps[2] + w];
 
-/** What stands at a place of the spread and padded input: an index on each axis, and PAD or GAP if no input is there. */
+/** What stands at a place of the spread and padded input: an index on each axis, and PAD or GAP without an input. */
 function meet(conv, places) {
   const at = places.map((place, axis) => conv.lines[axis].map[place]);
   return { at, kind: at.includes(GAP) ? GAP : at.includes(PAD) ? PAD : 0 };
@@ -102,15 +132,21 @@ function meet(conv, places) {
 
 /** Every product of one output, input by input and tap by tap. */
 function termsOf(conv, filter, position) {
-  const terms = [], first = groupOf(conv, filter) * conv.inputs, [d, h, w] = conv.lines;
+  const terms = [],
+    first = groupOf(conv, filter) * conv.inputs,
+    [d, h, w] = conv.lines;
   for (let input = 0; input < conv.inputs; input++) {
-    for (let kd = 0; kd < d.taps; kd++) for (let kh = 0; kh < h.taps; kh++) for (let kw = 0; kw < w.taps; kw++) {
-      const slots = [kd, kh, kw];
-      const places = conv.lines.map((line, axis) => position[axis] * line.step + slots[axis] * line.gap);
-      const { at, kind } = meet(conv, places), tap = slots.map((slot, axis) => tapOf(conv.lines[axis], slot));
-      const value = kind ? 0 : inputAt(conv, first + input, at), weight = weightAt(conv, filter, input, tap);
-      terms.push({ channel: first + input, input, tap, at, places, kind, value, weight, product: value * weight });
-    }
+    for (let kd = 0; kd < d.taps; kd++)
+      for (let kh = 0; kh < h.taps; kh++)
+        for (let kw = 0; kw < w.taps; kw++) {
+          const slots = [kd, kh, kw];
+          const places = conv.lines.map((line, axis) => position[axis] * line.step + slots[axis] * line.gap);
+          const { at, kind } = meet(conv, places),
+            tap = slots.map((slot, axis) => tapOf(conv.lines[axis], slot));
+          const value = kind ? 0 : inputAt(conv, first + input, at),
+            weight = weightAt(conv, filter, input, tap);
+          terms.push({ channel: first + input, input, tap, at, places, kind, value, weight, product: value * weight });
+        }
   }
   return terms;
 }
@@ -126,40 +162,53 @@ function outputOf(conv, filter, terms) {
 
 /** One output's number, without the terms. */
 function valueAt(conv, filter, position) {
-  const [d, h, w] = conv.lines, [, sizeH, sizeW] = conv.size, count = d.taps * h.taps * w.taps;
+  const [d, h, w] = conv.lines,
+    [, sizeH, sizeW] = conv.size,
+    count = d.taps * h.taps * w.taps;
   const first = groupOf(conv, filter) * conv.inputs;
   let sum = 0;
-  for (let input = 0; input < conv.inputs; input++) for (let kd = 0; kd < d.taps; kd++) for (let kh = 0; kh < h.taps; kh++) {
-    const id = d.map[position[0] * d.step + kd * d.gap], ih = h.map[position[1] * h.step + kh * h.gap];
-    if (id < 0 || ih < 0) continue;
-    const base = (((first + input) * conv.size[0] + id) * sizeH + ih) * sizeW;
-    const weights = (filter * conv.inputs + input) * count + (tapOf(d, kd) * h.taps + tapOf(h, kh)) * w.taps;
-    for (let kw = 0; kw < w.taps; kw++) {
-      const iw = w.map[position[2] * w.step + kw * w.gap];
-      if (iw >= 0) sum += conv.x[base + iw] * conv.kernel[weights + tapOf(w, kw)];
-    }
-  }
+  for (let input = 0; input < conv.inputs; input++)
+    for (let kd = 0; kd < d.taps; kd++)
+      for (let kh = 0; kh < h.taps; kh++) {
+        const id = d.map[position[0] * d.step + kd * d.gap],
+          ih = h.map[position[1] * h.step + kh * h.gap];
+        if (id < 0 || ih < 0) continue;
+        const base = (((first + input) * conv.size[0] + id) * sizeH + ih) * sizeW;
+        const weights = (filter * conv.inputs + input) * count + (tapOf(d, kd) * h.taps + tapOf(h, kh)) * w.taps;
+        for (let kw = 0; kw < w.taps; kw++) {
+          const iw = w.map[position[2] * w.step + kw * w.gap];
+          if (iw >= 0) sum += conv.x[base + iw] * conv.kernel[weights + tapOf(w, kw)];
+        }
+      }
   return activate(sum + (conv.bias ? conv.bias[filter] : 0), conv.geometry.activation, conv.geometry.parameter);
 }
 
 /** Compute one filter's outputs of rows [from, to), rows counted over depth and height; into `y`. */
 function computeRows(conv, filter, y, from, to) {
-  const [d, h, w] = conv.lines, [, sizeH, sizeW] = conv.size, plane = sizeH * sizeW, volume = conv.size[0] * plane;
-  const first = groupOf(conv, filter) * conv.inputs, start = conv.bias ? conv.bias[filter] : 0;
-  const { activation, parameter } = conv.geometry, count = d.taps * h.taps * w.taps;
+  const [d, h, w] = conv.lines,
+    [, sizeH, sizeW] = conv.size,
+    plane = sizeH * sizeW,
+    volume = conv.size[0] * plane;
+  const first = groupOf(conv, filter) * conv.inputs,
+    start = conv.bias ? conv.bias[filter] : 0;
+  const { activation, parameter } = conv.geometry,
+    count = d.taps * h.taps * w.taps;
   for (let row = from; row < to; row++) {
-    const od = Math.floor(row / h.out), oh = row % h.out;
+    const od = Math.floor(row / h.out),
+      oh = row % h.out;
     const sums = y.subarray(row * w.out, (row + 1) * w.out).fill(0);
-    for (let input = 0; input < conv.inputs; input++) for (let kd = 0; kd < d.taps; kd++) {
-      const id = d.map[od * d.step + kd * d.gap];
-      for (let kh = 0; kh < h.taps && id >= 0; kh++) {
-        const ih = h.map[oh * h.step + kh * h.gap];
-        if (ih < 0) continue;
-        const base = (first + input) * volume + id * plane + ih * sizeW;
-        const weights = (filter * conv.inputs + input) * count + (tapOf(d, kd) * h.taps + tapOf(h, kh)) * w.taps;
-        for (let kw = 0; kw < w.taps; kw++) addTap(sums, conv.x, base, w, kw * w.gap, conv.kernel[weights + tapOf(w, kw)]);
+    for (let input = 0; input < conv.inputs; input++)
+      for (let kd = 0; kd < d.taps; kd++) {
+        const id = d.map[od * d.step + kd * d.gap];
+        for (let kh = 0; kh < h.taps && id >= 0; kh++) {
+          const ih = h.map[oh * h.step + kh * h.gap];
+          if (ih < 0) continue;
+          const base = (first + input) * volume + id * plane + ih * sizeW;
+          const weights = (filter * conv.inputs + input) * count + (tapOf(d, kd) * h.taps + tapOf(h, kh)) * w.taps;
+          for (let kw = 0; kw < w.taps; kw++)
+            addTap(sums, conv.x, base, w, kw * w.gap, conv.kernel[weights + tapOf(w, kw)]);
+        }
       }
-    }
     for (let ow = 0; ow < w.out; ow++) sums[ow] = activate(sums[ow] + start, activation, parameter);
   }
 }
@@ -192,16 +241,23 @@ function outputNear(line, place) {
 
 /** Taps resampled to another number, linearly; their integral stays, so that an average stays an average. */
 function resampled(kernel, rows, from, to) {
-  let values = kernel, done = [];
+  let values = kernel,
+    done = [];
   for (let axis = 0; axis < from.length; axis++) {
-    const after = from.slice(axis + 1).reduce((a, b) => a * b, 1), before = rows * done.reduce((a, b) => a * b, 1);
+    const after = from.slice(axis + 1).reduce((a, b) => a * b, 1),
+      before = rows * done.reduce((a, b) => a * b, 1);
     const made = new Float64Array(before * to[axis] * after);
-    for (let row = 0; row < before; row++) for (let k = 0; k < to[axis]; k++) for (let rest = 0; rest < after; rest++) {
-      const place = to[axis] > 1 ? (k * (from[axis] - 1)) / (to[axis] - 1) : (from[axis] - 1) / 2;
-      const low = Math.floor(place), high = Math.min(low + 1, from[axis] - 1), share = place - low;
-      const at = (tap) => values[(row * from[axis] + tap) * after + rest];
-      made[(row * to[axis] + k) * after + rest] = (at(low) * (1 - share) + at(high) * share) * (from[axis] / to[axis]);
-    }
+    for (let row = 0; row < before; row++)
+      for (let k = 0; k < to[axis]; k++)
+        for (let rest = 0; rest < after; rest++) {
+          const place = to[axis] > 1 ? (k * (from[axis] - 1)) / (to[axis] - 1) : (from[axis] - 1) / 2;
+          const low = Math.floor(place),
+            high = Math.min(low + 1, from[axis] - 1),
+            share = place - low;
+          const at = (tap) => values[(row * from[axis] + tap) * after + rest];
+          made[(row * to[axis] + k) * after + rest] =
+            (at(low) * (1 - share) + at(high) * share) * (from[axis] / to[axis]);
+        }
     values = made;
     done = [...done, to[axis]];
   }

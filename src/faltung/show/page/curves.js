@@ -7,16 +7,22 @@ const LANES = { gap: 20, top: 16, input: 92, kernel: 46, output: 92 };
 function curvesView(host) {
   const whole = make("canvas", { class: "whole", "aria-label": "the whole signal; click to jump" });
   const part = make("canvas", { class: "part", "aria-label": "the part around the window; wheel zooms, drag moves" });
-  const button = (text, title, act) => make("button", { type: "button", class: "small", title, "aria-label": title, text, click: act });
-  const zooms = make("div", { class: "zooms" },
+  const button = (text, title, act) =>
+    make("button", { type: "button", class: "small", title, "aria-label": title, text, click: act });
+  const zooms = make(
+    "div",
+    { class: "zooms" },
     make("span", { class: "range-text" }),
-    button("−", "zoom out", () => zoom(2)), button("+", "zoom in", () => zoom(0.5)),
-    button("all", "the whole signal", () => change({ range: wholeRange(state.conv) })));
+    button("−", "zoom out", () => zoom(2)),
+    button("+", "zoom in", () => zoom(0.5)),
+    button("all", "the whole signal", () => change({ range: wholeRange(state.conv) })),
+  );
   host.append(make("p", { class: "row-heading", text: "whole signal" }), whole, zooms, part);
   listen(whole, part);
   const kept = { whole: {}, part: {} };
   return () => {
-    const { conv } = state, isLong = conv.geometry.rank === 1 && !conv.problem && conv.lines[2].map.length > LONG;
+    const { conv } = state,
+      isLong = conv.geometry.rank === 1 && !conv.problem && conv.lines[2].map.length > LONG;
     host.style.display = isLong ? "" : "none";
     if (!isLong) return;
     state.range = rangeNow(conv);
@@ -32,7 +38,9 @@ const wholeRange = (conv) => [0, conv.lines[2].map.length];
 
 /** The range in view: the one chosen, moved where the window has left it. */
 function rangeNow(conv) {
-  const line = conv.lines[2], count = line.map.length, window = windowNow()[2];
+  const line = conv.lines[2],
+    count = line.map.length,
+    window = windowNow()[2];
   const length = Math.min(state.range ? state.range[1] - state.range[0] : Math.max((line.span + 1) * 12, 300), count);
   let from = state.range ? state.range[0] : window.from - length / 2;
   if (window.from < from || window.to + 1 > from + length) from = (window.from + window.to - length) / 2;
@@ -41,8 +49,12 @@ function rangeNow(conv) {
 }
 
 function zoom(factor, share = null) {
-  const { conv } = state, line = conv.lines[2], [from, to] = state.range, count = line.map.length;
-  const window = windowNow()[2], about = share === null ? (window.from + window.to) / 2 : from + share * (to - from);
+  const { conv } = state,
+    line = conv.lines[2],
+    [from, to] = state.range,
+    count = line.map.length;
+  const window = windowNow()[2],
+    about = share === null ? (window.from + window.to) / 2 : from + share * (to - from);
   const length = clamp((to - from) * factor, Math.min(line.span + 8, count), count);
   const start = clamp(about - ((about - from) / (to - from)) * length, 0, count - length);
   const range = [start, start + length];
@@ -55,8 +67,13 @@ function listen(whole, part) {
   const shareOf = (event) => event.offsetX / event.target.clientWidth;
   const jump = (place) => change({ position: [0, 0, outputNear(state.conv.lines[2], place)], fed: null });
   const follow = (event) => jump(shareOf(event) * state.conv.lines[2].map.length);
-  whole.addEventListener("pointerdown", (event) => { whole.setPointerCapture(event.pointerId); follow(event); });
-  whole.addEventListener("pointermove", (event) => { if (event.buttons) follow(event); });
+  whole.addEventListener("pointerdown", (event) => {
+    whole.setPointerCapture(event.pointerId);
+    follow(event);
+  });
+  whole.addEventListener("pointermove", (event) => {
+    if (event.buttons) follow(event);
+  });
   let held = null;
   part.addEventListener("pointerdown", (event) => {
     part.setPointerCapture(event.pointerId);
@@ -72,70 +89,26 @@ function listen(whole, part) {
     if (held && !held.isMoved) jump(from + shareOf(event) * (to - from) - 0.5);
     held = null;
   });
-  part.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    zoom(event.deltaY > 0 ? 1.25 : 0.8, shareOf(event));
-  }, { passive: false });
+  part.addEventListener(
+    "wheel",
+    (event) => {
+      event.preventDefault();
+      zoom(event.deltaY > 0 ? 1.25 : 0.8, shareOf(event));
+    },
+    { passive: false },
+  );
 }
 
 /** Move the range by a share of its length; the window comes along when it would be left behind. */
 function pan(held, share) {
-  const line = state.conv.lines[2], [from, to] = held.range, length = to - from;
-  const start = clamp(from + share * length, 0, line.map.length - length), window = windowNow()[2];
+  const line = state.conv.lines[2],
+    [from, to] = held.range,
+    length = to - from;
+  const start = clamp(from + share * length, 0, line.map.length - length),
+    window = windowNow()[2];
   const isInside = window.from >= start && window.to + 1 <= start + length;
   const position = [0, 0, isInside ? state.position[2] : outputNear(line, start + length / 2)];
   change({ range: [start, start + length], position });
-}
-
-/** The two series of a signal: values by index, and the place of index 0 and the distance of neighbours. */
-function seriesOf(conv) {
-  const line = conv.lines[2], base = state.channel * conv.size[2], job = outputsOf(state.filter);
-  const spread = line.isReversed ? conv.geometry.stride[0] : 1;
-  return {
-    input: { at: (i) => conv.x[base + i], count: conv.size[2], first: line.origin, apart: spread, most: conv.most.x },
-    output: { at: (o) => job.y[o], count: job.rows ? line.out : 0, first: anchor(line), apart: line.step,
-      most: job.most || 1 },
-    key: [state.step, state.channel, state.filter, job.rows, themeNow()].join(),
-  };
-}
-
-/** A lane's curve: the extremes of every pixel where samples are dense, a line where they are not. */
-function drawCurve(context, series, [from, to], box, colour) {
-  const perPixel = (to - from) / box.width, x = (place) => box.x + (place + 0.5 - from) / perPixel;
-  const y = (value) => box.y + box.height / 2 - (clamp(value, -series.most, series.most) / series.most) * (box.height / 2 - 2);
-  const first = clamp(Math.floor((from - series.first) / series.apart), 0, series.count);
-  const last = clamp(Math.ceil((to - series.first) / series.apart) + 1, 0, series.count);
-  context.strokeStyle = colour;
-  context.fillStyle = colour;
-  context.lineWidth = 1.4;
-  context.lineJoin = "round";
-  context.beginPath();
-  if ((last - first) / box.width > 2) {
-    for (let pixel = 0; pixel < box.width; pixel++) drawExtremes(context, series, from + pixel * perPixel, perPixel, box.x + pixel, y);
-  } else {
-    for (let i = first; i < last; i++) context.lineTo(x(series.first + i * series.apart), y(series.at(i)));
-  }
-  context.stroke();
-  if ((last - first) * 9 > box.width) return;
-  for (let i = first; i < last; i++) {
-    context.beginPath();
-    context.arc(x(series.first + i * series.apart), y(series.at(i)), 2, 0, 7);
-    context.fill();
-  }
-}
-
-function drawExtremes(context, series, place, length, x, y) {
-  const from = Math.max(Math.floor((place - series.first) / series.apart), 0);
-  const to = Math.min(Math.ceil((place + length - series.first) / series.apart) + 1, series.count);
-  if (to <= from) return;
-  let low = Infinity, high = -Infinity;
-  for (let i = from; i < to; i++) {
-    const value = series.at(i);
-    if (value < low) low = value;
-    if (value > high) high = value;
-  }
-  context.moveTo(x + 0.5, y(low) + 0.5);
-  context.lineTo(x + 0.5, y(high) - 0.5);
 }
 
 /** Draw something once for a key, and copy it from then on. */
@@ -149,17 +122,22 @@ function copied(context, kept, key, width, height, paintOnce) {
 }
 
 function drawWhole(canvas, kept, conv, width) {
-  const height = 84, context = contextOf(canvas, width, height), series = seriesOf(conv), range = wholeRange(conv);
+  const height = 84,
+    context = contextOf(canvas, width, height),
+    series = seriesOf(conv),
+    range = wholeRange(conv);
   const key = [series.key, width, conv.geometry.stride, conv.geometry.dilation, conv.geometry.kernelSize, range].join();
   context.clearRect(0, 0, width, height);
   if (kept.conv !== conv) kept.key = "";
   kept.conv = conv;
   copied(context, kept, key, width, height, (paper) => {
     paper.clearRect(0, 0, width, height);
+    for (const each of [series.input, series.output]) each.limits = limitsOf(each, range);
     drawCurve(paper, series.input, range, { x: 0, y: 0, width, height: 42 }, variable("--input"));
     drawCurve(paper, series.output, range, { x: 0, y: 42, width, height: 42 }, variable("--output"));
   });
-  const x = (place) => (place / range[1]) * width, window = windowNow()[2];
+  const x = (place) => (place / range[1]) * width,
+    window = windowNow()[2];
   const [from, to] = state.range;
   context.fillStyle = variable("--shade");
   context.fillRect(0, 0, x(from), height);
@@ -169,54 +147,86 @@ function drawWhole(canvas, kept, conv, width) {
 }
 
 function drawPart(canvas, kept, conv, width) {
-  const { top, gap, input, kernel, output } = LANES, height = top + input + gap + kernel + gap + output + 6;
+  const { top, gap, input, kernel, output } = LANES,
+    height = top + input + gap + kernel + gap + output + 6;
   const boxes = { input: { x: 0, y: top, width, height: input } };
   boxes.kernel = { x: 0, y: top + input + gap, width, height: kernel };
   boxes.output = { x: 0, y: boxes.kernel.y + kernel + gap, width, height: output };
-  const context = contextOf(canvas, width, height), series = seriesOf(conv);
+  const context = contextOf(canvas, width, height),
+    series = seriesOf(conv);
   context.clearRect(0, 0, width, height);
   drawWindow(context, conv, boxes, series);
   if (kept.conv !== conv) kept.key = "";
   kept.conv = conv;
   copied(context, kept, [series.key, width, ...state.range].join(), width, height, (paper) => {
     paper.clearRect(0, 0, width, height);
-    for (const name of ["input", "kernel", "output"]) drawGround(paper, boxes[name], name);
+    kept.limits = { input: limitsOf(series.input, state.range), output: limitsOf(series.output, state.range) };
+    for (const name of ["input", "output"]) series[name].limits = kept.limits[name];
+    for (const name of ["input", "kernel", "output"])
+      drawGround(paper, boxes[name], name, kept.limits[name] ?? [-1, 1]);
     drawCurve(paper, series.input, state.range, boxes.input, variable("--input"));
     drawCurve(paper, series.output, state.range, boxes.output, variable("--output"));
   });
+  series.output.limits = kept.limits.output;
   drawNow(context, conv, boxes, series);
 }
 
-function drawGround(paper, box, name) {
+function drawGround(paper, box, name, limits) {
   paper.fillStyle = variable("--quiet");
   paper.font = "11px system-ui, sans-serif";
   const which = name === "input" ? ` · channel ${state.channel}` : ` · filter ${state.filter}`;
   paper.fillText(name + which, 2, box.y - 4);
+  paper.textAlign = "right";
+  const reach = limits.map((limit) => format(limit, 3)).join(" … ");
+  if (name !== "kernel") paper.fillText(reach, box.width - 2, box.y - 4);
+  paper.textAlign = "left";
   paper.fillStyle = variable("--line");
-  paper.fillRect(0, box.y + box.height / 2, box.width, 1);
+  if (limits[0] <= 0 && limits[1] >= 0) paper.fillRect(0, heightOf(0, limits, box), box.width, 1);
 }
 
 /** The window over the input, its taps as bars below it. */
 function drawWindow(context, conv, boxes) {
-  const [from, to] = state.range, line = conv.lines[2], cell = boxes.input.width / (to - from);
-  const x = (place) => (place - from) * cell, window = windowNow()[2];
+  const [from, to] = state.range,
+    line = conv.lines[2],
+    cell = boxes.input.width / (to - from);
+  const x = (place) => (place - from) * cell,
+    window = windowNow()[2];
   context.fillStyle = variable("--window-soft");
-  context.fillRect(x(window.from), boxes.input.y, (line.span + 1) * cell, boxes.kernel.y + boxes.kernel.height - boxes.input.y);
-  const input = state.channel - groupOf(conv, state.filter) * conv.inputs, poles = POLES[themeNow()], box = boxes.kernel;
+  context.fillRect(
+    x(window.from),
+    boxes.input.y,
+    (line.span + 1) * cell,
+    boxes.kernel.y + boxes.kernel.height - boxes.input.y,
+  );
+  const input = state.channel - groupOf(conv, state.filter) * conv.inputs,
+    poles = POLES[themeNow()],
+    box = boxes.kernel;
   for (let slot = 0; slot < line.taps && input >= 0 && input < conv.inputs; slot++) {
     const weight = weightAt(conv, state.filter, input, [0, 0, tapOf(line, slot)]);
-    const size = (weight / conv.most.kernel) * (box.height / 2 - 2), place = window.from + slot * line.gap;
+    const size = (weight / conv.most.kernel) * (box.height / 2 - 2),
+      place = window.from + slot * line.gap;
     context.fillStyle = css(weight < 0 ? poles.low : poles.high);
-    context.fillRect(x(place) + cell * 0.1, box.y + box.height / 2 - Math.max(size, 0), Math.max(cell * 0.8, 1), Math.abs(size));
+    context.fillRect(
+      x(place) + cell * 0.1,
+      box.y + box.height / 2 - Math.max(size, 0),
+      Math.max(cell * 0.8, 1),
+      Math.abs(size),
+    );
   }
 }
 
 /** The current output: a dot on its curve, joined to its window. */
 function drawNow(context, conv, boxes, series) {
-  const [from, to] = state.range, line = conv.lines[2], cell = boxes.input.width / (to - from), now = state.position[2];
-  const x = (place) => (place - from) * cell, window = windowNow()[2], box = boxes.output;
-  const value = valueAt(conv, state.filter, [0, 0, now]), dot = x(now * line.step + series.output.first + 0.5);
-  const y = box.y + box.height / 2 - (clamp(value / series.output.most, -1, 1) || 0) * (box.height / 2 - 2);
+  const [from, to] = state.range,
+    line = conv.lines[2],
+    cell = boxes.input.width / (to - from),
+    now = state.position[2];
+  const x = (place) => (place - from) * cell,
+    window = windowNow()[2],
+    box = boxes.output;
+  const value = valueAt(conv, state.filter, [0, 0, now]),
+    dot = x(now * line.step + series.output.first + 0.5);
+  const y = heightOf(Number.isFinite(value) ? value : 0, series.output.limits, box);
   context.strokeStyle = variable("--window");
   context.lineWidth = 1.5;
   context.strokeRect(x(window.from), boxes.input.y, Math.max((line.span + 1) * cell, 2), boxes.input.height);

@@ -1,6 +1,6 @@
 // Two and three spatial axes: input, kernel and output as grids side by side; of three axes one slice at a time.
 
-const GRID = { most: 15, label: 26, largest: 44 };
+const GRID = { most: 15, near: 9, label: 26, largest: 44 };
 
 function gridView(host) {
   const figures = ["input", "kernel", "output"].map((role) => gridFigure(host, role));
@@ -13,7 +13,8 @@ function gridView(host) {
 }
 
 function gridFigure(host, role) {
-  const caption = make("figcaption"), overview = make("canvas", { class: "map", tabindex: -1 });
+  const caption = make("figcaption"),
+    overview = make("canvas", { class: "map", tabindex: -1 });
   const figure = make("figure", { class: `grid-figure of-${role}` }, caption, overview);
   host.append(figure);
   const drawing = draws("svg", { class: "grid", role: "img", "aria-label": role }, figure);
@@ -33,25 +34,39 @@ function gridFigure(host, role) {
 /** What each figure shows: its title, the places of rows and columns, and the cell at a place. */
 const GRIDS = {
   input(conv) {
-    const [d, h, w] = conv.lines, deep = state.position[0] * d.step + state.slice * d.gap;
-    const colour = scale(conv.most.x, conv.isGrey), window = windowNow();
+    const [d, h, w] = conv.lines,
+      deep = state.position[0] * d.step + state.slice * d.gap;
+    const colour = scale(conv.most.x, conv.isGrey),
+      window = windowNow();
     const isMet = groupOf(conv, state.filter) === Math.floor(state.channel / conv.inputs);
     const depth = conv.geometry.rank === 3 ? `, ${conv.geometry.names[0]} ${placeText3(conv, deep)}` : "";
     return {
-      title: `channel ${state.channel} of ${conv.geometry.channels}${depth}`, deep,
-      rows: h.map.length, columns: w.map.length, focus: [window[1], window[2]], frame: isMet ? "window" : "",
-      row: (at) => (h.isReversed ? h.map[at] : at - h.origin), column: (at) => (w.isReversed ? w.map[at] : at - w.origin),
+      title: `channel ${state.channel} of ${conv.geometry.channels}${depth}`,
+      deep,
+      rows: h.map.length,
+      columns: w.map.length,
+      focus: [window[1], window[2]],
+      frame: isMet ? "window" : "",
+      row: (at) => (h.isReversed ? h.map[at] : at - h.origin),
+      column: (at) => (w.isReversed ? w.map[at] : at - w.origin),
       cell: (parts, row, column) => inputCell(parts, conv, colour, state.channel, [deep, row, column], isMet),
     };
   },
   kernel(conv) {
-    const [, h, w] = conv.lines, colour = scale(conv.most.kernel), input = state.channel % conv.inputs;
-    const depth = conv.geometry.rank === 3 ? `, tap ${state.slice} of ${conv.taps[0]} in ${conv.geometry.names[0]}` : "";
+    const [, h, w] = conv.lines,
+      colour = scale(conv.most.kernel),
+      input = state.channel % conv.inputs;
+    const depth =
+      conv.geometry.rank === 3 ? `, tap ${state.slice} of ${conv.taps[0]} in ${conv.geometry.names[0]}` : "";
     const whole = (taps) => ({ from: 0, to: taps - 1 });
     return {
       title: `filter ${state.filter} of ${conv.filters}, channel ${input}${depth}${h.isReversed ? ", reversed" : ""}`,
-      rows: h.taps, columns: w.taps, focus: [whole(h.taps), whole(w.taps)], frame: "",
-      row: (slot) => tapOf(h, slot), column: (slot) => tapOf(w, slot),
+      rows: h.taps,
+      columns: w.taps,
+      focus: [whole(h.taps), whole(w.taps)],
+      frame: "",
+      row: (slot) => tapOf(h, slot),
+      column: (slot) => tapOf(w, slot),
       cell: (parts, row, column) => {
         const tap = [tapOf(conv.lines[0], state.slice), tapOf(h, row), tapOf(w, column)];
         const value = weightAt(conv, state.filter, input, tap);
@@ -60,32 +75,52 @@ const GRIDS = {
     };
   },
   output(conv) {
-    const [, oh, ow] = conv.outSize, now = state.position, job = outputsOf(state.filter);
-    const colour = scale(job.most || 1), current = indexOf(conv, now);
-    const fed = state.fed && isFedFilter(conv, state.filter) ? conv.lines.map((l, axis) => fedBy(l, state.fed.at[axis])) : null;
+    const [, oh, ow] = conv.outSize,
+      now = state.position,
+      job = outputsOf(state.filter);
+    const colour = scale(job.most || 1),
+      current = indexOf(conv, now);
+    const fed =
+      state.fed && isFedFilter(conv, state.filter) ? conv.lines.map((l, axis) => fedBy(l, state.fed.at[axis])) : null;
     const depth = conv.geometry.rank === 3 ? `, ${conv.geometry.names[0]} ${now[0]}` : "";
     return {
-      title: `filter ${state.filter}${depth}`, deep: now[0], rows: oh, columns: ow, frame: "current",
-      focus: [1, 2].map((axis) => ({ from: now[axis], to: now[axis] })), row: (at) => at, column: (at) => at,
+      title: `filter ${state.filter}${depth}`,
+      deep: now[0],
+      rows: oh,
+      columns: ow,
+      frame: "current",
+      focus: [1, 2].map((axis) => ({ from: now[axis], to: now[axis] })),
+      row: (at) => at,
+      column: (at) => at,
       cell: (parts, row, column) => {
-        const position = [now[0], row, column], value = valueAt(conv, state.filter, position);
+        const position = [now[0], row, column],
+          value = valueAt(conv, state.filter, position);
         const isFed = fed && position.every((at, axis) => fed[axis].includes(at));
         const marks = isFed ? "is-fed" : !fed && indexOf(conv, position) > current ? "is-later" : "";
-        return { what: { role: "output", filter: state.filter, position }, ...looks(value, colour, parts.layout.cell), marks };
+        return {
+          what: { role: "output", filter: state.filter, position },
+          ...looks(value, colour, parts.layout.cell),
+          marks,
+        };
       },
     };
   },
 };
 
 function placeText3(conv, deep) {
-  const line = conv.lines[0], source = line.map[deep];
+  const line = conv.lines[0],
+    source = line.map[deep];
   return source === GAP ? "between inputs" : source === PAD ? "padding" : source;
 }
 
 /** The part of a grid that is in view: all of it if it is small, else the surroundings of the window. */
 function viewport(shown, most) {
-  return [[shown.rows, shown.focus[0]], [shown.columns, shown.focus[1]]].map(([count, focus]) => {
-    const wanted = Math.min(count, Math.max(most, focus.to - focus.from + 3));
+  return [
+    [shown.rows, shown.focus[0]],
+    [shown.columns, shown.focus[1]],
+  ].map(([count, focus]) => {
+    const wanted =
+      count <= most ? count : Math.min(count, Math.max(Math.min(most, GRID.near), focus.to - focus.from + 3));
     const from = clamp(Math.round((focus.from + focus.to + 1 - wanted) / 2), 0, count - wanted);
     return { from, to: from + wanted };
   });
@@ -93,20 +128,22 @@ function viewport(shown, most) {
 
 function drawGrid(parts, conv, shown, width) {
   const [rows, columns] = viewport(shown, width < 300 ? 8 : GRID.most);
-  const room = Math.min(width, 460) - GRID.label - 4, count = Math.max(columns.to - columns.from, 5);
+  const room = Math.min(width, 460) - GRID.label - 4,
+    count = Math.max(columns.to - columns.from, 5);
   const cell = Math.min(room / count, GRID.largest);
   parts.layout = { cell };
   parts.words.replaceChildren();
   parts.frames.replaceChildren();
   parts.cells.begin();
-  const x = (column) => GRID.label + (column - columns.from) * cell, y = (row) => 18 + (row - rows.from) * cell;
+  const x = (column) => GRID.label + (column - columns.from) * cell,
+    y = (row) => 18 + (row - rows.from) * cell;
   for (let row = rows.from; row < rows.to; row++) {
     for (let column = columns.from; column < columns.to; column++) {
       parts.cells.put({ ...shown.cell(parts, row, column), x: x(column), y: y(row), width: cell, height: cell });
     }
   }
   parts.cells.end();
-  const every = Math.ceil(20 / cell);
+  const every = tickStep(Math.max(shown.rows, shown.columns), cell);
   for (let row = rows.from; row < rows.to; row++) {
     tick(parts, shown.row(row), every, { x: GRID.label - 7, y: y(row) + cell / 2, class: "tick is-row" });
   }

@@ -16,7 +16,8 @@ function decode(told) {
 function erfc(x) {
   if (x < 0) return 2 - erfc(-x);
   if (x < 2.5) {
-    let term = x, sum = x;
+    let term = x,
+      sum = x;
     for (let n = 1; n < 100 && term > sum * 1e-17; n++) {
       term *= (2 * x * x) / (2 * n + 1);
       sum += term;

@@ -34,6 +34,7 @@ function ask() {
 
 function draw() {
   isAsked = false;
+  if (!byId("main").clientWidth) return ask(); // not laid out yet
   for (const view of views) view();
 }
 
@@ -65,7 +66,8 @@ function reset() {
 
 /** Prepare the convolution of a geometry; the position stays where that is possible. */
 function build(geometry) {
-  const { x, kernel, bias } = told().arrays, own = told().kernelSize;
+  const { x, kernel, bias } = told().arrays,
+    own = told().kernelSize;
   if (["same", "same_lower", "causal", "valid"].includes(geometry.word) && !geometry.isTransposed) {
     geometry.padding = geometry.size.map((size, axis) => {
       const window = windowSize(geometry.kernelSize[axis], geometry.dilation[axis]);
@@ -83,7 +85,9 @@ function build(geometry) {
   conv.isGrey = geometry.rank > 1 && x.values.length > 2000 && (told().isPositive ??= x.values.every((v) => v >= 0));
   const position = conv.problem ? [0, 0, 0] : state.position.map((at, axis) => clamp(at, 0, conv.outSize[axis] - 1));
   change({
-    conv, position, fed: null,
+    conv,
+    position,
+    fed: null,
     filter: clamp(state.filter, 0, conv.filters - 1),
     channel: clamp(state.channel, 0, geometry.channels - 1),
     slice: clamp(state.slice, 0, conv.taps[0] - 1),
@@ -104,17 +108,26 @@ function outputsOf(filter) {
 }
 
 function run(conv, filter, job, total) {
-  const end = performance.now() + 8, from = job.rows;
-  do computeRows(conv, filter, job.y, job.rows, ++job.rows); while (job.rows < total && performance.now() < end);
+  const end = performance.now() + 8,
+    from = job.rows;
+  do computeRows(conv, filter, job.y, job.rows, ++job.rows);
+  while (job.rows < total && performance.now() < end);
   const { out } = conv.lines[2];
   conv.most.y = Math.max(job.most ?? 0, largest(job.y, from * out, job.rows * out));
   job.most = conv.most.y;
-  if (job.rows < total) setTimeout(() => { run(conv, filter, job, total); ask(); }, 0);
+  if (job.rows < total)
+    setTimeout(() => {
+      run(conv, filter, job, total);
+      ask();
+    }, 0);
   else job.isRunning = false;
 }
 
 /** Where the window of the current output begins and ends on each axis, in places. */
 function windowNow() {
   const { conv, position } = state;
-  return conv.lines.map((line, axis) => ({ from: position[axis] * line.step, to: position[axis] * line.step + line.span }));
+  return conv.lines.map((line, axis) => ({
+    from: position[axis] * line.step,
+    to: position[axis] * line.step + line.span,
+  }));
 }

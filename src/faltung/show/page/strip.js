@@ -29,17 +29,29 @@ function stripView(host) {
 
 /** How wide a cell is and which places are in view; null where even narrow cells would not hold the window. */
 function stripLayout(conv, width) {
-  const line = conv.lines[2], label = width < 620 ? STRIP.narrowLabel : STRIP.label, room = width - label - 4;
-  const places = line.map.length, wanted = Math.min(places, Math.max(line.span + 5, Math.floor(room / STRIP.least)));
+  const line = conv.lines[2],
+    label = width < 620 ? STRIP.narrowLabel : STRIP.label,
+    room = width - label - 4;
+  const places = line.map.length,
+    wanted = Math.min(places, Math.max(line.span + 5, Math.floor(room / STRIP.least)));
   const cell = Math.min(room / wanted, STRIP.most);
   if (cell < 7) return null;
   const columns = Math.min(places, Math.floor(room / cell + 1e-6));
   const middle = state.position[2] * line.step + line.span / 2;
   const from = clamp(Math.round(middle + 0.5 - columns / 2), 0, places - columns);
   const group = groupOf(conv, state.filter) * conv.inputs;
-  return { width, label, cell, columns, from, height: Math.max(Math.min(cell, 44), 26), line, group,
+  return {
+    width,
+    label,
+    cell,
+    columns,
+    from,
+    height: Math.max(Math.min(cell, 44), 26),
+    line,
+    group,
     channels: rowsShown(state.channel, conv.geometry.channels, group, conv.inputs),
-    filters: rowsShown(state.filter, conv.filters, 0, conv.filters) };
+    filters: rowsShown(state.filter, conv.filters, 0, conv.filters),
+  };
 }
 
 /** At most MOST_ROWS rows, the chosen one among them. */
@@ -60,14 +72,19 @@ function heading(parts, text, y) {
 }
 
 function drawStripInput(parts) {
-  const { conv, layout, cells } = parts, { line } = layout, colour = scale(conv.most.x);
-  const window = windowNow()[2], isNarrow = layout.label === STRIP.narrowLabel;
+  const { conv, layout, cells } = parts,
+    { line } = layout,
+    colour = scale(conv.most.x);
+  const window = windowNow()[2],
+    isNarrow = layout.label === STRIP.narrowLabel;
   heading(parts, "input", 12);
   let y = 34;
-  const every = Math.ceil(26 / layout.cell);
+  const every = tickStep(line.inputs, layout.cell);
   for (let column = 0; column < layout.columns; column++) {
-    const place = layout.from + column, index = place - line.origin;
-    const source = line.map[place], shown = line.isReversed ? (source < 0 ? null : source) : index;
+    const place = layout.from + column,
+      index = place - line.origin;
+    const source = line.map[place],
+      shown = line.isReversed ? (source < 0 ? null : source) : index;
     if (shown === null || shown % every) continue;
     const text = draws("text", { x: columnX(layout, place) + layout.cell / 2, y: 27, class: "tick" }, parts.words);
     text.textContent = shown;
@@ -79,8 +96,13 @@ function drawStripInput(parts) {
     label(parts, isNarrow ? `ch ${channel}` : `channel ${channel}`, y + layout.height / 2, isMet ? "" : "is-away-row");
     for (let column = 0; column < layout.columns; column++) {
       const place = layout.from + column;
-      cells.put({ ...inputCell(parts, conv, colour, channel, [0, 0, place], isMet), x: columnX(layout, place), y,
-        width: layout.cell, height: layout.height });
+      cells.put({
+        ...inputCell(parts, conv, colour, channel, [0, 0, place], isMet),
+        x: columnX(layout, place),
+        y,
+        width: layout.cell,
+        height: layout.height,
+      });
     }
     y += layout.height;
   }
@@ -88,23 +110,40 @@ function drawStripInput(parts) {
   const rows = layout.channels.filter((channel) => channel >= layout.group && channel < layout.group + conv.inputs);
   if (rows.length) {
     const top = parts.inputTop + first * layout.height;
-    frame(parts, columnX(layout, window.from), top, (line.span + 1) * layout.cell, rows.length * layout.height, "window");
+    frame(
+      parts,
+      columnX(layout, window.from),
+      top,
+      (line.span + 1) * layout.cell,
+      rows.length * layout.height,
+      "window",
+    );
   }
   parts.windowBottom = y;
   parts.top = y + STRIP.gap;
 }
 
+/** Every how many positions there is room for a number below `count`. */
+function tickStep(count, width) {
+  const least = (String(count).length * 6.5 + 10) / width;
+  return [1, 2, 5, 10, 20, 50, 100].find((step) => step >= least) ?? 200;
+}
+
 /** How the cell of an input place looks; used for one axis and for grids. */
 function inputCell(parts, conv, colour, channel, places, isMet) {
-  const width = parts.layout.cell, { at, kind } = meet(conv, places);
+  const width = parts.layout.cell,
+    { at, kind } = meet(conv, places);
   const padded = kind === PAD || ownAxes(conv).some((axis) => isPadded(conv.lines[axis], places[axis]));
-  const slots = slotsAt(conv, places), isTouched = isMet && slots !== null;
+  const slots = slotsAt(conv, places),
+    isTouched = isMet && slots !== null;
   const marks = [isTouched ? "is-touched" : isMet ? "" : "is-faint"];
   const isFed = state.fed && !kind && state.fed.channel === channel && state.fed.at.every((i, axis) => i === at[axis]);
   if (isFed) marks.push("is-picked");
   const what = { role: "input", channel, places, at, kind };
-  if (kind === GAP) return { what, text: width >= 20 ? "·" : "", ink: "var(--quiet)", marks: [...marks, "is-gap"].join(" ") };
-  const value = kind ? 0 : inputAt(conv, channel, at), look = looks(value, colour, width);
+  if (kind === GAP)
+    return { what, text: width >= 20 ? "·" : "", ink: "var(--quiet)", marks: [...marks, "is-gap"].join(" ") };
+  const value = kind ? 0 : inputAt(conv, channel, at),
+    look = looks(value, colour, width);
   if (!padded) return { what, ...look, marks: marks.join(" ") };
   return { what, ...look, fill: parts.hatch, ink: "var(--quiet)", marks: [...marks, "is-pad"].join(" ") };
 }
@@ -113,7 +152,8 @@ function inputCell(parts, conv, colour, channel, places, isMet) {
 function slotsAt(conv, places) {
   const slots = [];
   for (let axis = 0; axis < 3; axis++) {
-    const line = conv.lines[axis], slot = (places[axis] - state.position[axis] * line.step) / line.gap;
+    const line = conv.lines[axis],
+      slot = (places[axis] - state.position[axis] * line.step) / line.gap;
     if (!Number.isInteger(slot) || slot < 0 || slot >= line.taps) return null;
     slots.push(slot);
   }
@@ -125,7 +165,9 @@ function frame(parts, x, y, width, height, kind) {
 }
 
 function drawStripKernel(parts) {
-  const { conv, layout, cells } = parts, { line } = layout, colour = scale(conv.most.kernel);
+  const { conv, layout, cells } = parts,
+    { line } = layout,
+    colour = scale(conv.most.kernel);
   const from = state.position[2] * line.step;
   let y = parts.top;
   heading(parts, line.isReversed ? "kernel, reversed" : "kernel", y - 8);
@@ -134,9 +176,17 @@ function drawStripKernel(parts) {
     if (input < 0 || input >= conv.inputs) continue;
     label(parts, layout.label === STRIP.narrowLabel ? `ch ${channel}` : `channel ${channel}`, y + layout.height / 2);
     for (let slot = 0; slot < line.taps; slot++) {
-      const tap = [0, 0, tapOf(line, slot)], value = weightAt(conv, state.filter, input, tap);
-      cells.put({ what: { role: "kernel", input, tap }, ...looks(value, colour, layout.cell), marks: "is-kernel",
-        x: columnX(layout, from + slot * line.gap), y, width: layout.cell, height: layout.height });
+      const tap = [0, 0, tapOf(line, slot)],
+        value = weightAt(conv, state.filter, input, tap);
+      cells.put({
+        what: { role: "kernel", input, tap },
+        ...looks(value, colour, layout.cell),
+        marks: "is-kernel",
+        x: columnX(layout, from + slot * line.gap),
+        y,
+        width: layout.cell,
+        height: layout.height,
+      });
     }
     y += layout.height;
   }
@@ -151,13 +201,17 @@ function anchor(line) {
 }
 
 function drawStripOutput(parts) {
-  const { conv, layout, cells } = parts, { line } = layout, shift = anchor(line), now = state.position[2];
+  const { conv, layout, cells } = parts,
+    { line } = layout,
+    shift = anchor(line),
+    now = state.position[2];
   const fed = state.fed ? new Set(fedBy(line, state.fed.at[2])) : null;
   const first = Math.max(Math.ceil((layout.from - shift) / line.step), 0);
   const last = Math.min(Math.floor((layout.from + layout.columns - 1 - shift) / line.step), line.out - 1);
   let y = parts.top;
   heading(parts, "output", y - 8);
-  const x = columnX(layout, now * line.step + shift), span = columnX(layout, now * line.step);
+  const x = columnX(layout, now * line.step + shift),
+    span = columnX(layout, now * line.step);
   const target = y + layout.filters.indexOf(state.filter) * layout.height;
   for (const end of [span, span + (line.span + 1) * layout.cell]) {
     const to = end === span ? x + 2 : x + layout.cell - 3;
@@ -165,17 +219,29 @@ function drawStripOutput(parts) {
   }
   const colour = scale(stripMost(conv, layout.filters, first, last));
   for (const filter of layout.filters) {
-    label(parts, `${layout.label === STRIP.narrowLabel ? "f" : "filter"} ${filter}`, y + layout.height / 2,
-      filter === state.filter ? "is-chosen" : "");
+    label(
+      parts,
+      `${layout.label === STRIP.narrowLabel ? "f" : "filter"} ${filter}`,
+      y + layout.height / 2,
+      filter === state.filter ? "is-chosen" : "",
+    );
     for (let o = first; o <= last; o++) {
-      const value = valueAt(conv, filter, [0, 0, o]), isFed = fed?.has(o) && isFedFilter(conv, filter);
+      const value = valueAt(conv, filter, [0, 0, o]),
+        isFed = fed?.has(o) && isFedFilter(conv, filter);
       const marks = isFed ? "is-fed" : o > now && !fed ? "is-later" : "";
-      cells.put({ what: { role: "output", filter, position: [0, 0, o] }, ...looks(value, colour, layout.cell), marks,
-        x: columnX(layout, o * line.step + shift), y, width: layout.cell, height: layout.height });
+      cells.put({
+        what: { role: "output", filter, position: [0, 0, o] },
+        ...looks(value, colour, layout.cell),
+        marks,
+        x: columnX(layout, o * line.step + shift),
+        y,
+        width: layout.cell,
+        height: layout.height,
+      });
     }
     y += layout.height;
   }
-  const every = Math.ceil(26 / (layout.cell * line.step));
+  const every = tickStep(line.out, layout.cell * line.step);
   for (let o = first; o <= last; o++) {
     if (o % every) continue;
     const tick = { x: columnX(layout, o * line.step + shift) + layout.cell / 2, y: y + 13, class: "tick" };
@@ -194,30 +260,3 @@ function stripMost(conv, filters, first, last) {
 }
 
 const isFedFilter = (conv, filter) => Math.floor(state.fed.channel / conv.inputs) === groupOf(conv, filter);
-
-/** A click: an output becomes the current one, an input shows what it feeds, a tap shows nothing but its number. */
-function pickCell(what) {
-  if (what.role === "output") change({ position: what.position, filter: what.filter, fed: null, isPlaying: false });
-  else if (what.role === "input") pickInput(what.channel, what.places, what.at, what.kind);
-}
-
-function pickInput(channel, places, at, kind) {
-  const isAgain = state.fed && state.fed.channel === channel && state.fed.at.every((i, axis) => i === at[axis]);
-  if (kind || isAgain) change({ fed: null, channel });
-  else change({ fed: { channel, at }, channel, isPlaying: false });
-}
-
-function pointCell(what) {
-  const { conv } = state;
-  if (what.role === "input") {
-    const value = what.kind ? 0 : inputAt(conv, what.channel, what.at);
-    say(`input · channel ${what.channel}, ${placeText(conv, what.places)}: ${format(value, 7)}`);
-  } else if (what.role === "kernel") {
-    const value = weightAt(conv, state.filter, what.input, what.tap);
-    const tap = ownAxes(conv).map((axis) => what.tap[axis]).join(", ");
-    say(`kernel · filter ${state.filter}, channel ${what.input}, tap ${tap}: ${format(value, 7)}`);
-  } else {
-    const value = valueAt(conv, what.filter, what.position);
-    say(`output · filter ${what.filter}, ${where(conv, what.position)}: ${format(value, 7)}`);
-  }
-}

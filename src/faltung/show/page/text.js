@@ -41,7 +41,10 @@ function contextOf(canvas, width, height) {
 
 const ownAxes = (conv) => [0, 1, 2].slice(3 - conv.geometry.rank);
 const nameOf = (conv, axis) => conv.geometry.names[axis - (3 - conv.geometry.rank)];
-const where = (conv, at) => ownAxes(conv).map((axis) => `${nameOf(conv, axis)} ${at[axis]}`).join(", ");
+const where = (conv, at) =>
+  ownAxes(conv)
+    .map((axis) => `${nameOf(conv, axis)} ${at[axis]}`)
+    .join(", ");
 const sizesText = (sizes) => sizes.join(" × ");
 
 /** What stands at some places, in words. */
@@ -49,7 +52,8 @@ function placeText(conv, places) {
   const { at, kind } = meet(conv, places);
   if (kind === GAP) return "a zero between two inputs";
   if (kind === PAD) return "padding";
-  const own = ownAxes(conv), isCopy = own.some((axis) => isPadded(conv.lines[axis], places[axis]));
+  const own = ownAxes(conv),
+    isCopy = own.some((axis) => isPadded(conv.lines[axis], places[axis]));
   return where(conv, at) + (isCopy ? ` (padding, ${conv.geometry.mode})` : "");
 }
 
@@ -59,4 +63,6 @@ function isPadded(line, place) {
   return place < line.origin || place >= line.origin + line.inputs || line.map[place] === PAD;
 }
 
-const say = (text) => { byId("readout").textContent = text; };
+const say = (text) => {
+  byId("readout").textContent = text;
+};
