@@ -1,4 +1,4 @@
-"""What comes out of each layer of a model when it runs on one sample: for the heat maps. Nothing of the model changes."""
+"""What comes out of each layer of a model that runs on one sample, for the heat maps; the model stays as it is."""
 
 import sys
 from collections.abc import Sequence

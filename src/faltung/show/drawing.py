@@ -1,4 +1,4 @@
-"""Pictures for papers: one step of the window as PNG or SVG, or all of them as GIF; needs matplotlib, GIF Pillow too."""
+"""Pictures for papers: one step of the window as PNG or SVG, all of them as GIF; needs matplotlib, a GIF Pillow too."""
 
 import io
 from abc import ABC, abstractmethod

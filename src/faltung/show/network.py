@@ -1,4 +1,4 @@
-"""The page of a model: its layers, how a window of each lies on the layer before, shapes, heat maps, and the diagnosis."""
+"""The page of a model: its layers, how each one's window lies on the layer before, shapes, heat maps, the diagnosis."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -79,12 +79,13 @@ class Operation:
             options["activation"] = (self.activation, self.parameter) if has_parameter else self.activation
         x, kernel = np.ascontiguousarray(self.x[None]), np.ascontiguousarray(self.kernel)
         if not self.is_transposed:
-            y = conv(x, kernel, self.bias, padding=self.padding, padding_mode=self.padding_mode, **options)
-            return y[0]
+            pads = {"padding": self.padding, "padding_mode": self.padding_mode}
+            y: Array = conv(x, kernel, self.bias, **pads, **options)[0]
+            return y
         transpose: Any = (conv1d_transpose, conv2d_transpose, conv3d_transpose)[self.rank - 1]
         weight = np.ascontiguousarray(exchanged(kernel, self.groups))
-        y = transpose(x, weight, self.bias, padding=self.padding, output_padding=self.rest, **options)
-        return y[0]
+        y = transpose(x, weight, self.bias, padding=self.padding, output_padding=self.rest, **options)[0]
+        return y
 
     @property
     def rest(self) -> tuple[int, ...]:

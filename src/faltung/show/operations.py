@@ -40,7 +40,11 @@ def operations_of(
     activation, parameter, note = _activation(layer)
     dtype = np.result_type(picked.dtype, first.kernel.dtype)
     step = _operation(layer, picked.astype(dtype), first, tuple(int(out or 0) for out in outs), spatial, dtype)
-    finish = {"activation": activation, "parameter": parameter, "notes": tuple(filter(None, (first.note, note)))}
+    finish: dict[str, Any] = {
+        "activation": activation,
+        "parameter": parameter,
+        "notes": tuple(filter(None, (first.note, note))),
+    }
     if not second:
         return (replace(step, **finish),)
     return _separable(step, second[0], finish)
@@ -95,15 +99,15 @@ def _operation(
 def _cut(layer: Layer, sizes: tuple[int, ...], outs: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     """What a transposed convolution cuts off the low end; the high end follows from the size of its result."""
     said, extra = layer["padding"] or 0, layer["output_padding"]
-    more = None if extra is None or layer.host == "torch" and not any(extra) else tuple(extra)
-    _, pairs = output_sizes(
-        sizes, layer.window, tuple(layer["stride"]), said, more, tuple(name[0] for name in layer.spatial)
-    )
+    more = None if extra is None or (layer.host == "torch" and not any(extra)) else tuple(extra)
+    axes = "".join(name[0] for name in layer.spatial)
+    _, pairs = output_sizes(sizes, layer.window, tuple(layer["stride"]), said, more, axes)
     return tuple(pairs)
 
 
 def _sample(layer: Layer, x: Array, channels: int, sizes: Shape, sample: int) -> Array:
-    flat = x.reshape(-1, channels, *sizes) if layer.is_first else x.reshape(-1, *sizes, channels)
+    known = tuple(size or 0 for size in sizes)
+    flat = x.reshape(-1, channels, *known) if layer.is_first else x.reshape(-1, *known, channels)
     if not 0 <= sample < len(flat):
         raise ShapeError(f"show: sample must be one of the batch's {len(flat)}; got {sample}. Give 0, say.")
     picked: Array = flat[sample]

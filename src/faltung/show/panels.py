@@ -53,14 +53,14 @@ def draw_strip(figure: "Figure", one: Operation, y: Array, position: tuple[int, 
     x = np.where(places >= 0, one.x[: rows[0], np.maximum(places, 0)], 0.0)
     _cells(axes, x, 0, 0, one.x, [_look(one, places, at) for at in range(len(places))])
     _frame(axes, start, 0, span, min(one.kernel.shape[1], rows[0]))
-    top = rows[0] + 0.9
+    top: float = rows[0] + 0.9
     taps = one.kernel[0, : rows[1], :: -1 if one.is_transposed else 1]
     for tap in range(taps.shape[1]):
         _cells(axes, taps[:, tap : tap + 1], start + tap * gap, top, one.kernel, ["plain"])
     top += rows[1] + 0.9
     low = one.padding[0][0]
     has_pads = not one.is_transposed and any(one.padding[0])
-    shift = min(low, span - 1) if has_pads else (span - 1) / 2
+    shift = float(min(low, span - 1)) if has_pads else (span - 1) / 2
     for at in range(y.shape[1]):
         kind = "plain" if at <= position[0] else "later"
         _cells(axes, y[: rows[2], at : at + 1], at * step + shift, top, y, [kind])

@@ -55,7 +55,7 @@ def _operation(each: Operation) -> dict[str, Any]:
 def _check(each: Operation) -> dict[str, Any]:
     """Some results of the library, spread over the whole output, with their places."""
     y = each.result().reshape(-1)
-    places = np.unique(np.linspace(0, y.size - 1, min(NUM_CHECKED, y.size)).astype(np.int64)) if y.size else []
+    places = np.unique(np.linspace(0, max(y.size - 1, 0), min(NUM_CHECKED, y.size)).astype(np.int64))
     picked = [float(y[place]) for place in places]
     finite = [(int(place), value) for place, value in zip(places, picked, strict=True) if math.isfinite(value)]
     epsilon = float(np.finfo(each.x.dtype).eps)

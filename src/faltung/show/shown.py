@@ -42,7 +42,8 @@ def show(
         path: where the page is written; None writes nothing.
         sample: which of the batch.
         names: of the spatial axes, such as ("time",); default: the framework's.
-        kernel, bias: the numbers of a spec, in its own order; default: made up.
+        kernel: the numbers of a spec's kernel, in its own order; default: made up.
+        bias: those of its bias, ``(C_out,)``.
 
     Returns:
         The page: it displays itself in a notebook, and has save, save_png, save_svg and save_gif.
@@ -103,7 +104,8 @@ def _transposed(text: str) -> Chain:
     said = parse_spec(f"{name.removesuffix('_transpose')} {rest}")
     rank = int(name[4])
     weight = made_up_kernel((said["in_channels"], said["out_channels"] // said.get("groups", 1), *said["kernel_size"]))
-    words = {name: said[name] for name in ("stride", "dilation", "padding", "groups", "activation") if name in said}
+    named = ("stride", "dilation", "padding", "groups", "activation")
+    words: dict[str, Any] = {word: said[word] for word in named if word in said}
     return _chain(name, rank, weight, words, said)
 
 

@@ -23,6 +23,8 @@ class Cells {
     const at = this.used++;
     const own = (this.pool[at] ??= this.fresh(at));
     own.what = cell.what;
+    own.group.dataset.role = cell.what.role;
+    own.group.dataset.at = placeOf(cell.what);
     const { x, y, width, height, text, below, fill, marks } = cell;
     const key = [x, y, width, height, text, below, fill, marks].join();
     if (own.key === key) return;
@@ -50,6 +52,12 @@ class Cells {
       this.pool[at].group.setAttribute("class", "cell is-away");
     }
   }
+}
+
+/** Which number a cell shows: its channel or filter and its place, as text. */
+function placeOf(what) {
+  if (what.role === "kernel") return [what.input, ...what.tap].join();
+  return what.role === "output" ? [what.filter, ...what.position].join() : [what.channel, ...what.places].join();
 }
 
 function write(element, text, x, y, ink) {

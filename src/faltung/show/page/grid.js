@@ -1,6 +1,6 @@
 // Two and three spatial axes: input, kernel and output as grids side by side; of three axes one slice at a time.
 
-const GRID = { most: 15, near: 9, label: 26, largest: 44 };
+const GRID = { least: 30, near: 9, label: 26, largest: 44 };
 
 function gridView(host) {
   const figures = ["input", "kernel", "output"].map((role) => gridFigure(host, role));
@@ -127,9 +127,9 @@ function viewport(shown, most) {
 }
 
 function drawGrid(parts, conv, shown, width) {
-  const [rows, columns] = viewport(shown, width < 300 ? 8 : GRID.most);
-  const room = Math.min(width, 460) - GRID.label - 4,
-    count = Math.max(columns.to - columns.from, 5);
+  const room = Math.min(width, 460) - GRID.label - 4;
+  const [rows, columns] = viewport(shown, Math.floor(room / GRID.least));
+  const count = Math.max(columns.to - columns.from, 5);
   const cell = Math.min(room / count, GRID.largest);
   parts.layout = { cell };
   parts.words.replaceChildren();

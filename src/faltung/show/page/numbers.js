@@ -61,11 +61,11 @@ function format(value, digits = 4) {
   if (size !== 0 && (size < 1e-3 || size >= 1e5)) {
     text = Number.isInteger(value) && size < 1e7 ? String(value) : shortPower(value, digits);
   }
-  return text.replace("-", "−");
+  return text.replaceAll("-", "−");
 }
 
 function shortPower(value, digits) {
-  const [mantissa, power] = value.toExponential(Math.max(digits - 2, 0)).split("e");
+  const [mantissa, power] = value.toExponential(digits - 1).split("e");
   return `${Number(mantissa)}e${Number(power)}`;
 }
 

@@ -23,7 +23,18 @@ let isAsked = false;
 /** Change what is looked at and have everything drawn with the next frame. */
 function change(changes) {
   Object.assign(state, changes);
+  keepTogether("channel" in changes && !("filter" in changes));
   ask();
+}
+
+/** A filter sees the channels of its group only: the one follows the other into its group. */
+function keepTogether(isChannelLeading) {
+  const { conv } = state,
+    each = conv.filters / conv.geometry.groups,
+    group = Math.floor(state.channel / conv.inputs);
+  if (group === groupOf(conv, state.filter)) return;
+  if (isChannelLeading) state.filter = group * each;
+  else state.channel = groupOf(conv, state.filter) * conv.inputs;
 }
 
 function ask() {
