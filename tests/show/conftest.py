@@ -1,5 +1,7 @@
-"""One browser for all tests of pages."""
+"""One browser for all tests of pages, and Keras for those that ask for it."""
 
+import os
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,3 +24,14 @@ def browser() -> Iterator[Any]:
 def tab(browser: Any) -> Tab:
     """One tab for tests that open many pages one after the other."""
     return new_tab(browser)
+
+
+@pytest.fixture(scope="session")
+def keras() -> Any:
+    """Keras on the backend that starts quickest here."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import keras
+
+    return keras

@@ -6,6 +6,7 @@ function arithmeticView(host) {
   const title = make("h2"),
     sums = make("div", { class: "sums" }),
     list = make("ol", { class: "terms" });
+  const lines = [];
   const more = make("button", { type: "button", class: "small", click: () => change({ allTerms: !state.allTerms }) });
   host.append(title, sums, list, more);
   return () => {
@@ -22,7 +23,11 @@ function arithmeticView(host) {
     const real = terms.filter((term) => term.kind !== GAP),
       shown = state.allTerms ? real : real.slice(0, MOST_TERMS);
     const most = largest(real.map((term) => term.product));
-    list.replaceChildren(heads(), ...shown.map((term) => termLine(conv, term, most)));
+    while (lines.length < shown.length) lines.push(termLine());
+    if (list.children.length !== shown.length + 1) {
+      list.replaceChildren(heads(), ...lines.slice(0, shown.length).map(({ row }) => row));
+    }
+    shown.forEach((term, at) => tellTerm(lines[at], conv, term, most));
     more.style.display = real.length > MOST_TERMS ? "" : "none";
     const hidden = real.slice(MOST_TERMS),
       together = hidden.reduce((sum, term) => sum + term.product, 0);
@@ -56,21 +61,38 @@ function heads() {
   return make("li", { class: "heads" }, ...words.map((text) => make("span", { text })));
 }
 
-function termLine(conv, term, most) {
+/** A line of the list, kept from step to step: its parts and what they last said. */
+function termLine() {
+  const place = make("span", { class: "place" }),
+    numbers = ["", "× ", "= "].map((sign) => ({ sign, output: make("output"), value: null })),
+    bar = make("i");
+  return { place, numbers, bar, row: make("li", {}, place, ...numbers.map(({ output }) => output), bar) };
+}
+
+function tellTerm(line, conv, term, most) {
   const share = term.product / most,
-    own = ownAxes(conv);
-  const place = term.kind ? "padding" : own.map((axis) => term.at[axis]).join(", ");
-  const bar = make("i", { class: share < 0 ? "bar is-below" : "bar" });
-  bar.style.setProperty("--share", Math.abs(share));
-  return make(
-    "li",
-    { class: term.kind ? "is-padding" : "" },
-    make("span", { class: "place", text: `${term.channel}; ${place}` }),
-    make("output", { "data-value": term.value, text: format(term.value, 5) }),
-    make("output", { "data-value": term.weight, text: `× ${format(term.weight, 5)}` }),
-    make("output", { "data-value": term.product, text: `= ${format(term.product, 5)}` }),
-    bar,
-  );
+    place = term.kind ? "padding" : ownAxes(conv).map((axis) => term.at[axis]);
+  line.row.className = term.kind ? "is-padding" : "";
+  line.place.textContent = `${term.channel}; ${term.kind ? place : place.join(", ")}`;
+  [term.value, term.weight, term.product].forEach((value, at) => {
+    const shown = line.numbers[at];
+    if (Object.is(shown.value, value)) return;
+    shown.value = value;
+    shown.output.dataset.value = value;
+    shown.output.textContent = shown.sign + format(value, 5);
+  });
+  line.bar.className = share < 0 ? "bar is-below" : "bar";
+  line.bar.style.setProperty("--share", Math.abs(share));
+}
+
+/** Draw something again only when the convolution is another one. */
+function onlyAnew(view) {
+  let drawn = null;
+  return () => {
+    if (drawn === state.conv) return;
+    drawn = state.conv;
+    view();
+  };
 }
 
 /** How each size comes about, every number in the colour of its slider. */

@@ -18,40 +18,48 @@ class Cells {
     this.used = 0;
   }
 
-  /** cell: x, y, width, height, value or text, colour, kind ("pad", "gap"), marks (class names), below (small text). */
+  /** cell: x, y, width, height, text, its size and ink, fill, marks (class names), what it stands for. */
   put(cell) {
     const at = this.used++;
     const own = (this.pool[at] ??= this.fresh(at));
+    const { x, y, width, height, text = "", ink = "currentColor", fill = "none", marks = "", size = 12 } = cell;
     own.what = cell.what;
-    own.group.dataset.role = cell.what.role;
-    own.group.dataset.at = placeOf(cell.what);
-    const { x, y, width, height, text, below, fill, marks } = cell;
-    const key = [x, y, width, height, text, below, fill, marks].join();
-    if (own.key === key) return;
-    own.key = key;
-    own.group.setAttribute("transform", `translate(${cell.x} ${cell.y})`);
-    own.group.setAttribute("class", `cell ${cell.marks ?? ""}`);
-    own.box.setAttribute("width", Math.max(cell.width - 1.5, 1));
-    own.box.setAttribute("height", Math.max(cell.height - 1.5, 1));
-    own.box.setAttribute("fill", cell.fill ?? "none");
-    write(own.main, cell.text, cell.width / 2 - 0.75, cell.height / 2 - (cell.below ? 3.5 : 0), cell.ink);
-    write(own.small, cell.below, cell.width / 2 - 0.75, cell.height - 9, cell.ink);
-    own.main.style.fontSize = `${cell.size ?? 12}px`;
+    tell(own, own.group, "data-role", cell.what.role);
+    tell(own, own.group, "data-at", placeOf(cell.what));
+    tell(own, own.group, "transform", `translate(${x} ${y})`);
+    tell(own, own.group, "class", `cell ${marks}`);
+    tell(own, own.box, "width", Math.max(width - 1.5, 1));
+    tell(own, own.box, "height", Math.max(height - 1.5, 1));
+    tell(own, own.box, "fill", fill);
+    if (text || own.text) this.write(own, text, cell, size, ink);
+  }
+
+  write(own, text, { width, height }, size, ink) {
+    own.main ??= draws("text", {}, own.group);
+    if (own.text !== text) own.main.textContent = own.text = text;
+    tell(own, own.main, "x", width / 2 - 0.75);
+    tell(own, own.main, "y", height / 2 - 0.75);
+    tell(own, own.main, "fill", ink);
+    tell(own, own.main, "font-size", size);
   }
 
   fresh(at) {
     const group = draws("g", { "data-cell": at }, this.layer);
-    const box = draws("rect", { rx: 3 }, group);
-    return { group, box, main: draws("text", {}, group), small: draws("text", { class: "below" }, group), key: "" };
+    return { group, box: draws("rect", { rx: 3 }, group), main: null, text: "", told: {} };
   }
 
   end() {
-    for (let at = this.used; at < this.pool.length; at++) {
-      if (this.pool[at].key === "") continue;
-      this.pool[at].key = "";
-      this.pool[at].group.setAttribute("class", "cell is-away");
-    }
+    for (let at = this.used; at < this.pool.length; at++)
+      tell(this.pool[at], this.pool[at].group, "class", "cell is-away");
   }
+}
+
+/** Set an attribute that is not what it was: only a change costs something. */
+function tell(own, element, name, value) {
+  const key = element === own.group ? name : `${element.tagName}.${name}`;
+  if (own.told[key] === value) return;
+  own.told[key] = value;
+  element.setAttribute(name, value);
 }
 
 /** Which number a cell shows: its channel or filter and its place, as text. */
@@ -60,11 +68,31 @@ function placeOf(what) {
   return what.role === "output" ? [what.filter, ...what.position].join() : [what.channel, ...what.places].join();
 }
 
-function write(element, text, x, y, ink) {
-  element.textContent = text ?? "";
-  element.setAttribute("x", x);
-  element.setAttribute("y", y);
-  element.setAttribute("fill", ink ?? "currentColor");
+/** Words in a drawing, kept from frame to frame as the cells are. */
+class Words {
+  constructor(drawing) {
+    this.layer = draws("g", { class: "words" }, drawing);
+    this.pool = [];
+    this.used = 0;
+  }
+
+  begin() {
+    this.used = 0;
+  }
+
+  put(text, x, y, kind, dx = 0) {
+    const at = this.used++;
+    const own = (this.pool[at] ??= { group: draws("text", {}, this.layer), told: {}, text: null });
+    tell(own, own.group, "x", x);
+    tell(own, own.group, "y", y);
+    tell(own, own.group, "dx", dx);
+    tell(own, own.group, "class", kind);
+    if (own.text !== text) own.group.textContent = own.text = text;
+  }
+
+  end() {
+    for (const own of this.pool.slice(this.used)) tell(own, own.group, "class", "is-away");
+  }
 }
 
 /** Fill, ink and text of a value in a cell of this width; no text where it would not fit. */

@@ -28,4 +28,14 @@ function scale(most, isGrey = false) {
 
 /** The ink that is readable on a colour. */
 const inkOn = (rgb) => (brightness(rgb) > 0.55 ? "#141a24" : "#ffffff");
-const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+const variables = new Map();
+
+/** A colour of the style sheet; each is looked up once for a theme. */
+function variable(name) {
+  const key = themeNow() + name;
+  if (!variables.has(key)) {
+    variables.set(key, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  }
+  return variables.get(key);
+}

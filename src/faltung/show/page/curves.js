@@ -26,7 +26,7 @@ function curvesView(host) {
     host.style.display = isLong ? "" : "none";
     if (!isLong) return;
     state.range = rangeNow(conv);
-    const width = host.clientWidth;
+    const width = widthOf(host);
     drawWhole(whole, kept.whole, conv, width);
     drawPart(part, kept.part, conv, width);
     const [from, to] = state.range.map((place) => Math.round(place - conv.lines[2].origin));

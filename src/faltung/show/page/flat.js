@@ -48,12 +48,12 @@ function flatSide(title) {
   const facts = make("dl"),
     drawing = draws("svg", { class: "grid", role: "img", "aria-label": title });
   const hatch = hatching(drawing, `hatch-${title}`),
-    words = draws("g", { class: "words" }, drawing);
+    words = new Words(drawing);
   const cells = new Cells(drawing, pickCell, pointCell),
     frames = draws("g", { class: "frames" }, drawing);
   const box = make("div", { class: "side" }, make("h3", { text: title }), drawing, facts);
   const draw = (conv) => {
-    const parts = { hatch, words, frames, cells, conv, drawing, width: box.clientWidth };
+    const parts = { hatch, words, frames, cells, conv, drawing, width: widthOf(box) };
     drawFlat(parts);
     facts.replaceChildren(
       ...flatFacts(conv).flatMap(([name, text]) => [make("dt", { text: name }), make("dd", { text })]),
@@ -86,7 +86,7 @@ function drawFlat(parts) {
   const { conv, cells, words, frames, drawing } = parts,
     line = conv.lines[2],
     isImage = conv.geometry.rank === 2;
-  words.replaceChildren();
+  words.begin();
   frames.replaceChildren();
   const left = 92,
     room = parts.width - left - 4,
@@ -102,7 +102,7 @@ function drawFlat(parts) {
   const layout = { cell },
     height = Math.max(Math.min(cell, 40), 16);
   const say = (text, y) => {
-    draws("text", { x: left - 8, y, class: "row-label" }, words).textContent = text;
+    words.put(text, left - 8, y, "row-label");
   };
   say(isImage ? "height 0" : `channel ${channel}`, 22 + height / 2);
   say(isImage ? "kernel (1, k)" : "kernel (k)", 44 + height * 1.5);
@@ -143,7 +143,8 @@ function drawFlat(parts) {
     class: "window",
   };
   draws("rect", shape, frames);
-  draws("text", { x: left, y: 12, class: "tick is-start" }, words).textContent = `${conv.geometry.names.at(-1)} →`;
+  words.put(`${conv.geometry.names.at(-1)} →`, left, 12, "tick is-start");
+  words.end();
   drawing.setAttribute("width", parts.width);
   drawing.setAttribute("height", 50 + height * 2);
 }

@@ -18,14 +18,14 @@ function gridFigure(host, role) {
   const figure = make("figure", { class: `grid-figure of-${role}` }, caption, overview);
   host.append(figure);
   const drawing = draws("svg", { class: "grid", role: "img", "aria-label": role }, figure);
-  const parts = { drawing, hatch: hatching(drawing, `hatch-${role}`), words: draws("g", { class: "words" }, drawing) };
+  const parts = { drawing, hatch: hatching(drawing, `hatch-${role}`), words: new Words(drawing) };
   parts.cells = new Cells(drawing, pickCell, pointCell);
   parts.frames = draws("g", { class: "frames" }, drawing);
   const map = mapView(overview, role);
   const draw = (conv) => {
     const shown = GRIDS[role](conv);
     caption.replaceChildren(make("b", { text: role }), ` ${shown.title}`);
-    drawGrid(parts, conv, shown, figure.clientWidth);
+    drawGrid(parts, conv, shown, widthOf(figure));
     map(conv, shown);
   };
   return { draw };
@@ -132,7 +132,7 @@ function drawGrid(parts, conv, shown, width) {
   const count = Math.max(columns.to - columns.from, 5);
   const cell = Math.min(room / count, GRID.largest);
   parts.layout = { cell };
-  parts.words.replaceChildren();
+  parts.words.begin();
   parts.frames.replaceChildren();
   parts.cells.begin();
   const x = (column) => GRID.label + (column - columns.from) * cell,
@@ -150,6 +150,7 @@ function drawGrid(parts, conv, shown, width) {
   for (let column = columns.from; column < columns.to; column++) {
     tick(parts, shown.column(column), every, { x: x(column) + cell / 2, y: 11, class: "tick" });
   }
+  parts.words.end();
   const [down, across] = shown.focus;
   const size = [(across.to - across.from + 1) * cell, (down.to - down.from + 1) * cell];
   if (shown.frame) frame(parts, x(across.from), y(down.from), ...size, shown.frame);
@@ -160,5 +161,5 @@ function drawGrid(parts, conv, shown, width) {
 
 function tick(parts, index, every, place) {
   if (index === GAP || index === PAD || index % every) return;
-  draws("text", place, parts.words).textContent = index;
+  parts.words.put(index, place.x, place.y, place.class);
 }

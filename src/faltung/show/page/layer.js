@@ -89,6 +89,20 @@ function codeView(host) {
   };
 }
 
+/** A view that is drawn only while it is on the screen, or on paper: what nobody sees costs nothing. */
+function whenSeen(host, view) {
+  let isSeen = true;
+  new IntersectionObserver(([entry]) => {
+    isSeen = entry.isIntersecting || !entry.rootBounds;
+    if (isSeen) ask();
+  }).observe(host);
+  addEventListener("beforeprint", () => {
+    isSeen = true;
+    draw();
+  });
+  return () => isSeen && view();
+}
+
 /** The buttons of the page itself: the theme. */
 function listenToTheme() {
   byId("theme").addEventListener("click", () => {
@@ -123,17 +137,17 @@ function start() {
   open(0);
   views.push(
     tabsView(tabs),
-    headView(byId("summary")),
+    onlyAnew(headView(byId("summary"))),
     pickersView(inside("pickers")),
     curvesView(inside("curves")),
     stripView(inside("strip-host")),
     gridView(inside("grids")),
     playerView(player),
     arithmeticView(lower[0]),
-    sizeView(size),
+    onlyAnew(sizeView(size)),
     slidersView(change_),
-    codeView(code),
-    flatView(lower[2]),
+    onlyAnew(codeView(code)),
+    whenSeen(lower[2], flatView(lower[2])),
     checkView(check),
   );
   stage.append(
@@ -146,7 +160,10 @@ function start() {
   );
   listenToKeys();
   listenToTheme();
-  addEventListener("resize", ask);
+  addEventListener("resize", () => {
+    forgetWidths();
+    ask();
+  });
   addEventListener("beforeprint", draw);
   draw();
 }

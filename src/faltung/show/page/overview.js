@@ -78,7 +78,7 @@ function paint(image, conv, shown, job) {
 }
 
 function overlay(canvas, image, shown) {
-  const room = Math.min(MAP_SIZE, canvas.parentElement.clientWidth - GRID.label);
+  const room = Math.min(MAP_SIZE, widthOf(canvas.parentElement) - GRID.label);
   const scaleBy = Math.min(room / Math.max(image.width, image.height), 8);
   const context = contextOf(canvas, Math.round(image.width * scaleBy), Math.round(image.height * scaleBy));
   context.imageSmoothingEnabled = scaleBy < 1;

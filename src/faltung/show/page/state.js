@@ -89,6 +89,7 @@ function build(geometry) {
   const isOwn = geometry.kernelSize.every((taps, axis) => taps === own[axis]);
   const rows = kernel.shape[0] * kernel.shape[1];
   const taps = isOwn ? kernel.values : resampled(kernel.values, rows, own, geometry.kernelSize);
+  forgetWidths();
   const conv = prepare(geometry, x.values, taps, bias && bias.values);
   conv.isResampled = !isOwn;
   conv.outputs = new Map();

@@ -6,22 +6,22 @@ function stripView(host) {
   const drawing = draws("svg", { class: "strip", role: "img", "aria-label": "input, kernel and output" }, host);
   const hatch = hatching(drawing, "strip-hatch");
   const lines = draws("g", { class: "beams" }, drawing);
-  const words = draws("g", { class: "words" }, drawing);
+  const words = new Words(drawing);
   const cells = new Cells(drawing, pickCell, pointCell);
   const frames = draws("g", { class: "frames" }, drawing);
   return () => {
     const { conv } = state;
     const isFitting = conv.geometry.rank === 1 && !conv.problem;
-    const layout = isFitting ? stripLayout(conv, host.clientWidth) : null;
+    const layout = isFitting ? stripLayout(conv, widthOf(host)) : null;
     drawing.style.display = layout ? "" : "none";
     if (!layout) return;
-    for (const layer of [lines, words, frames]) layer.replaceChildren();
-    cells.begin();
+    for (const layer of [lines, frames]) layer.replaceChildren();
+    for (const each of [cells, words]) each.begin();
     const parts = { conv, layout, cells, words, frames, lines, hatch };
     drawStripInput(parts);
     drawStripKernel(parts);
     drawStripOutput(parts);
-    cells.end();
+    for (const each of [cells, words]) each.end();
     drawing.setAttribute("width", layout.width);
     drawing.setAttribute("height", parts.bottom);
   };
@@ -49,8 +49,8 @@ function stripLayout(conv, width) {
     height: Math.max(Math.min(cell, 44), 26),
     line,
     group,
-    channels: rowsShown(state.channel, conv.geometry.channels, group, conv.inputs),
-    filters: rowsShown(state.filter, conv.filters, 0, conv.filters),
+    channels: rowsShown(state.channel, conv.geometry.channels),
+    filters: rowsShown(state.filter, conv.filters),
   };
 }
 
@@ -63,12 +63,11 @@ function rowsShown(chosen, count) {
 const columnX = (layout, place) => layout.label + (place - layout.from) * layout.cell;
 
 function label(parts, text, y, kind = "") {
-  const element = draws("text", { x: parts.layout.label - 10, y, class: `row-label ${kind}` }, parts.words);
-  element.textContent = text;
+  parts.words.put(text, parts.layout.label - 10, y, `row-label ${kind}`);
 }
 
 function heading(parts, text, y) {
-  draws("text", { x: 0, y, class: "row-heading" }, parts.words).textContent = text;
+  parts.words.put(text, 0, y, "row-heading");
 }
 
 function drawStripInput(parts) {
@@ -86,9 +85,8 @@ function drawStripInput(parts) {
     const source = line.map[place],
       shown = line.isReversed ? (source < 0 ? null : source) : index;
     if (shown === null || shown % every) continue;
-    const text = draws("text", { x: columnX(layout, place) + layout.cell / 2, y: 27, class: "tick" }, parts.words);
-    text.textContent = shown;
-    if (isPadded(line, place)) text.classList.add("is-padding");
+    const kind = isPadded(line, place) ? "tick is-padding" : "tick";
+    parts.words.put(shown, columnX(layout, place) + layout.cell / 2, 27, kind);
   }
   parts.inputTop = y;
   for (const channel of layout.channels) {
@@ -244,8 +242,7 @@ function drawStripOutput(parts) {
   const every = tickStep(line.out, layout.cell * line.step);
   for (let o = first; o <= last; o++) {
     if (o % every) continue;
-    const tick = { x: columnX(layout, o * line.step + shift) + layout.cell / 2, y: y + 13, class: "tick" };
-    draws("text", tick, parts.words).textContent = o;
+    parts.words.put(o, columnX(layout, o * line.step + shift) + layout.cell / 2, y + 13, "tick");
   }
   frame(parts, x, target, layout.cell, layout.height, "current");
   parts.bottom = y + 22;

@@ -24,6 +24,16 @@ function draws(tag, attributes = {}, parent = null) {
   return element;
 }
 
+let widths = new WeakMap();
+const forgetWidths = () => (widths = new WeakMap());
+
+/** The width of an element, measured once until the page changes its shape: measuring costs a layout. */
+function widthOf(element) {
+  const known = widths.get(element) || element.clientWidth;
+  widths.set(element, known);
+  return known;
+}
+
 /** A canvas's context, its pixels those of the screen. */
 function contextOf(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
