@@ -70,7 +70,7 @@ class Shown:
 
 
 def check(tab: Tab, page: Page, y: np.ndarray, line: str) -> None:
-    """Compare all outputs by every way the page computes them, and all texts at three outputs, with ``y`` (C, *size)."""
+    """Compare all outputs by every way the page computes them, and all texts at three, with ``y`` (C, *size)."""
     found = np.asarray(tab.run(ALL_OUTPUTS), float)
     for way in range(3):
         close(found[..., way], y.reshape(len(y), -1))

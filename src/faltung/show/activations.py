@@ -81,7 +81,7 @@ def _of_keras(model: Any, program: Program, x: Array) -> list[tuple[str, Array]]
         except (ValueError, TypeError, RuntimeError):  # as above
             break
         made.append(out)
-        found.append((layer.path, numbers(as_data(np.asarray(out)))))
+        found.append((layer.path, numbers(as_data(out))))
     return found
 
 

@@ -114,7 +114,11 @@ SITUATIONS: dict[str, tuple[str, Callable[[], Page]]] = {
 def write(directory: Path) -> list[Path]:
     """Write the pages, a picture of each, and a README that shows them; return what was written."""
     directory.mkdir(parents=True, exist_ok=True)
-    lines = ["# Gallery", "", f"Made by `python -m faltung.show.gallery {directory.as_posix()}`. Each picture has a page"]
+    lines = [
+        "# Gallery",
+        "",
+        f"Made by `python -m faltung.show.gallery {directory.as_posix()}`. Each picture has a page",
+    ]
     lines += ["that plays, steps and computes: download it and open it in a browser; it needs no network.", ""]
     written = []
     for name, (title, make) in SITUATIONS.items():

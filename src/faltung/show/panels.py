@@ -60,13 +60,13 @@ def draw_strip(figure: "Figure", one: Operation, y: Array, position: tuple[int, 
     top += rows[1] + 0.9
     low = one.padding[0][0]
     has_pads = not one.is_transposed and any(one.padding[0])
-    shift = float(min(low, span - 1)) if has_pads else (span - 1) / 2
+    shift: float = min(low, span - 1) if has_pads else (span - 1) / 2
     for at in range(y.shape[1]):
         kind = "plain" if at <= position[0] else "later"
         _cells(axes, y[: rows[2], at : at + 1], at * step + shift, top, y, [kind])
     _frame(axes, position[0] * step + shift, top, 1, 1)
-    for text, at in (("input", 0), ("kernel", rows[0] + 0.9), ("output", top)):
-        axes.text(-0.3, at + 0.5, text, ha="right", va="center", fontsize=9, color="#333333")
+    for text, row in (("input", 0), ("kernel", rows[0] + 0.9), ("output", top)):
+        axes.text(-0.3, row + 0.5, text, ha="right", va="center", fontsize=9, color="#333333")
     axes.set(xlim=(-2.4, len(places) + 0.2), ylim=(top + rows[2] + 0.3, -0.4), aspect="equal")
     axes.axis("off")
 
@@ -96,7 +96,7 @@ def _cells(axes: "Axes", values: Array, left: float, top: float, like: Array, ki
             look |= {"facecolor": "white", "hatch": "////", "edgecolor": "#B8BFCA", "linestyle": "--"}
         axes.add_patch(Rectangle(place, 0.96, 0.96, alpha=alpha, **look))
         ink = "#8A93A3" if kind == "pad" else "white" if abs(value) > 0.75 * most else "#1A202C"
-        text = f"{value:.2g}" if abs(value) < 1000 else f"{value:.0f}"
+        text = f"{value + 0.0:.2g}" if abs(value) < 1000 else f"{value:.0f}"
         size = 7.5 if len(text) < 5 else 6
         axes.text(
             place[0] + 0.48, place[1] + 0.5, text, ha="center", va="center", fontsize=size, color=ink, alpha=alpha
@@ -169,7 +169,7 @@ def _grid(axes: "Axes", values: Array, like: Array, title: str) -> None:
         for row, column in product(range(values.shape[0]), range(values.shape[1])):
             value = float(values[row, column])
             ink = "white" if abs(value) > 0.75 * most else "#1A202C"
-            axes.text(column, row, f"{value:.2g}", ha="center", va="center", fontsize=6, color=ink)
+            axes.text(column, row, f"{value + 0.0:.2g}", ha="center", va="center", fontsize=6, color=ink)
     axes.set_title(title)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_color("#C9CFD8")

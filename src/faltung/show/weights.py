@@ -1,6 +1,5 @@
 """The learned numbers of a layer, whoever made it: kernel and bias in one order, ``(C_out, C_in/groups, *taps)``."""
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +108,5 @@ def _made_up(layer: Layer, channels: int) -> tuple[Weights, ...]:
 
 
 def _array(tensor: Any) -> Array:
-    if "keras" in sys.modules and hasattr(tensor, "numpy") and not hasattr(tensor, "detach"):
-        tensor = tensor.numpy()
-    return numbers(as_data(tensor))
+    is_variable = type(tensor).__module__.startswith("keras")
+    return numbers(as_data(tensor.value if is_variable else tensor))
