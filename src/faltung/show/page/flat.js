@@ -145,6 +145,5 @@ function drawFlat(parts) {
   draws("rect", shape, frames);
   words.put(`${conv.geometry.names.at(-1)} →`, left, 12, "tick is-start");
   words.end();
-  drawing.setAttribute("width", parts.width);
-  drawing.setAttribute("height", 50 + height * 2);
+  sizeTo(drawing, parts.width, 50 + height * 2);
 }

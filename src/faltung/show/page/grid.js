@@ -154,8 +154,7 @@ function drawGrid(parts, conv, shown, width) {
   const [down, across] = shown.focus;
   const size = [(across.to - across.from + 1) * cell, (down.to - down.from + 1) * cell];
   if (shown.frame) frame(parts, x(across.from), y(down.from), ...size, shown.frame);
-  parts.drawing.setAttribute("width", x(columns.to) + 3);
-  parts.drawing.setAttribute("height", y(rows.to) + 3);
+  sizeTo(parts.drawing, x(columns.to) + 3, y(rows.to) + 3);
   shown.view = { rows, columns };
 }
 

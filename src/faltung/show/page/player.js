@@ -82,6 +82,7 @@ function playerView(host) {
     scrub.max = Math.max(count - 1, 0);
     scrub.value = index;
     now.textContent = count ? `${grouped(index + 1)} of ${grouped(count)}` : "no output";
+    if (toggle.getAttribute("aria-pressed") === String(state.isPlaying)) return;
     toggle.replaceChildren(icon(state.isPlaying ? "pause" : "play"));
     toggle.setAttribute("aria-pressed", state.isPlaying);
   };

@@ -22,8 +22,7 @@ function stripView(host) {
     drawStripKernel(parts);
     drawStripOutput(parts);
     for (const each of [cells, words]) each.end();
-    drawing.setAttribute("width", layout.width);
-    drawing.setAttribute("height", parts.bottom);
+    sizeTo(drawing, layout.width, parts.bottom);
   };
 }
 

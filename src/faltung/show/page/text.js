@@ -24,6 +24,13 @@ function draws(tag, attributes = {}, parent = null) {
   return element;
 }
 
+/** Give a drawing its size; the same size again costs nothing. */
+function sizeTo(drawing, width, height) {
+  const size = [width, height].map(String);
+  if (drawing.getAttribute("width") !== size[0]) drawing.setAttribute("width", size[0]);
+  if (drawing.getAttribute("height") !== size[1]) drawing.setAttribute("height", size[1]);
+}
+
 let widths = new WeakMap();
 const forgetWidths = () => (widths = new WeakMap());
 
