@@ -355,6 +355,28 @@ def test_a_model_is_traced_by_clicks(tab: Tab, tmp_path: Path) -> None:
         assert tab.text("#field").startswith("1 · ReLU")
 
 
+@pytest.mark.parametrize("width", [390, 1100])
+def test_the_shapes_of_a_model_lie_inside_the_page(browser: Any, tmp_path: Path, width: int) -> None:
+    import torch
+
+    ft.show(torch.nn.Sequential(torch.nn.Conv1d(1, 4, 7), torch.nn.ReLU()), (1, 1, 200), tmp_path / "m.html")
+    with opened(browser, tmp_path / "m.html", width=width) as tab:
+        card = tab.page.locator("#model").bounding_box()
+        for text in tab.page.locator("#model text, #model canvas").all():
+            box = text.bounding_box()
+            assert box["x"] >= card["x"] and box["x"] + box["width"] <= card["x"] + card["width"]
+        assert tab.run("() => document.documentElement.scrollWidth") <= width
+
+
+def test_paper_is_light_in_the_dark_too(browser: Any, sequence: Path) -> None:
+    with opened(browser, sequence, theme="dark") as tab:
+        tab.page.emulate_media(media="print", color_scheme="dark")
+        tab.run("() => dispatchEvent(new Event('beforeprint'))")
+        ground = tab.run("() => document.querySelector('#stage .cell[data-role=kernel] rect').getAttribute('fill')")
+        assert min(rgb(ground)) > 20 and max(rgb(ground)) > 200
+        assert tab.run("() => getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
 def test_a_refusing_layer_is_shown_with_the_reason(tab: Tab, tmp_path: Path) -> None:
     import torch
 

@@ -6,8 +6,17 @@ const POLES = {
   dark: { low: [86, 180, 233], high: [240, 138, 48], zero: [30, 36, 46], ink: [236, 239, 244], paper: [21, 25, 33] },
 };
 
-const themeNow = () =>
-  document.documentElement.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+let isPrinting = false;
+addEventListener("beforeprint", () => (isPrinting = true));
+addEventListener("afterprint", () => (isPrinting = false));
+
+/** The theme that is shown; paper is always light. */
+function themeNow() {
+  if (isPrinting || matchMedia("print").matches) return "light";
+  return (
+    document.documentElement.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")
+  );
+}
 
 const mix = (from, to, share) => from.map((part, at) => Math.round(part + (to[at] - part) * share));
 const css = (rgb) => `rgb(${rgb[0]},${rgb[1]},${rgb[2]})`;
@@ -33,7 +42,7 @@ const variables = new Map();
 
 /** A colour of the style sheet; each is looked up once for a theme. */
 function variable(name) {
-  const key = themeNow() + name;
+  const key = [themeNow(), isPrinting, name].join();
   if (!variables.has(key)) {
     variables.set(key, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
   }

@@ -165,6 +165,7 @@ function start() {
     ask();
   });
   addEventListener("beforeprint", draw);
+  addEventListener("afterprint", ask);
   draw();
 }
 

@@ -50,7 +50,8 @@ function imageOf(heat) {
 
 /** One axis: bars under each other, aligned along the input. */
 function drawBars(host) {
-  const width = host.clientWidth,
+  const padding = parseFloat(getComputedStyle(host).paddingLeft),
+    width = host.clientWidth - 2 * padding,
     isNarrow = width < 640,
     left = isNarrow ? 0 : BAR.label,
     right = isNarrow ? 0 : BAR.shape;
