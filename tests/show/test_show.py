@@ -24,7 +24,7 @@ from faltung.show.sample import numbers
 
 nn = torch.nn
 RNG = np.random.default_rng(11)
-PAGES = Path(__file__).parents[2] / "src" / "faltung" / "show" / "page"
+PAGES = Path(__file__).parents[2] / "src" / "faltung" / "show" / "web"
 
 
 def operations(layer: Any, x: Any, **options: Any) -> tuple[Operation, ...]:

@@ -75,4 +75,4 @@ class Page:
 
 @cache
 def _asset(name: str) -> str:
-    return resources.files("faltung.show").joinpath("page", name).read_text(encoding="utf-8")
+    return resources.files("faltung.show").joinpath("web", name).read_text(encoding="utf-8")
