@@ -181,7 +181,20 @@ def test_a_gif_has_a_frame_for_each_step(tmp_path: Path) -> None:
         assert image.n_frames == 5
 
 
+class Shortcut(nn.Module):
+    """Two ways that meet in an addition, which is no layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.way = nn.Sequential(nn.Conv1d(1, 2, 7, stride=2, padding=3), nn.Conv1d(2, 2, 3, padding=1))
+        self.short, self.last = nn.Conv1d(1, 2, 1, stride=2), nn.Conv1d(2, 1, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.relu(self.way(x) + self.short(x)))
+
+
 MODELS = [
+    Shortcut(),
     nn.Sequential(
         nn.Conv1d(1, 2, 5, padding=2, dilation=1), nn.ReLU(), nn.AvgPool1d(2), nn.Conv1d(2, 2, 3, dilation=3)
     ),
@@ -190,7 +203,7 @@ MODELS = [
 ]
 
 
-@pytest.mark.parametrize("model", MODELS, ids=range(3))
+@pytest.mark.parametrize("model", MODELS, ids=range(4))
 def test_the_receptive_field_is_what_gradients_say(model: Any) -> None:
     for parameter in model.parameters():
         torch.nn.init.uniform_(parameter, 0.5, 1.0)
@@ -203,7 +216,7 @@ def test_the_receptive_field_is_what_gradients_say(model: Any) -> None:
         low, high = traced(nodes, len(nodes) - 1, position, 0)[0]
         if len(found):
             assert low <= found.min() and high >= found.max(), (position, low, high)
-            if not any(isinstance(layer, nn.ConvTranspose1d) for layer in model):
+            if not any(isinstance(layer, nn.ConvTranspose1d) for layer in model.modules()):
                 assert (low, high) == (found.min(), found.max()), position
 
 

@@ -104,16 +104,21 @@ def _low_cut(layer: Layer) -> tuple[tuple[int, int], ...]:
 
 
 def _sources(program: Program, steps: Sequence[Step], shape: Shape) -> list[list[int]]:
-    """Which nodes feed each step: the wires of a Keras model; else the latest node with the shape that came in."""
+    """Which nodes feed each step: the wires of a Keras model; else nodes with the shape that came in."""
     if isinstance(program, Chain) and program.wires:
         kept = [at for at, layer in enumerate(program.layers) if layer.kind != "input"]
         number = {at: index for index, at in enumerate(kept, start=1)}
         return [[number.get(source, 0) for source in program.wires[at]] for at in kept[: len(steps)]]
     shapes = [shape, *(step.output_shape for step in steps)]
-    found = []
+    found: list[list[int]] = []
+    used: set[int] = set()
     for at, step in enumerate(steps):
-        earlier = [node for node in range(at, -1, -1) if shapes[node] == step.input_shape]
-        found.append([earlier[0] if earlier else at])
+        alike = [node for node in range(at, -1, -1) if shapes[node] == step.input_shape]
+        unused = [node for node in range(at, -1, -1) if node not in used]
+        added = [node for node in unused if node in alike[1:]]  # nobody has read them yet: a shortcut added on the way
+        sources = [alike[0], *added] if alike else unused or [at]
+        used.update(sources)
+        found.append(sources)
     return found
 
 
