@@ -1,6 +1,7 @@
 """ft.show from Python: the layers it reads, what goes into the page, pictures, notebooks, the command, the gallery."""
 
 import base64
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -273,10 +274,24 @@ def test_the_gallery_is_complete_and_small(tmp_path: Path) -> None:
         assert f"]({name}.html)" in (gallery_files / "README.md").read_text(encoding="utf-8")
 
 
+def parts(html: str) -> tuple[str, Any]:
+    """A page without, and with nothing but, what it is told; sums that depend on the processor's order are left out."""
+    before, _, rest = html.partition('<script type="application/json" id="told">')
+    told, _, after = rest.partition("</script>")
+    return before + after, without_sums(json.loads(told))
+
+
+def without_sums(told: Any) -> Any:
+    if isinstance(told, dict):
+        return {name: without_sums(each) for name, each in told.items() if name not in ("check", "heat")}
+    return [without_sums(each) for each in told] if isinstance(told, list) else told
+
+
 @pytest.mark.parametrize("name", ["padding", "transposed", "edges", "dilation"])
 def test_the_gallery_in_docs_is_what_the_command_makes(name: str) -> None:
     kept = Path(__file__).parents[2] / "docs" / "gallery" / f"{name}.html"
-    assert gallery.SITUATIONS[name][1]().html == kept.read_text(encoding="utf-8"), "run python -m faltung.show.gallery"
+    made = parts(gallery.SITUATIONS[name][1]().html)
+    assert made == parts(kept.read_text(encoding="utf-8")), "run python -m faltung.show.gallery"
 
 
 def test_the_code_of_the_page_has_short_lines() -> None:
