@@ -73,7 +73,7 @@ def faltung(*arguments: str | Path) -> Result:
 def test_help_names_the_commands_that_exist() -> None:
     shown = faltung("--help").stdout
     assert all(f"  {name} " in shown for name in cli.main.commands)
-    assert sorted(cli.main.commands) == ["bench", "demo", "doctor", "explain", "info"]
+    assert sorted(cli.main.commands) == ["bench", "demo", "doctor", "explain", "info", "show"]
     assert all(faltung(name, "--help").exit_code == 0 for name in cli.main.commands)
 
 

@@ -37,6 +37,7 @@ LAYERS = [
     "tensorflow",
     "diagnose",
     "explain",
+    "show",
     "bench",
     "demo",
     "cli",

@@ -51,9 +51,15 @@ __all__ = [
     "separable_conv1d",
     "separable_conv2d",
     "set_num_threads",
+    "show",
 ]
 
-_LATER = {"diagnose": "faltung.diagnose", "explain_errors": "faltung.diagnose", "explain": "faltung.explain"}
+_LATER = {
+    "diagnose": "faltung.diagnose",
+    "explain_errors": "faltung.diagnose",
+    "explain": "faltung.explain",
+    "show": "faltung.show",
+}
 """Names whose modules are imported when they are first used."""
 
 

@@ -207,6 +207,41 @@ def explain(model: str, shape: str | None) -> None:
     click.echo(str(explain(models.load(model), shape)))
 
 
+@main.command()
+@click.argument("model")
+@click.argument("data", required=False)
+@click.option("--out", type=OUTPUT_FILE, default="page.html", show_default=True, help="Where the page is written.")
+@click.option("--sample", type=click.IntRange(min=0), default=0, show_default=True, help="Which of the batch.")
+@click.option("--names", help="Names of the spatial axes, such as time or height,width.")
+@click.option("--png", "png_file", type=OUTPUT_FILE, help="Draw the middle step here; needs matplotlib.")
+@click.option("--svg", "svg_file", type=OUTPUT_FILE, help="The same as SVG.")
+@click.option("--gif", "gif_file", type=OUTPUT_FILE, help="The window as it slides; needs Pillow too.")
+def show(
+    model: str,
+    data: str | None,
+    out: Path,
+    sample: int,
+    names: str | None,
+    png_file: Path | None,
+    svg_file: Path | None,
+    gif_file: Path | None,
+) -> None:
+    """Write a page on which the kernel of MODEL slides over DATA, or a model's receptive field is traced back.
+
+    MODEL: as for doctor, or the TEXT of a transposed convolution, "conv1d_transpose n1 w8 ic1 oc1 kw3 sw2". DATA: a
+    shape or a file; left out, the numbers are made up.
+    """
+    from faltung.diagnose import models
+    from faltung.show import show
+
+    found = model if model.startswith("conv") and not Path(model).suffix else models.load(model)
+    page = show(found, data, out, sample=sample, names=names.split(",") if names else ())
+    click.echo(f"{page.title}: {out}")
+    for file, save in ((png_file, page.save_png), (svg_file, page.save_svg), (gif_file, page.save_gif)):
+        if file is not None:
+            click.echo(f"{save(file)}")
+
+
 def _one_line(error: FaltungError) -> str:
     return " ".join(str(error).split())
 

@@ -206,7 +206,7 @@ def adjoint_spec(
                 rule = "output_padding must be smaller than stride or dilation"
                 raise ShapeError(f"{rule}; got {extra} on {axis}, with stride {step} and dilation {space}. Use less.")
         windows = tuple(window_size(k, d) for k, d in zip(kernel_size, spacing, strict=True))
-        sizes, pairs = _output_sizes(in_size, windows, steps, padding, more, axes)
+        sizes, pairs = output_sizes(in_size, windows, steps, padding, more, axes)
         outputs = group_out * groups
         spec = spec_from_call(
             f"conv{rank}d_transpose",
@@ -231,7 +231,7 @@ def adjoint_spec(
         return spec
 
 
-def _output_sizes(
+def output_sizes(
     in_size: tuple[int, ...],
     windows: tuple[int, ...],
     steps: tuple[int, ...],

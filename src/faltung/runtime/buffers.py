@@ -19,13 +19,13 @@ SMALLEST_RECYCLED_BYTES = 64 * 1024
 MOST_FREE_BYTES = 512 * 1024 * 1024
 """Free blocks beyond this go back to the operating system, oldest first."""
 HUGE_PAGE_BYTES = 2 * 1024 * 1024
+VECTOR_ALIGNMENT = 64
+"""Of results that are written around the cache; recycled outputs begin at a page."""
 
 _lock = lock_across_forks()  # reentrant: the collector may return a block while this thread holds it
 _free: dict[int, list[mmap.mmap]] = {}
 _free_bytes = 0
 _leases: dict[int, "weakref.ref[ctypes.Array[ctypes.c_char]]"] = {}
-VECTOR_ALIGNMENT = 64
-"""Of results that are written around the cache; recycled outputs begin at a page."""
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype, num_bytes: int) -> NDArray:  # type: ignore[type-arg]

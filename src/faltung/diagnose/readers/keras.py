@@ -105,7 +105,8 @@ def describe(source: Any, path: str) -> Layer:
     known = keras.layers
     names = [kind.__name__ for kind in type(source).__mro__]
     name = names[0]
-    base = next((each for each in names if each[-2:] in ("1D", "2D", "3D")), name)
+    plain = [each.removesuffix("Transpose") for each in names]
+    base = next((each for each in plain if each[-2:] in ("1D", "2D", "3D")), name)
     rank = int(base[-2]) if base[-1:] == "D" and base[-2:-1].isdigit() else 0
     is_first = getattr(source, "data_format", None) == "channels_first"
     axes = getattr(getattr(source, "input_spec", None), "axes", None) or {}
