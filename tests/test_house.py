@@ -31,6 +31,7 @@ LAYERS = [
     "frontends",
     "__init__",
     "torch",
+    "keras",
     "diagnose",
     "explain",
     "bench",
