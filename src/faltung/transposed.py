@@ -70,23 +70,20 @@ def _transposed(rank: int, x_shape: str, kernel_shape: str, y_shape: str, exampl
     ) -> Array:
         x, kernel = as_array(x), as_array(kernel)
         bias = None if bias is None else as_array(bias)
-        told = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "layout": layout}
-        arrays_told = {"x": (x.shape, x.dtype.name), "kernel": (kernel.shape, kernel.dtype.name), "rank": rank}
-        with named(name, **arrays_told, **told, kernel_layout=kernel_layout):
-            spec = _forward_spec(
-                rank,
-                x,
-                kernel,
-                bias,
-                stride,
-                padding,
-                output_padding,
-                dilation,
-                groups,
-                layout,
-                kernel_layout,
-                activation,
-            )
+        spec = adjoint_spec(
+            name,
+            *(x.shape, x.dtype.name, kernel.shape, kernel.dtype.name),
+            *((None, None) if bias is None else (bias.shape, bias.dtype.name)),
+            rank=rank,
+            stride=stride,
+            padding=padding,
+            output_padding=output_padding,
+            dilation=dilation,
+            groups=groups,
+            layout=layout,
+            kernel_layout=kernel_layout,
+            activation=activation,
+        )
         if out is not None and (out.shape != spec.input_shape or out.dtype != spec.dtype or not out.flags.c_contiguous):
             rule = f"{name}: out must be a contiguous array of the result's shape and type"
             remedy = f"Use np.empty({spec.input_shape}, {spec.dtype!r})."
@@ -132,66 +129,78 @@ conv3d_transpose = _transposed(
 )
 
 
-def _forward_spec(
+def adjoint_spec(
+    function: str,
+    x_shape: tuple[int, ...],
+    x_dtype: str,
+    kernel_shape: tuple[int, ...],
+    kernel_dtype: str,
+    bias_shape: tuple[int, ...] | None = None,
+    bias_dtype: str | None = None,
+    *,
     rank: int,
-    x: Array,
-    kernel: Array,
-    bias: Array | None,
-    stride: Sizes,
-    padding: Padding,
-    output_padding: Sizes | None,
-    dilation: Sizes,
-    groups: int,
-    layout: str | None,
-    kernel_layout: str | None,
-    activation: str | tuple[str, float] | None,
+    stride: Sizes = 1,
+    padding: Padding = "valid",
+    output_padding: Sizes | None = None,
+    dilation: Sizes = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    kernel_layout: str | None = None,
+    activation: str | tuple[str, float] | None = None,
 ) -> ConvSpec:
-    """The convolution whose input gradient this is: its input has the shape of the result, its output that of x."""
-    axes = spatial_axes(rank)
-    layout, kernel_layout = resolve_layout(layout, rank), resolve_kernel_layout(kernel_layout, rank)
-    if kernel.ndim != rank + 2 or x.ndim < rank + 2:
-        rule = f"x and the kernel must have {rank + 2} axes"
-        raise ShapeError(f"{rule}; got {plain(x.shape)} and {plain(kernel.shape)}. Add the missing axis.")
-    batch, channels, in_size = split_shape(layout, x.shape)
-    kernel_size, group_out, kernel_in = split_kernel_shape(kernel_layout, kernel.shape)
-    if channels != kernel_in:
-        got = f"{channels} in x {plain(x.shape)}, {layout}, "
-        got += f"but {kernel_in} in the kernel {plain(kernel.shape)}, {kernel_layout}"
-        raise ShapeError(
-            f"x and kernel must agree on in_channels; got {got}. The kernel's O axis meets the channels of x."
+    """Return the convolution whose adjoint a transposed one is, or raise one error that names ``function``.
+
+    Its input has the shape of the result, its output that of x; with an output padding of a stride and more its output
+    is longer than x, which zeros then fill up.
+    """
+    told = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "layout": layout}
+    arrays_told = {"x": (x_shape, x_dtype), "kernel": (kernel_shape, kernel_dtype), "rank": rank}
+    with named(function, **arrays_told, **told, kernel_layout=kernel_layout):
+        axes = spatial_axes(rank)
+        layout, kernel_layout = resolve_layout(layout, rank), resolve_kernel_layout(kernel_layout, rank)
+        if len(kernel_shape) != rank + 2 or len(x_shape) < rank + 2:
+            rule = f"x and the kernel must have {rank + 2} axes"
+            raise ShapeError(f"{rule}; got {plain(x_shape)} and {plain(kernel_shape)}. Add the missing axis.")
+        batch, channels, in_size = split_shape(layout, x_shape)
+        kernel_size, group_out, kernel_in = split_kernel_shape(kernel_layout, kernel_shape)
+        if channels != kernel_in:
+            got = f"{channels} in x {plain(x_shape)}, {layout}, "
+            got += f"but {kernel_in} in the kernel {plain(kernel_shape)}, {kernel_layout}"
+            raise ShapeError(
+                f"x and kernel must agree on in_channels; got {got}. The kernel's O axis meets the channels of x."
+            )
+        groups = integer("groups", groups, minimum=1)
+        steps = per_axis("stride", stride, axes, minimum=1)
+        spacing = per_axis("dilation", dilation, axes, minimum=1)
+        more = None if output_padding is None else per_axis("output_padding", output_padding, axes, minimum=0)
+        for axis, extra, step, space in zip(axes, more or (), steps, spacing, strict=False):
+            if extra >= max(step, space):
+                rule = "output_padding must be smaller than stride or dilation"
+                raise ShapeError(f"{rule}; got {extra} on {axis}, with stride {step} and dilation {space}. Use less.")
+        windows = tuple(window_size(k, d) for k, d in zip(kernel_size, spacing, strict=True))
+        sizes, pairs = _output_sizes(in_size, windows, steps, padding, more, axes)
+        outputs = group_out * groups
+        spec = spec_from_call(
+            f"conv{rank}d_transpose",
+            join_shape(layout, batch, outputs, sizes),
+            x_dtype,
+            kernel_shape,
+            kernel_dtype,
+            rank=rank,
+            stride=steps,
+            padding=pairs,
+            dilation=spacing,
+            groups=groups,
+            layout=layout,
+            kernel_layout=kernel_layout,
+            activation=activation,
         )
-    groups = integer("groups", groups, minimum=1)
-    steps = per_axis("stride", stride, axes, minimum=1)
-    spacing = per_axis("dilation", dilation, axes, minimum=1)
-    more = None if output_padding is None else per_axis("output_padding", output_padding, axes, minimum=0)
-    for axis, extra, step, space in zip(axes, more or (), steps, spacing, strict=False):
-        if extra >= max(step, space):
-            rule = "output_padding must be smaller than stride or dilation"
-            raise ShapeError(f"{rule}; got {extra} on {axis}, with stride {step} and dilation {space}. Use less.")
-    windows = tuple(window_size(k, d) for k, d in zip(kernel_size, spacing, strict=True))
-    sizes, pairs = _output_sizes(in_size, windows, steps, padding, more, axes)
-    outputs = group_out * groups
-    spec = spec_from_call(
-        f"conv{rank}d_transpose",
-        join_shape(layout, batch, outputs, sizes),
-        x.dtype.name,
-        kernel.shape,
-        kernel.dtype.name,
-        rank=rank,
-        stride=steps,
-        padding=pairs,
-        dilation=spacing,
-        groups=groups,
-        layout=layout,
-        kernel_layout=kernel_layout,
-        activation=activation,
-    )
-    if bias is not None:
-        if bias.shape != (outputs,) or bias.dtype != x.dtype:
-            rule = f"the bias must have shape ({outputs},) and the type of x"
-            raise ShapeError(f"{rule}; got {bias.dtype} {plain(bias.shape)}. Give {outputs} numbers.")
-        spec = spec.replace(bias=True, activation=spec.activation, activation_parameter=spec.activation_parameter)
-    return spec
+        if bias_shape is not None:
+            if bias_shape != (outputs,) or bias_dtype != x_dtype:
+                rule = f"the bias must have shape ({outputs},) and the type of x"
+                raise ShapeError(f"{rule}; got {bias_dtype} {plain(bias_shape)}. Give {outputs} numbers.")
+            spec = spec.replace(bias=True, activation=spec.activation, activation_parameter=spec.activation_parameter)
+        return spec
 
 
 def _output_sizes(
