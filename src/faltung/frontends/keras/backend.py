@@ -1,7 +1,7 @@
 """Which framework computes, and what goes to Keras's own call.
 
 A module for each of Keras's backends, found by its name when the first layer is called, gives three functions:
-`refusal(x)`, `convolve(x, kernel, bias, request)` and `convolve_transposed(x, kernel, bias, request)`; x has one batch axis.
+`refusal(x)`, `convolve(x, kernel, bias, request)` and `convolve_transposed` of the same; x has one batch axis.
 """
 
 import math

@@ -157,7 +157,7 @@ class LayerByFaltung(keras.layers.Layer):
 
 
 def _next_name(stock: str) -> str:
-    """Return the name that Keras would give its own layer, counted together with its own: conv1d, conv1d_1, …"""
+    """Return the name that Keras would give its own layer, counted together with its own: conv1d, then conv1d_1."""
     prefix = re.sub(r"(?<=[a-zD])(?=[A-Z][a-z])", "_", stock).lower()
     count = keras.backend.get_uid(prefix)
     return prefix if count == 1 else f"{prefix}_{count - 1}"

@@ -32,7 +32,7 @@ class _Convolution(LayerByFaltung):
             return super().convolution_op(inputs, kernel)
         return backend.convolve(inputs, kernel, None, self._request(0))
 
-    def _convolve(self, inputs: Any, kernel: Any, bias: Any | None) -> Any:  # type: ignore[override]
+    def _convolve(self, inputs: Any, kernel: Any, bias: Any | None) -> Any:
         if type(self).convolution_op is _Convolution.convolution_op:
             return backend.convolve(inputs, kernel, bias, self._request(0))
         y = self.convolution_op(inputs, kernel)
@@ -52,11 +52,11 @@ class _Transposed(LayerByFaltung):
     def _request(self, channels: int) -> Request:
         return replace(super()._request(channels), is_transposed=True, output_padding=self.output_padding)
 
-    def _convolve(self, inputs: Any, kernel: Any, bias: Any | None) -> Any:  # type: ignore[override]
+    def _convolve(self, inputs: Any, kernel: Any, bias: Any | None) -> Any:
         return backend.convolve_transposed(inputs, kernel, bias, self._request(0))
 
 
-class _Depthwise(LayerByFaltung):
+class _ByChannel(LayerByFaltung):
     """Convolutions of each channel with kernels of its own: as many groups as channels."""
 
     def _kernel_shape(self, channels: int) -> Shape:
@@ -71,11 +71,15 @@ class _Depthwise(LayerByFaltung):
         kernel = ops.reshape(kernel, self._kernel_shape(channels))
         return backend.convolve(inputs, kernel, bias, self._request(channels))
 
-    def _convolve(self, inputs: Any, kernel: Any, bias: Any | None) -> Any:  # type: ignore[override]
+
+class _Depthwise(_ByChannel):
+    """Nothing else."""
+
+    def _convolve(self, inputs: Any, kernel: Any, bias: Any | None) -> Any:
         return self._by_channel(inputs, kernel, bias)
 
 
-class _Separable(_Depthwise):
+class _Separable(_ByChannel):
     """A depthwise convolution, and a dense one with a single tap after it."""
 
     def _operands(self) -> tuple[Any, ...]:
@@ -85,7 +89,7 @@ class _Separable(_Depthwise):
         shape = super()._output_shape(input_shape)
         return (*shape[:-1], self.filters) if self.is_last else (shape[0], self.filters, *shape[2:])
 
-    def _convolve(self, inputs: Any, depthwise: Any, pointwise: Any, bias: Any | None) -> Any:  # type: ignore[override]
+    def _convolve(self, inputs: Any, depthwise: Any, pointwise: Any, bias: Any | None) -> Any:
         ones = (1,) * self.rank
         dense = Request(self.stock.__name__, self.rank, ones, "valid", ones, is_last=self.is_last)
         return backend.convolve(self._by_channel(inputs, depthwise, None), pointwise, bias, dense)
@@ -189,7 +193,9 @@ class FaltungDepthwiseConv2D(_Depthwise, keras.layers.DepthwiseConv2D):
 
 @registered
 class FaltungSeparableConv1D(_Separable, keras.layers.SeparableConv1D):
-    """`keras.layers.SeparableConv1D`, computed by faltung: convolve each channel of sequences by itself, then mix the channels.
+    """`keras.layers.SeparableConv1D`, computed by faltung: convolve each channel of sequences by itself.
+
+    The channels are mixed afterwards.
 
     >>> import numpy as np
     >>> tuple(FaltungSeparableConv1D(32, 7, padding="causal")(np.ones((8, 100, 16))).shape)
@@ -201,7 +207,9 @@ class FaltungSeparableConv1D(_Separable, keras.layers.SeparableConv1D):
 
 @registered
 class FaltungSeparableConv2D(_Separable, keras.layers.SeparableConv2D):
-    """`keras.layers.SeparableConv2D`, computed by faltung: convolve each channel of images by itself, then mix the channels.
+    """`keras.layers.SeparableConv2D`, computed by faltung: convolve each channel of images by itself.
+
+    The channels are mixed afterwards.
 
     >>> import numpy as np
     >>> tuple(FaltungSeparableConv2D(32, 3)(np.ones((1, 9, 9, 8))).shape)

@@ -1,4 +1,4 @@
-"""What Keras's constructors would refuse, kept from them: they get a harmless value, and the layer its own afterwards."""
+"""What Keras's constructors refuse is kept from them: they get a harmless value, the layer its own afterwards."""
 
 from typing import Any
 
@@ -24,7 +24,9 @@ def withhold(asked: dict[str, Any], rank: int, layer: str, *, knows_causal: bool
             asked["dilation_rate"] = 1
         if kept.get("padding") == "causal" and asked.get("output_padding") is not None:
             got = asked["output_padding"]
-            raise ShapeError(f"padding 'causal' decides the size of the result; got output_padding={got!r}. Leave it out.")
+            raise ShapeError(
+                f"padding 'causal' decides the size of the result; got output_padding={got!r}. Leave it out."
+            )
     return kept
 
 

@@ -1,14 +1,13 @@
 """What a layer asks for, in faltung's words, and the sizes that follow; sizes that are not known yet are None."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from faltung.errors import ShapeError
-from faltung.spec import ConvSpec, named, spec_from_call
+from faltung.spec import ConvSpec, spec_from_call
 from faltung.spec.geometry import window_size
-from faltung.spec.layout import join_shape, layouts, spatial_axes, split_shape
-from faltung.transposed import output_sizes
+from faltung.spec.layout import join_shape, layouts
+from faltung.transposed import adjoint_spec
 
 Shape = tuple[int, ...]
 OpenShape = tuple[int | None, ...]
@@ -38,13 +37,13 @@ class Request:
         """The order of the axes of x and of the result."""
         return layouts(self.rank)[0 if self.is_last else 1]
 
-    def windows(self, kernel_shape: Sequence[int]) -> Shape:
+    def windows(self, kernel_shape: Shape) -> Shape:
         """The inputs that a window spans on each axis."""
         return tuple(map(window_size, kernel_shape[: self.rank], self.dilation))
 
 
 @lru_cache(maxsize=4096)
-def spec_of(request: Request, x_shape: Shape, kernel_shape: Shape, dtype: str, has_bias: bool) -> ConvSpec:
+def spec_of(request: Request, x_shape: Shape, kernel_shape: Shape, dtype: str, has_bias: bool = False) -> ConvSpec:
     """Return the spec of a forward convolution, or raise the error that names the layer, the rule and the remedy."""
     return spec_from_call(
         request.name,
@@ -61,47 +60,42 @@ def spec_of(request: Request, x_shape: Shape, kernel_shape: Shape, dtype: str, h
 
 
 @lru_cache(maxsize=4096)
-def transposed_spec_of(request: Request, x_shape: Shape, kernel_shape: Shape, dtype: str) -> ConvSpec:
-    """Return the spec of the convolution that a transposed one is the input gradient of; its output is like x."""
-    batch, _, sizes = split_shape(request.layout, x_shape)
-    out_sizes, pairs = transposed_sizes(request, sizes, kernel_shape)
-    out_shape = join_shape(request.layout, batch, kernel_shape[-2], out_sizes)
-    return spec_from_call(
-        request.name,
-        *(out_shape, dtype, kernel_shape, dtype),
-        rank=request.rank,
-        stride=request.stride,
-        padding=pairs,
-        dilation=request.dilation,
-        layout=request.layout,
-    )
-
-
-def transposed_sizes(request: Request, sizes: Shape, kernel_shape: Shape) -> tuple[Shape, list[tuple[int, int]]]:
-    """Return the spatial sizes of a transposed result, and the pairs that its forward convolution is padded with.
+def transposed_spec_of(
+    request: Request, x_shape: Shape, kernel_shape: Shape, dtype: str, has_bias: bool = False
+) -> ConvSpec:
+    """Return the spec of the convolution that a transposed one is the adjoint of; its input is like the result.
 
     "causal" gives in*stride outputs, of which none depends on a later input.
     """
-    windows, steps, axes = request.windows(kernel_shape), request.stride, spatial_axes(request.rank)
     padding, more = request.padding, request.output_padding
     if padding == "causal":
-        padding = tuple((0, max(window - step, 0)) for window, step in zip(windows, steps, strict=True))
-        more = tuple(max(step - window, 0) for window, step in zip(windows, steps, strict=True))
-    with named(request.name):
-        return output_sizes(sizes, windows, steps, padding, more, axes)
+        ends = list(zip(request.windows(kernel_shape), request.stride, strict=True))
+        padding = tuple((0, max(window - step, 0)) for window, step in ends)
+        more = tuple(max(step - window, 0) for window, step in ends)
+    return adjoint_spec(
+        request.name,
+        *(x_shape, dtype, kernel_shape, dtype),
+        *((kernel_shape[-2:-1], dtype) if has_bias else (None, None)),
+        rank=request.rank,
+        stride=request.stride,
+        padding=padding,
+        output_padding=more,
+        dilation=request.dilation,
+        layout=request.layout,
+    )
 
 
 def output_shape(request: Request, x_shape: OpenShape, kernel_shape: Shape) -> OpenShape:
     """Return the shape of the result, (*batch, *sizes, C_out) or channels first; what x leaves open stays open."""
     batch, open_sizes = _split(request, x_shape)
     sizes = tuple(_some_size(request, kernel_shape) if size is None else size for size in open_sizes)
+    layout = request.layout
     if request.is_transposed:
-        out_sizes, _ = transposed_sizes(request, sizes, kernel_shape)
-        out_channels = kernel_shape[-2]
+        some = join_shape(layout, (1,), kernel_shape[-1], sizes)
+        out_channels, out_sizes = kernel_shape[-2], transposed_spec_of(request, some, kernel_shape, "float32").in_size
     else:
-        channels = kernel_shape[-2] * request.groups
-        spec = spec_of(request, join_shape(request.layout, (1,), channels, sizes), kernel_shape, "float32", False)
-        out_sizes, out_channels = spec.out_size, kernel_shape[-1]
+        some = join_shape(layout, (1,), kernel_shape[-2] * request.groups, sizes)
+        out_channels, out_sizes = kernel_shape[-1], spec_of(request, some, kernel_shape, "float32").out_size
     kept = tuple(None if size is None else out for size, out in zip(open_sizes, out_sizes, strict=True))
     return (*batch, *kept, out_channels) if request.is_last else (*batch, out_channels, *kept)
 

@@ -65,7 +65,8 @@ def spec_of(
     groups: int,
     padding_mode: str,
     is_last: bool,
-    kernel_layout: str = "OIW",
+    *,
+    kernel_layout: str,
 ) -> ConvSpec:
     """The spec of a call with arrays in the order that `is_last` says, or one error that explains what is wrong."""
     return spec_from_call(
@@ -87,7 +88,7 @@ def _prepare(x: Tensor, kernel: Tensor, bias: Tensor | None, options: tuple[Any,
     is_last = options[-1]
     array = as_array(x, channels_last=is_last)
     kernel_array, kernel_layout = as_kernel(kernel)
-    spec = spec_of(array, kernel_array, None if bias is None else as_array(bias), *options, kernel_layout)
+    spec = spec_of(array, kernel_array, None if bias is None else as_array(bias), *options, kernel_layout=kernel_layout)
     strides = strides_in_place(spec, array)
     are_in_order = kernel_array.flags.c_contiguous and (bias is None or bias.is_contiguous())
     if strides is None or not are_in_order or not spec.output_bytes:
