@@ -1,7 +1,6 @@
 """What all our layers share: a constructor that takes more than Keras's, a call that decides who computes, shapes."""
 
 import inspect
-import re
 from typing import Any, TypeVar
 
 import keras
@@ -22,9 +21,14 @@ OURS: dict[type, type] = {}
 
 
 def registered(kind: Class) -> Class:
-    """Make a class known: as ours for the class that it stands for, and to saved models by that class's name."""
+    """Make a class known: as ours for the class that it stands for, and to saved models by that class's name.
+
+    Summaries show it with a star, the sign of convolution. Of what stands in a name, Keras ignores signs where it names
+    layers and what it saves of them, so that weights go from its layers to ours and back.
+    """
     stock = kind.stock  # type: ignore[attr-defined]
     OURS[stock] = kind
+    kind.__name__ = f"{stock.__name__}*"
     known: Class = keras.saving.register_keras_serializable(package="faltung", name=stock.__name__)(kind)
     return known
 
@@ -39,17 +43,19 @@ class LayerByFaltung(keras.layers.Layer):
 
     def __init__(self, *arguments: Any, padding_mode: str = "zeros", **given: Any) -> None:
         name = self.stock.__name__
-        if given.get("name") is None and type(self) in OURS.values():
-            given["name"] = _next_name(name)
         call = inspect.signature(super().__init__).bind(*arguments, **given)
-        kept = withhold(call.arguments, self.rank, name, knows_causal=self._knows_causal)
+        kept = withhold(call.arguments, self.rank, name, words=self.keras_paddings)
         super().__init__(*call.args, **call.kwargs)
         with named(name):
             kept["padding_mode"] = one_of("padding_mode", padding_mode, self.padding_modes)
         for attribute, value in kept.items():
             setattr(self, attribute, value)
-        if keras.backend.backend() == "tensorflow":
-            self.supports_jit = False  # XLA in TensorFlow cannot call a kernel from outside
+        self.supports_jit = self.supports_xla()
+
+    @staticmethod
+    def supports_xla() -> bool:
+        """Can a compiled model call faltung? XLA in TensorFlow cannot call a kernel from outside."""
+        return bool(keras.backend.backend() != "tensorflow")
 
     # ---- what the kinds of layers define
 
@@ -115,19 +121,20 @@ class LayerByFaltung(keras.layers.Layer):
         return bool(self.data_format == "channels_last")
 
     @property
-    def _knows_causal(self) -> bool:
-        return self.stock is keras.layers.Conv1D
+    def keras_paddings(self) -> tuple[str, ...]:
+        """The words for padding that Keras's layer knows."""
+        return ("valid", "same", "causal") if self.stock is keras.layers.Conv1D else ("valid", "same")
 
     def _is_known_to_keras(self, num_axes: int) -> bool:
         """Does Keras's layer know these options for an input of so many axes, on some backend?"""
-        words = ("valid", "same", "causal") if self._knows_causal else ("valid", "same")
         is_strided_and_dilated = max(self.strides) > 1 and max(self.dilation_rate) > 1
-        is_usual = self.padding in words and self.padding_mode == "zeros" and not is_strided_and_dilated
+        is_usual = self.padding in self.keras_paddings and self.padding_mode == "zeros" and not is_strided_and_dilated
         return is_usual and num_axes == self.rank + 2
 
     def _is_computed_by_keras(self, num_axes: int) -> bool:
         """Does Keras's layer compute this on the backend at hand?"""
-        is_beyond_tensorflow = not self.is_last or getattr(self, "groups", 1) > 1
+        is_dilated_back = self.rank > 1 and max(self.dilation_rate) > 1 and hasattr(self, "output_padding")
+        is_beyond_tensorflow = not self.is_last or getattr(self, "groups", 1) > 1 or is_dilated_back
         is_refused = keras.backend.backend() == "tensorflow" and is_beyond_tensorflow
         return self._is_known_to_keras(num_axes) and not is_refused
 
@@ -154,10 +161,3 @@ class LayerByFaltung(keras.layers.Layer):
             self._output_shape(input_shape)
         except ShapeError as ours:
             error.add_note(str(ours))
-
-
-def _next_name(stock: str) -> str:
-    """Return the name that Keras would give its own layer, counted together with its own: conv1d, then conv1d_1."""
-    prefix = re.sub(r"(?<=[a-zD])(?=[A-Z][a-z])", "_", stock).lower()
-    count = keras.backend.get_uid(prefix)
-    return prefix if count == 1 else f"{prefix}_{count - 1}"

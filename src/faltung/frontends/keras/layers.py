@@ -2,7 +2,7 @@
 
 More than Keras's: strides together with dilation_rate; data_format and groups on every backend; more than one batch
 axis; padding "causal" for every layer over one axis, an int, or (low, high) pairs; and `padding_mode`. No class adds
-state to its parent's: a layer may change its class. Their names, FaltungConv1D and so on, are what a summary shows.
+state to its parent's: a layer may change its class.
 """
 
 from dataclasses import replace
@@ -96,11 +96,11 @@ class _Separable(_ByChannel):
 
 
 @registered
-class FaltungConv1D(_Convolution, keras.layers.Conv1D):
+class Conv1D(_Convolution, keras.layers.Conv1D):
     """`keras.layers.Conv1D`, computed by faltung: convolve sequences.
 
     >>> import numpy as np
-    >>> tuple(FaltungConv1D(32, 5, strides=2, dilation_rate=2, padding="causal")(np.ones((8, 100, 3))).shape)
+    >>> tuple(Conv1D(32, 5, strides=2, dilation_rate=2, padding="causal")(np.ones((8, 100, 3))).shape)
     (8, 50, 32)
     """
 
@@ -108,11 +108,11 @@ class FaltungConv1D(_Convolution, keras.layers.Conv1D):
 
 
 @registered
-class FaltungConv2D(_Convolution, keras.layers.Conv2D):
+class Conv2D(_Convolution, keras.layers.Conv2D):
     """`keras.layers.Conv2D`, computed by faltung: convolve images.
 
     >>> import numpy as np
-    >>> tuple(FaltungConv2D(32, 3, padding="same", padding_mode="circular")(np.ones((1, 32, 32, 3))).shape)
+    >>> tuple(Conv2D(32, 3, padding="same", padding_mode="circular")(np.ones((1, 32, 32, 3))).shape)
     (1, 32, 32, 32)
     """
 
@@ -120,11 +120,11 @@ class FaltungConv2D(_Convolution, keras.layers.Conv2D):
 
 
 @registered
-class FaltungConv3D(_Convolution, keras.layers.Conv3D):
+class Conv3D(_Convolution, keras.layers.Conv3D):
     """`keras.layers.Conv3D`, computed by faltung: convolve volumes.
 
     >>> import numpy as np
-    >>> tuple(FaltungConv3D(4, 3, padding=((2, 0), (1, 1), (1, 1)))(np.ones((1, 8, 8, 8, 2))).shape)
+    >>> tuple(Conv3D(4, 3, padding=((2, 0), (1, 1), (1, 1)))(np.ones((1, 8, 8, 8, 2))).shape)
     (1, 8, 8, 8, 4)
     """
 
@@ -132,11 +132,11 @@ class FaltungConv3D(_Convolution, keras.layers.Conv3D):
 
 
 @registered
-class FaltungConv1DTranspose(_Transposed, keras.layers.Conv1DTranspose):
+class Conv1DTranspose(_Transposed, keras.layers.Conv1DTranspose):
     """`keras.layers.Conv1DTranspose`, computed by faltung: convolve sequences transposed.
 
     >>> import numpy as np
-    >>> tuple(FaltungConv1DTranspose(16, 4, strides=2, padding="causal")(np.ones((8, 50, 32))).shape)
+    >>> tuple(Conv1DTranspose(16, 4, strides=2, padding="causal")(np.ones((8, 50, 32))).shape)
     (8, 100, 16)
     """
 
@@ -144,11 +144,11 @@ class FaltungConv1DTranspose(_Transposed, keras.layers.Conv1DTranspose):
 
 
 @registered
-class FaltungConv2DTranspose(_Transposed, keras.layers.Conv2DTranspose):
+class Conv2DTranspose(_Transposed, keras.layers.Conv2DTranspose):
     """`keras.layers.Conv2DTranspose`, computed by faltung: convolve images transposed.
 
     >>> import numpy as np
-    >>> tuple(FaltungConv2DTranspose(16, 3, strides=2, padding="same")(np.ones((1, 8, 8, 32))).shape)
+    >>> tuple(Conv2DTranspose(16, 3, strides=2, padding="same")(np.ones((1, 8, 8, 32))).shape)
     (1, 16, 16, 16)
     """
 
@@ -156,11 +156,11 @@ class FaltungConv2DTranspose(_Transposed, keras.layers.Conv2DTranspose):
 
 
 @registered
-class FaltungConv3DTranspose(_Transposed, keras.layers.Conv3DTranspose):
+class Conv3DTranspose(_Transposed, keras.layers.Conv3DTranspose):
     """`keras.layers.Conv3DTranspose`, computed by faltung: convolve volumes transposed.
 
     >>> import numpy as np
-    >>> tuple(FaltungConv3DTranspose(2, 3)(np.ones((1, 4, 4, 4, 8))).shape)
+    >>> tuple(Conv3DTranspose(2, 3)(np.ones((1, 4, 4, 4, 8))).shape)
     (1, 6, 6, 6, 2)
     """
 
@@ -168,11 +168,11 @@ class FaltungConv3DTranspose(_Transposed, keras.layers.Conv3DTranspose):
 
 
 @registered
-class FaltungDepthwiseConv1D(_Depthwise, keras.layers.DepthwiseConv1D):
+class DepthwiseConv1D(_Depthwise, keras.layers.DepthwiseConv1D):
     """`keras.layers.DepthwiseConv1D`, computed by faltung: convolve each channel of sequences by itself.
 
     >>> import numpy as np
-    >>> tuple(FaltungDepthwiseConv1D(7, padding="causal")(np.ones((8, 100, 16))).shape)
+    >>> tuple(DepthwiseConv1D(7, padding="causal")(np.ones((8, 100, 16))).shape)
     (8, 100, 16)
     """
 
@@ -180,11 +180,11 @@ class FaltungDepthwiseConv1D(_Depthwise, keras.layers.DepthwiseConv1D):
 
 
 @registered
-class FaltungDepthwiseConv2D(_Depthwise, keras.layers.DepthwiseConv2D):
+class DepthwiseConv2D(_Depthwise, keras.layers.DepthwiseConv2D):
     """`keras.layers.DepthwiseConv2D`, computed by faltung: convolve each channel of images by itself.
 
     >>> import numpy as np
-    >>> tuple(FaltungDepthwiseConv2D(3, strides=2, depth_multiplier=2)(np.ones((1, 9, 9, 8))).shape)
+    >>> tuple(DepthwiseConv2D(3, strides=2, depth_multiplier=2)(np.ones((1, 9, 9, 8))).shape)
     (1, 4, 4, 16)
     """
 
@@ -192,13 +192,13 @@ class FaltungDepthwiseConv2D(_Depthwise, keras.layers.DepthwiseConv2D):
 
 
 @registered
-class FaltungSeparableConv1D(_Separable, keras.layers.SeparableConv1D):
+class SeparableConv1D(_Separable, keras.layers.SeparableConv1D):
     """`keras.layers.SeparableConv1D`, computed by faltung: convolve each channel of sequences by itself.
 
     The channels are mixed afterwards.
 
     >>> import numpy as np
-    >>> tuple(FaltungSeparableConv1D(32, 7, padding="causal")(np.ones((8, 100, 16))).shape)
+    >>> tuple(SeparableConv1D(32, 7, padding="causal")(np.ones((8, 100, 16))).shape)
     (8, 100, 32)
     """
 
@@ -206,13 +206,13 @@ class FaltungSeparableConv1D(_Separable, keras.layers.SeparableConv1D):
 
 
 @registered
-class FaltungSeparableConv2D(_Separable, keras.layers.SeparableConv2D):
+class SeparableConv2D(_Separable, keras.layers.SeparableConv2D):
     """`keras.layers.SeparableConv2D`, computed by faltung: convolve each channel of images by itself.
 
     The channels are mixed afterwards.
 
     >>> import numpy as np
-    >>> tuple(FaltungSeparableConv2D(32, 3)(np.ones((1, 9, 9, 8))).shape)
+    >>> tuple(SeparableConv2D(32, 3)(np.ones((1, 9, 9, 8))).shape)
     (1, 7, 7, 32)
     """
 

@@ -10,13 +10,16 @@ from faltung.spec.layout import layouts, spatial_axes
 from faltung.spec.rules import per_axis
 
 
-def withhold(asked: dict[str, Any], rank: int, layer: str, *, knows_causal: bool) -> dict[str, Any]:
-    """Change what Keras refuses of the arguments `asked`; return the attributes that the layer gets instead."""
+def withhold(asked: dict[str, Any], rank: int, layer: str, *, words: tuple[str, ...]) -> dict[str, Any]:
+    """Change what Keras refuses of the arguments `asked`; return the attributes that the layer gets instead.
+
+    `words` are those for padding that Keras's layer knows.
+    """
     kept: dict[str, Any] = {}
     padding = asked.get("padding", "valid")
-    is_word = isinstance(padding, str) and (knows_causal or padding.lower() != "causal")
+    is_ours = not isinstance(padding, str) or (padding.lower() == "causal" and "causal" not in words)
     with named(layer):
-        if not is_word:
+        if is_ours:
             kept["padding"] = _standard(padding, rank, asked)
             asked["padding"] = "valid"
         if _largest(asked.get("strides", 1)) > 1 and _largest(asked.get("dilation_rate", 1)) > 1:
