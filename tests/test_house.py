@@ -31,6 +31,8 @@ LAYERS = [
     "frontends",
     "__init__",
     "torch",
+    "jax",
+    "tensorflow",
     "keras",
     "diagnose",
     "explain",

@@ -41,13 +41,16 @@ class Emitter:
     # -- functions and control flow ------------------------------------------------------------------------------
 
     @contextmanager
-    def function(self, name: str, *parameters: str, internal: bool = False) -> Iterator[list[Value]]:
+    def function(
+        self, name: str, *parameters: str, internal: bool = False, returns_null: bool = False
+    ) -> Iterator[list[Value]]:
         """Open a function; a parameter named `*p` is a pointer, any other an i64. Yields the argument values.
 
-        An internal function is seen by this module only and is never copied into its callers.
+        An internal function is seen by this module only and is never copied into its callers. A function returns
+        nothing, or the null pointer.
         """
         types = [POINTER if p.startswith("*") else I64 for p in parameters]
-        function = ir.Function(self.module, ir.FunctionType(VOID, types), name)
+        function = ir.Function(self.module, ir.FunctionType(POINTER if returns_null else VOID, types), name)
         if internal:
             function.linkage = "internal"
             function.attributes.add("noinline")
@@ -56,7 +59,10 @@ class Emitter:
         outer = getattr(self, "b", None)
         self.b = ir.IRBuilder(function.append_basic_block("entry"))
         yield list(function.args)
-        self.b.ret_void()
+        if returns_null:
+            self.b.ret(self.null())
+        else:
+            self.b.ret_void()
         if outer is not None:
             self.b = outer
 
@@ -111,8 +117,9 @@ class Emitter:
         kind = ir.FunctionType(VOID, [v.type for v in values])
         self.b.call(self.b.load(place, typ=kind.as_pointer()), values)
 
-    def call_external(self, name: str, arguments: Sequence[Value], returns: ir.Type = I32) -> Value:
-        """Call a function of the C library."""
+    def call_external(self, name: str, arguments: Sequence[Int], returns: ir.Type = I32) -> Value:
+        """Call a function of the C library; integers go as 64 bits."""
+        arguments = [self.i64(a) for a in arguments]
         return self.b.call(self._declared(name, returns, [a.type for a in arguments]), arguments)
 
     # -- integers ------------------------------------------------------------------------------------------------
@@ -162,13 +169,23 @@ class Emitter:
     def all_of(self, *conditions: Value) -> Value:
         return reduce(self.b.and_, conditions)
 
+    def null(self) -> Value:
+        return ir.Constant(POINTER, None)
+
     def is_there(self, pointer: Value) -> Value:
         """The pointer is not null."""
-        return self.b.icmp_unsigned("!=", pointer, ir.Constant(POINTER, None))
+        return self.b.icmp_unsigned("!=", pointer, self.null())
+
+    def is_aligned(self, pointer: Value, num_bytes: int) -> Value:
+        """The pointer is a multiple of `num_bytes`, a power of two."""
+        return self.compare(self.b.and_(self.b.ptrtoint(pointer, I64), I64(num_bytes - 1)), "==", 0)
 
     def halves(self, word: Value) -> tuple[Value, Value]:
         """The upper and the lower 32 bits."""
         return self.b.lshr(word, I64(32)), self.b.and_(word, I64(2**32 - 1))
+
+    def is_not(self, condition: Value) -> Value:
+        return self.b.not_(condition)
 
     def any_of(self, *conditions: Value) -> Value:
         return reduce(self.b.or_, conditions)
@@ -197,6 +214,15 @@ class Emitter:
 
     def variable(self, value: Int, name: str) -> "Variable":
         return Variable(self, self._stack_slot(I64, name), I64, self.i64(value))
+
+    def pointer_variable(self, value: Value, name: str) -> "Variable":
+        return Variable(self, self._stack_slot(POINTER, name), POINTER, value)
+
+    def own_pointer(self, name: str) -> Value:
+        """The place of a pointer inside the program, null until somebody stores one."""
+        place = ir.GlobalVariable(self.module, POINTER, name)
+        place.linkage, place.initializer = "internal", self.null()
+        return place
 
     def vector_variable(self, name: str) -> "Variable":
         return Variable(self, self._stack_slot(self.vector, name), self.vector, None)

@@ -14,6 +14,7 @@ Workers are threads of our own, or those of a host such as PyTorch, which lends 
 
 from faltung.codegen.call import WORDS
 from faltung.codegen.emitter import Emitter, Value
+from faltung.codegen.service import emit_serve
 
 # words of the pool; what different threads write lies in different cache lines
 DONE, OWNER, SLEEPERS = 0, 8, 16
@@ -39,7 +40,9 @@ ARRIVED, FINISHED, TEAM_FUNCTION, TEAM_ARGUMENTS, TEAM_WORDS = 0, 8, 16, 17, 24
 
 
 def emit_launcher(e: Emitter, array_data_offset: int) -> None:
-    """launch: arrays as Python objects. launch_pointers: arrays as addresses. worker, team: a thread's life.
+    """launch: arrays as Python objects. launch_pointers: arrays as addresses. serve: see service.py.
+
+    worker, team: a thread's life.
 
     wake: rouse sleeping workers. spin: wait for `count` pauses.
     """
@@ -51,6 +54,7 @@ def emit_launcher(e: Emitter, array_data_offset: int) -> None:
         # an ndarray keeps the address of its data right behind the object's head
         data = [e.load_pointer(e.byte_buffer(array).at(i=array_data_offset)) for array in arrays]
         e.call("launch_pointers", *data, workspace, job, pool)
+    emit_serve(e, NUM_THREADS)
     _emit_worker(e)
     _emit_team(e)
     with e.function("wake", "*pool") as (pool,):

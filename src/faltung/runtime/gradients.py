@@ -26,7 +26,7 @@ class InputGradient:
         self.spec = spec
         self._folds = spec.padding_mode != "zeros"
         self._inner = _without_padding(spec) if self._folds else spec
-        problems, self._leaves_some = adjoint_problems(Problem.of(self._inner)) if spec.output_bytes else ([], True)
+        problems, self.leaves_some = adjoint_problems(Problem.of(self._inner)) if spec.output_bytes else ([], True)
         self.plans = [choose_plan(problem, target.current()) for problem in problems]
         self._launches = [Launch(plan) for plan in self.plans]
         self._dtype = np.dtype(spec.dtype)
@@ -34,7 +34,7 @@ class InputGradient:
     def run(self, dy: Array, kernel: Array, bias: Array | None = None, out: Array | None = None) -> Array:
         """Compute dx from contiguous arrays of the spec's shapes."""
         dx = out if out is not None and not self._folds else self._new()
-        if self._leaves_some:
+        if self.leaves_some:
             self._fill(dx, bias)
         for launch in self._launches:
             launch(dy, kernel, bias, dx)

@@ -74,6 +74,11 @@ class Launch:
         self._native = _native_launch()
 
     @property
+    def job_address(self) -> int:
+        """Where the job lies, for as long as this object lives."""
+        return self._job_address
+
+    @property
     def workspace_bytes(self) -> int:
         """Workspace with the present number of threads."""
         return self.plan.shared_bytes + pool.get_num_threads() * self.plan.scratch_bytes

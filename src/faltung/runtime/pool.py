@@ -20,7 +20,7 @@ SPIN_MICROSECONDS = 500
 
 log = logging.getLogger("faltung")
 _lock = lock_across_forks()
-FUNCTIONS = ("launch", "launch_pointers", "worker", "team", "wake", "spin")
+FUNCTIONS = ("launch", "launch_pointers", "serve", "worker", "team", "wake", "spin")
 
 
 @cache
@@ -97,6 +97,8 @@ class Pool:
 
 _num_threads: int | None = None
 _pool: Pool | None = None
+_place = (ctypes.c_int64 * 1)()
+_has_native_callers = False
 
 
 def current() -> Pool:
@@ -105,7 +107,17 @@ def current() -> Pool:
     with _lock:
         if _pool is None:
             _pool = Pool(get_num_threads())
+            _place[0] = _pool.address
         return _pool
+
+
+def place() -> int:
+    """Where callers that are not Python find the address of the present pool, 0 for none; it stays for good."""
+    global _has_native_callers
+    with _lock:
+        _has_native_callers = True
+        current()
+    return ctypes.addressof(_place)
 
 
 def get_num_threads() -> int:
@@ -129,6 +141,9 @@ def set_num_threads(num_threads: int) -> None:
         if _pool is not None and _pool.num_threads != _num_threads:
             _pool.close()
             _pool = None
+            _place[0] = 0
+            if _has_native_callers:
+                current()
 
 
 def _checked(value: SupportsIndex | str, name: str) -> int:
@@ -145,6 +160,7 @@ def _checked(value: SupportsIndex | str, name: str) -> int:
 def _forget_pool() -> None:
     global _pool
     _pool = None
+    _place[0] = 0
 
 
 if hasattr(os, "register_at_fork"):

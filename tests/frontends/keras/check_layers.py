@@ -1,5 +1,7 @@
 """The layers are Keras's in outputs, gradients, config and names; what Keras refuses agrees with the reference."""
 
+import pickle
+
 import keras
 import numpy as np
 import pytest
@@ -141,7 +143,9 @@ def test_configs_are_those_of_keras(case):
     theirs, mine = (getattr(module, name)(*arguments, **options, name="same") for module in (stock, ours))
     assert mine.get_config() == theirs.get_config()
     again = type(mine).from_config(mine.get_config())
-    assert type(again) is type(mine) and again.get_config() == mine.get_config()
+    assert (
+        pickle.loads(pickle.dumps(type(mine))) is type(again) is type(mine) and again.get_config() == mine.get_config()
+    )
 
 
 def test_names_are_counted_as_those_of_keras():
@@ -199,17 +203,17 @@ def test_symbolic_shapes():
 
 
 @pytest.mark.parametrize("make, message", [
-    (lambda: ours.Conv2D(4, 3, padding="causal"), r"Conv2D: padding 'causal' is for conv1d; got 2 spatial axes\. With time"),
-    (lambda: ours.Conv1D(4, 3, padding_mode="mirror"), r"Conv1D: padding_mode must be zeros, reflect, replicate or circ"),
-    (lambda: ours.Conv1DTranspose(4, 3, padding_mode="reflect"), r"Conv1DTranspose: padding_mode must be zeros; got 'refl"),
+    (lambda: ours.Conv2D(4, 3, padding="causal"), r"Conv2D: padding 'causal' is for conv1d; got 2 s"),
+    (lambda: ours.Conv1D(4, 3, padding_mode="mirror"), r"Conv1D: padding_mode must be zeros, refl"),
+    (lambda: ours.Conv1DTranspose(4, 3, padding_mode="reflect"), r"Conv1DTranspose: padding_mode must be zeros;"),
     (lambda: ours.Conv2D(4, 3, padding=(1, 2, 3)), r"Conv2D: padding must be"),
     (lambda: ours.Conv1DTranspose(4, 3, strides=2, padding="causal", output_padding=1), r"causal' decides the size"),
     (lambda: ours.Conv1D(4, 3, padding="some"), "The `padding` argument must be a list/tuple or one of"),
     (lambda: ours.Conv1D(0, 3), "Expected a strictly positive value"),
-    (lambda: ours.Conv1D(4, 3, data_format="channels_first")(np.ones((2, 2, 3, 9), "f4")), r"Conv1D: x must have 3 axes"),
-    (lambda: ours.Conv1D(4, 30, strides=2, dilation_rate=2)(np.ones((2, 9, 3), "f4")), "Conv1D: the kernel must not be lo"),
+    (lambda: ours.Conv1D(4, 3, data_format="channels_first")(np.ones((2, 2, 3, 9), "f4")), "x must have 3 axes"),
+    (lambda: ours.Conv1D(4, 30, strides=2, dilation_rate=2)(np.ones((2, 9, 3), "f4")), "kernel must not be"),
     (lambda: ours.Conv1D(4, 3)(np.ones((9, 3), "f4")), "expected min_ndim=3, found ndim=2"),
-    (lambda: ours.Conv1D(4, 3, padding=1).compute_output_shape((2, 9, None)), r"Conv1D: the channels of the input must be known"),
+    (lambda: ours.Conv1D(4, 3, padding=1).compute_output_shape((2, 9, None)), "channels of the input"),
 ])  # fmt: skip
 def test_errors(make, message):
     with pytest.raises(ValueError, match=message):

@@ -42,7 +42,7 @@ class Asked:
         """Is the channel the last axis of x?"""
         return self.layout is None or self.layout.upper() == layouts(self.rank)[0]
 
-    def output_shape(self, x: Sizes, kernel: Sizes, dtype: str) -> Sizes:
+    def output_shape(self, x: Sizes, kernel: Sizes, x_dtype: str, kernel_dtype: str) -> Sizes:
         """The sizes of the result that follow from the sizes known, or one error that explains what is wrong."""
         channel = len(x) - 1 if self.is_channels_last else 1
         inputs = kernel[1 if (self.kernel_layout or "WIO").startswith("O") else -2]
@@ -51,7 +51,7 @@ class Asked:
             size if size is not None else channels if axis == channel else OPEN for axis, size in enumerate(x)
         )
         taps = tuple(1 if size is None else size for size in kernel)
-        spec = spec_from_call(self.function, filled, dtype, taps, dtype, rank=self.rank, **self.words)
+        spec = spec_from_call(self.function, filled, x_dtype, taps, kernel_dtype, rank=self.rank, **self.words)
         known = [size is not None or axis == channel for axis, size in enumerate(x)]
         if None in kernel:
             known = [k and axis < len(spec.batch) for axis, k in enumerate(known)]

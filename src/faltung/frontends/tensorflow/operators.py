@@ -6,7 +6,6 @@ linear in each operand, and every derivative of the three is one of the three ag
 
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from faltung import gradients, ops
@@ -33,7 +32,9 @@ def conv_transpose(spec: ConvSpec, x: Tensor, kernel: Tensor, bias: Tensor | Non
     x has the spec's output shape, or is shorter and followed by zeros; the result has its input shape.
     """
     x, kernel = tf.convert_to_tensor(x), tf.convert_to_tensor(kernel)
-    longer = [want - (have or want) for want, have in zip(spec.out_size, _spatial(spec, known_shape("x", x)), strict=True)]
+    longer = [
+        want - (have or want) for want, have in zip(spec.out_size, _spatial(spec, known_shape("x", x)), strict=True)
+    ]
     if any(longer):
         none, more = [(0, 0)], [(0, extra) for extra in longer]
         last = spec.is_channels_last
@@ -87,9 +88,9 @@ def convolve(
         return CONVOLVE[asked.rank](*arrays, **words)
 
     def shape() -> Sizes:
-        return asked.output_shape(known_shape("x", x), known_shape("kernel", kernel), x.dtype.name)
+        return asked.output_shape(known_shape("x", x), known_shape("kernel", kernel), x.dtype.name, kernel.dtype.name)
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @tf.custom_gradient
     def operator(x: Tensor, kernel: Tensor, *bias: Tensor) -> Any:
         y = computed(compute, (x, kernel, *bias), shape)
 
@@ -124,7 +125,7 @@ def input_gradient(asked: Asked, dy: Tensor, kernel: Tensor, shape: Shape) -> Te
     def compute(dy: Array, kernel: Array, *sizes: Array) -> Array:
         return gradients.input_gradient(dy, kernel, shape.of_arrays(sizes), **asked.words)
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @tf.custom_gradient
     def operator(dy: Tensor, kernel: Tensor) -> Any:
         def derivative(ddx: Tensor) -> Any:
             return convolve(asked, ddx, kernel), kernel_gradient(asked, ddx, dy, Shape.of("kernel", kernel))
@@ -142,7 +143,7 @@ def kernel_gradient(asked: Asked, x: Tensor, dy: Tensor, shape: Shape) -> Tensor
         taps = full[2:] if (asked.kernel_layout or "WIO").startswith("O") else full[:-2]
         return gradients.kernel_gradient(x, dy, taps, **asked.words)
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @tf.custom_gradient
     def operator(x: Tensor, dy: Tensor) -> Any:
         def derivative(ddw: Tensor) -> Any:
             return input_gradient(asked, dy, ddw, Shape.of("x", x)), convolve(asked, x, ddw)

@@ -32,7 +32,7 @@ def computed(function: Callable[..., Array], tensors: Sequence[Tensor], shape: C
 
 
 def _as_array(tensor: Tensor) -> Array:
-    return tensor.__array__()  # type: ignore[no-any-return]  # its own memory, where numpy() would copy
+    return tensor.__array__()  # its own memory, where numpy() would copy
 
 
 def known_shape(name: str, tensor: Tensor) -> Sizes:

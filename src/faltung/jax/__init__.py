@@ -1,0 +1,34 @@
+"""faltung for JAX: functions on JAX arrays, for jit, grad and vmap, which XLA calls natively.
+
+>>> import jax
+>>> import jax.numpy as jnp
+>>> import faltung.jax
+>>> x, kernel = jnp.ones((8, 100, 3)), jnp.ones((5, 3, 16))
+>>> jax.jit(lambda x, kernel: faltung.jax.conv1d(x, kernel, stride=2, padding="causal"))(x, kernel).shape
+(8, 50, 16)
+>>> jax.grad(lambda kernel: faltung.jax.conv1d(x, kernel, padding="same").sum())(kernel).shape
+(5, 3, 16)
+"""
+
+from faltung.frontends.jax.functional import (
+    conv,
+    conv1d,
+    conv1d_transpose,
+    conv2d,
+    conv2d_transpose,
+    conv3d,
+    conv3d_transpose,
+)
+from faltung.frontends.jax.general import conv_general_dilated, why
+
+__all__ = [
+    "conv",
+    "conv1d",
+    "conv1d_transpose",
+    "conv2d",
+    "conv2d_transpose",
+    "conv3d",
+    "conv3d_transpose",
+    "conv_general_dilated",
+    "why",
+]

@@ -1,0 +1,68 @@
+"""Results that native hosts compute by a function pointer, with no Python on the way."""
+
+import ctypes
+from collections.abc import Sequence
+
+from faltung.codegen import service
+from faltung.codegen.xla import emit_handler
+from faltung.plan.plan import Plan
+from faltung.runtime import compile as compiler
+from faltung.runtime import pool, target
+from faltung.runtime.convolution import Convolution
+from faltung.runtime.gradients import input_gradient_of, kernel_gradient_of
+from faltung.runtime.launch import Launch
+from faltung.spec import ConvSpec
+
+_workspace_place = (ctypes.c_int64 * 1)()
+_kept: list[object] = []
+"""What native code points to; hosts may call until the process ends."""
+
+
+def xla_handler_of_convolution(spec: ConvSpec) -> int:
+    """The address of a handler for y = convolve(x, kernel[, bias])."""
+    plan = Convolution(spec).plan
+    assert plan is not None, "an empty result needs no handler"
+    return _xla_handler([plan], spec.output_bytes, num_inputs=3 if spec.bias else 2)
+
+
+def xla_handler_of_input_gradient(spec: ConvSpec) -> int:
+    """The address of a handler for dx = input_gradient(dy, kernel); the spec pads with zeros, if at all."""
+    gradient = input_gradient_of(spec)
+    return _xla_handler(gradient.plans, spec.input_bytes, is_zeroed=gradient.leaves_some)
+
+
+def xla_handler_of_kernel_gradient(spec: ConvSpec) -> int:
+    """The address of a handler for dw = kernel_gradient(x, dy)."""
+    plan = kernel_gradient_of(spec).plan
+    assert plan is not None, "a sum of nothing needs no handler"
+    return _xla_handler([plan], spec.kernel_bytes)
+
+
+def _xla_handler(plans: Sequence[Plan], result_bytes: int, *, num_inputs: int = 2, is_zeroed: bool = False) -> int:
+    program = compiler.build(
+        ("xla handler", num_inputs),
+        lambda e: emit_handler(e, num_inputs),
+        ("bind", "handle"),
+        dtype="float32",
+        target=target.current(),
+    )
+    bind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(program.addresses["bind"])
+    bind(pool.addresses()["serve"], _record(plans, result_bytes, is_zeroed))
+    return program.addresses["handle"]
+
+
+def _record(plans: Sequence[Plan], result_bytes: int, is_zeroed: bool) -> int:
+    """Lay out the record of a result that these plans compute together, and keep it for good."""
+    launches = [Launch(plan) for plan in plans]
+    record = (ctypes.c_int64 * (service.JOBS + len(plans)))()
+    record[service.POOL_PLACE] = pool.place()
+    record[service.WORKSPACE_PLACE] = ctypes.addressof(_workspace_place)
+    record[service.SHARED_BYTES] = max((plan.shared_bytes for plan in plans), default=0)
+    record[service.SCRATCH_BYTES] = max((plan.scratch_bytes for plan in plans), default=0)
+    record[service.RESULT_BYTES] = result_bytes
+    record[service.IS_ZEROED] = is_zeroed
+    record[service.NEEDS_ALIGNMENT] = any(plan.kernel.writes_around_cache for plan in plans)
+    record[service.NUM_JOBS] = len(plans)
+    record[service.JOBS :] = [launch.job_address for launch in launches]
+    _kept.extend((record, launches))
+    return ctypes.addressof(record)
