@@ -111,5 +111,5 @@ def contest(title: str, data: Dataset, network: Any, *, num_epochs: int, batch_s
     ours = ft.accelerate(keras.models.clone_model(theirs))
     ours.set_weights(theirs.get_weights())
     for model in (theirs, ours):
-        model.compile(optimizer=keras.optimizers.Adam(0.003), loss="sparse_categorical_crossentropy")
+        model.compile(optimizer=keras.optimizers.Adam(0.001), loss="sparse_categorical_crossentropy")
     return Contest(title, data, Learner(theirs), Learner(ours), num_epochs, batch_size)

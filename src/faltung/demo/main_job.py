@@ -14,6 +14,7 @@ from faltung.demo import tasks
 from faltung.demo.contest import Contest
 from faltung.demo.program import BLUE, GREEN, INK, ORANGE, picture
 
+Row = tuple[str, str, str, str]
 HEAD = ("", "Keras", "faltung", "ratio")
 
 
@@ -35,13 +36,13 @@ def table_of_layers(contest: Contest) -> str:
     return str(ft.explain(contest.ours.model))
 
 
-def rows(contest: Contest) -> list[tuple[str, str, str, str]]:
+def rows(contest: Contest) -> list[Row]:
     """Return what is compared: accuracy, outputs and times."""
     theirs, ours = contest.theirs, contest.ours
     batches = -(-len(contest.data.learn.x) // contest.batch_size)
-    accuracy = [f"{learner.accuracy(contest.data):.1%}" for learner in (theirs, ours)]
-    result = [
-        ("right answers on held-out data", *accuracy, ""),
+    slow, fast = (f"{learner.accuracy(contest.data):.1%}" for learner in (theirs, ours))
+    result: list[Row] = [
+        ("right answers on held-out data", slow, fast, ""),
         ("outputs, same weights", "", f"at most {contest.apart:.0e} apart", ""),
         ("loss of the last epoch", f"{theirs.losses[-1]:.4f}", f"{ours.losses[-1]:.4f}", ""),
         ("first epoch, with compiling", f"{theirs.epochs[0]:.1f} s", f"{ours.epochs[0]:.1f} s", ""),
@@ -50,12 +51,12 @@ def rows(contest: Contest) -> list[tuple[str, str, str, str]]:
         "a step of training": (theirs.epoch_ms / batches, ours.epoch_ms / batches),
         f"predicting {len(contest.data.test.x)} examples": (theirs.predict_ms, ours.predict_ms),
     }
-    return result + [
-        (name, f"{slow:.2f} ms", f"{fast:.2f} ms", f"{slow / fast:.2f}") for name, (slow, fast) in times.items()
-    ]
+    for name, (before, now) in times.items():
+        result.append((name, f"{before:.2f} ms", f"{now:.2f} ms", f"{before / now:.2f}"))
+    return result
 
 
-def as_text(table: list[tuple[str, str, str, str]]) -> str:
+def as_text(table: list[Row]) -> str:
     """Return the rows below their heading, in columns."""
     lines = [HEAD, *table]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
