@@ -1,5 +1,6 @@
 """The primitives: numbers and gradients of the reference, derivatives of any order, vmap, jit, native calls."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import jax
@@ -195,6 +196,40 @@ def test_no_python_runs_in_a_compiled_call():
     compiled = jax.jit(lambda x, kernel: operators.conv(spec, x, kernel)).lower(x, kernel).compile()
     _, text = compiled.as_text().split("ENTRY")
     assert f"faltung.convolve: {spec.to_text()}" in text and "copy" not in text and "callback" not in text
+
+
+TWO_DEVICES = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+import faltung.jax
+x, kernel = (np.random.default_rng(0).standard_normal(shape).astype("f4") for shape in ((4, 10, 3), (3, 3, 5)))
+def loss(x, kernel):
+    return (faltung.jax.conv1d(x, kernel, padding="same", activation="relu") ** 2).sum()
+expected = jax.grad(loss, (0, 1))(x, kernel)
+mesh = jax.make_mesh((2,), ("batch",), axis_types=(AxisType.Auto,))
+parts = [jax.device_put(array, NamedSharding(mesh, spec)) for array, spec in ((x, P("batch")), (kernel, P()))]
+each = lambda x, kernel: jax.lax.psum(loss(x, kernel), "batch")
+mapped = jax.shard_map(each, mesh=mesh, in_specs=(P("batch"), P()), out_specs=P(), check_vma=False)
+for function in (loss, mapped):
+    for ours, wanted in zip(jax.jit(jax.grad(function, (0, 1)))(*parts), expected):
+        np.testing.assert_allclose(ours, wanted, rtol=1e-4, atol=1e-4)
+print(len(parts[0].sharding.device_set))
+"""
+
+
+def test_data_in_parts_on_two_devices():
+    done = python(TWO_DEVICES, XLA_FLAGS="--xla_force_host_platform_device_count=2")
+    assert done.stdout == "2\n", done.stderr
+
+
+def test_threads_that_trace_the_same_at_once():
+    spec = ft.ConvSpec.from_text("conv1d n3 w31 ic2 oc7 kw3 f32")
+    x, kernel, _ = drawn(spec)
+    with ThreadPoolExecutor(4) as executor:
+        traced = [executor.submit(jax.jit(lambda x: operators.conv(spec, x, kernel)), x) for _ in range(4)]
+        results = [future.result() for future in traced]
+    assert all(np.array_equal(result, results[0]) for result in results)
+    np.testing.assert_array_equal(results[0], ft.compile(spec)(np.asarray(x), np.asarray(kernel)))
 
 
 def test_a_program_kept_on_disk_runs_in_the_next_process(tmp_path):
