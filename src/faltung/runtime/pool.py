@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from functools import cache
-from typing import SupportsIndex
+from typing import SupportsIndex, TypeVar
 
 from faltung.codegen import launcher
 from faltung.errors import FaltungError
@@ -95,9 +95,18 @@ class Pool:
             ctypes.CFUNCTYPE(None, ctypes.c_void_p)(addresses()["wake"])(self.address)
 
 
+Kept = TypeVar("Kept")
+
+
+def immortal(thing: Kept) -> Kept:
+    """The thing, never freed: native code points to it, and may run until the process ends."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+    return thing
+
+
 _num_threads: int | None = None
 _pool: Pool | None = None
-_place = (ctypes.c_int64 * 1)()
+_place = immortal((ctypes.c_int64 * 1)())
 _has_native_callers = False
 
 

@@ -13,9 +13,7 @@ from faltung.runtime.gradients import input_gradient_of, kernel_gradient_of
 from faltung.runtime.launch import Launch
 from faltung.spec import ConvSpec
 
-_workspace_place = (ctypes.c_int64 * 1)()
-_kept: list[object] = []
-"""What native code points to; hosts may call until the process ends."""
+_workspace_place = pool.immortal((ctypes.c_int64 * 1)())
 
 
 def xla_handler_of_convolution(spec: ConvSpec) -> int:
@@ -64,5 +62,5 @@ def _record(plans: Sequence[Plan], result_bytes: int, is_zeroed: bool) -> int:
     record[service.NEEDS_ALIGNMENT] = any(plan.kernel.writes_around_cache for plan in plans)
     record[service.NUM_JOBS] = len(plans)
     record[service.JOBS :] = [launch.job_address for launch in launches]
-    _kept.extend((record, launches))
-    return ctypes.addressof(record)
+    pool.immortal(launches)
+    return ctypes.addressof(pool.immortal(record))

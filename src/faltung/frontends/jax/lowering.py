@@ -2,7 +2,7 @@
 
 import ctypes
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,7 +11,11 @@ from jax import Array, lax
 from jax.extend.core import Primitive
 from jax.interpreters import mlir
 
+from faltung.runtime.locks import lock_across_forks
 from faltung.spec import ConvSpec
+
+_lock = lock_across_forks()
+_registered: set[str] = set()
 
 MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 """The padding modes in jnp.pad's words."""
@@ -31,12 +35,14 @@ def register(primitive: Primitive, address: Callable[[ConvSpec], int], by_lax: C
     mlir.register_lowering(primitive, lowered(lambda *operands, spec: by_lax(spec, *operands)))
 
 
-@cache
 def _target(primitive: str, address: Callable[[ConvSpec], int], spec: ConvSpec) -> str:
     """Register the handler with XLA under a name that says what it computes, here and in any other process."""
     name = f"{primitive}: {spec.to_text()}"
-    handler = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(address(spec))
-    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(handler), platform="cpu")
+    with _lock:
+        if name not in _registered:
+            handler = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(address(spec))
+            jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(handler), platform="cpu")
+            _registered.add(name)
     return name
 
 

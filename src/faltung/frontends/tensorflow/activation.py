@@ -15,7 +15,7 @@ FUNCTIONS: dict[str, Callable[[Tensor, float | None], Tensor]] = {
     "elu": lambda x, alpha: tf.where(x > 0, x, alpha * tf.math.expm1(tf.minimum(x, 0.0))),
     "selu": lambda x, _: tf.nn.selu(x),
     "gelu": lambda x, _: 0.5 * x * tf.math.erfc(-x / math.sqrt(2.0)),
-    "gelu_tanh": lambda x, _: tf.nn.gelu(x, approximate=True),
+    "gelu_tanh": lambda x, _: 0.5 * x * (1.0 + tf.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3))),
     "silu": lambda x, _: tf.nn.silu(x),
     "sigmoid": lambda x, _: tf.nn.sigmoid(x),
     "tanh": lambda x, _: tf.nn.tanh(x),

@@ -12,7 +12,7 @@ import tensorflow as tf
 from faltung.errors import ShapeError
 from faltung.frontends.tensorflow import operators
 from faltung.frontends.tensorflow.asked import Asked
-from faltung.frontends.tensorflow.tensors import Tensor, known_shape
+from faltung.frontends.tensorflow.tensors import Sizes, Tensor, as_it_stands, known_shape
 from faltung.spec import named
 from faltung.spec.layout import RANKS, layouts, resolve_layout
 from faltung.spec.rules import plain, sequence
@@ -141,6 +141,7 @@ def separable_conv2d(
 def _transposed(rank: int, example: str) -> Callable[..., Tensor]:
     function = f"conv{rank}d_transpose"
 
+    @as_it_stands
     def convolve(
         input: Any,
         filters: Any,
@@ -159,6 +160,7 @@ def _transposed(rank: int, example: str) -> Callable[..., Tensor]:
         with tf.name_scope(name or function), named(function):
             shape = _shape(output_shape, rank)
             asked = _asked(function, rank, shape.sizes, filters, strides, padding, data_format, dilations)
+            _check_input(asked, input, filters, shape)
             return operators.input_gradient(asked, input, filters, shape)
 
     convolve.__name__ = convolve.__qualname__ = function
@@ -186,6 +188,7 @@ conv3d_transpose = _transposed(
 )
 
 
+@as_it_stands
 def _convolve(
     function: str,
     rank: int | None,
@@ -208,6 +211,22 @@ def _convolve(
         return operators.convolve(asked, x, kernel)
 
 
+def _check_input(asked: Asked, x: Tensor, kernel: Tensor, shape: operators.Shape) -> None:
+    """Refuse an input of a transposed convolution that is not what the convolution of its result has for a shape."""
+    sizes, dtypes = known_shape("filters", kernel), (x.dtype.name, kernel.dtype.name)
+    wanted, have = asked.output_shape(shape.sizes, sizes, *dtypes), known_shape("input", x)
+    pairs = zip(wanted, have, strict=False)
+    if len(wanted) != len(have) or any(size != want for want, size in pairs if None not in (want, size)):
+        rule = f"input must have the shape of the convolution of a result {_plain(shape.sizes)}"
+        got = f"got {_plain(have)} where that is {_plain(wanted)}"
+        raise ShapeError(f"{rule}; {got}. Change output_shape, strides or padding.")
+
+
+def _plain(sizes: Sizes) -> str:
+    """The sizes with a question mark for what is open."""
+    return f"({', '.join('?' if size is None else str(size) for size in sizes)})"
+
+
 def _is_computed(x: Tensor, kernel: Tensor) -> bool:
     """Does faltung compute it? Half precision and graphics processors are TensorFlow's own."""
     is_elsewhere = any("GPU" in tensor.device for tensor in (x, kernel))
@@ -225,7 +244,7 @@ def _rank(kernel: Tensor) -> int:
 def _asked(
     function: str,
     rank: int,
-    data: tuple[int | None, ...],
+    data: Sizes,
     kernel: Tensor,
     strides: Any,
     padding: Any,

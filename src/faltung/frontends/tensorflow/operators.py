@@ -11,12 +11,13 @@ import tensorflow as tf
 from faltung import gradients, ops
 from faltung.frontends.tensorflow.activation import SLOPES, activated
 from faltung.frontends.tensorflow.asked import Asked
-from faltung.frontends.tensorflow.tensors import Array, Sizes, Tensor, computed, known_shape
+from faltung.frontends.tensorflow.tensors import Array, Sizes, Tensor, as_it_stands, computed, known_shape
 from faltung.spec import ConvSpec
 
 CONVOLVE = {1: ops.conv1d, 2: ops.conv2d, 3: ops.conv3d}
 
 
+@as_it_stands
 def conv(spec: ConvSpec, x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
     """The convolution that the spec describes, activation included; batch and lengths may differ from the spec's."""
     name, parameter = spec.activation, spec.activation_parameter
@@ -26,6 +27,7 @@ def conv(spec: ConvSpec, x: Tensor, kernel: Tensor, bias: Tensor | None = None) 
     return activated(convolve(Asked.of(spec), x, kernel, bias), name, parameter)
 
 
+@as_it_stands
 def conv_transpose(spec: ConvSpec, x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
     """The adjoint of the spec's convolution, with bias and activation; the batch may differ from the spec's.
 
@@ -74,6 +76,7 @@ class Shape:
         return tuple(map(int, arrays[0])) if arrays else self.sizes  # type: ignore[return-value]
 
 
+@as_it_stands
 def convolve(
     asked: Asked,
     x: Tensor,
@@ -119,6 +122,7 @@ def _all_but_channels(asked: Asked, dy: Tensor) -> list[int]:
     return axes
 
 
+@as_it_stands
 def input_gradient(asked: Asked, dy: Tensor, kernel: Tensor, shape: Shape) -> Tensor:
     """dx, of this shape; the adjoint of convolve."""
 
@@ -135,6 +139,7 @@ def input_gradient(asked: Asked, dy: Tensor, kernel: Tensor, shape: Shape) -> Te
     return operator(dy, kernel)
 
 
+@as_it_stands
 def kernel_gradient(asked: Asked, x: Tensor, dy: Tensor, shape: Shape) -> Tensor:
     """dw, of this shape."""
 

@@ -1,7 +1,7 @@
 """Tensors as arrays and back, on the same memory, and functions of arrays as TensorFlow operations."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -13,6 +13,13 @@ Array = NDArray[Any]
 Tensor = Any  # TensorFlow's tensors, eager or of a graph, and variables
 Sizes = tuple[int | None, ...]
 """A shape as it is known while a graph is traced."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def as_it_stands(function: Function) -> Function:
+    """The function, of which tf.function shall not rewrite the source."""
+    return tf.autograph.experimental.do_not_convert(function)
 
 
 def as_tensor(array: Array) -> Tensor:
