@@ -16,9 +16,10 @@ def accelerate(model: Model, *, copy: bool = False, verbose: bool = False) -> Mo
     """Return the model with its convolutions computed by faltung: same weights, same numbers.
 
     A Keras model is changed in place, on whichever backend: each `keras.layers.Conv1D` (and so on) becomes the layer of
-    `faltung.keras` that is derived from it, and its summary marks them with a star. Weights, names, optimizer and metrics stay; nested
-    models and wrapped layers are changed too. `faltung.keras.restore` changes it back, so that it can be saved for
-    those who do not have faltung; `faltung.keras.report(model)` says which layers faltung computes, which not, and why.
+    `faltung.keras` that is derived from it, and its summary marks them with a star. Weights, names, optimizer and
+    metrics stay; nested models and wrapped layers are changed too. `faltung.keras.restore` changes it back, so that it
+    can be saved for those who do not have faltung; `faltung.keras.report(model)` says which layers faltung computes,
+    which not, and why.
 
     A PyTorch model is changed in place: each `torch.nn.Conv1d` (2d, 3d, transposed, lazy) becomes the module of
     `faltung.torch` that is derived from it. Weights, hooks, parametrisations, training mode and devices stay as they
