@@ -200,7 +200,7 @@ def _needed(error: ModuleNotFoundError, extra: str) -> Failure:
 
 def _run_programs(out: Path) -> None:
     try:
-        from faltung.demo import PROGRAMS
+        from faltung.demo.programs import PROGRAMS
     except ModuleNotFoundError as error:
         raise _needed(error, "demo") from error
     results = [run(out) for run in _progress(list(PROGRAMS.values()), "Convolving real data")]

@@ -41,7 +41,7 @@ def restore(model: Any, *, copy: bool = False) -> Any:
         if type(layer) in STOCK and (reason := _refusal_by_keras(layer)):
             kept = f"keras.layers.{layer.stock.__name__}"
             raise ModelError(
-                f"restore: {kept} must know all options of {layer.path}; got {reason}. Keep it in faltung."
+                f"restore: {kept} must know all options of {_place(layer)}; got {reason}. Keep it in faltung."
             )
     return _with_classes(STOCK, model, copy)
 
@@ -100,8 +100,13 @@ def report(model: Any) -> Report:
     """
     convolutions: list[Any] = [layer for layer in model._flatten_layers() if isinstance(layer, tuple(OURS))]
     reasons = {layer: _reason(layer) for layer in convolutions}
-    computed = {layer.path: type(layer).__name__ for layer, reason in reasons.items() if reason is None}
-    return Report(computed, {layer.path: reason for layer, reason in reasons.items() if reason is not None})
+    computed = {_place(layer): type(layer).__name__ for layer, reason in reasons.items() if reason is None}
+    return Report(computed, {_place(layer): reason for layer, reason in reasons.items() if reason is not None})
+
+
+def _place(layer: Any) -> str:
+    """Return where a layer is in its model; its name alone, until it is built."""
+    return str(layer.path or layer.name)
 
 
 def _reason(layer: Any) -> str | None:
