@@ -25,6 +25,12 @@ CASES = {
     "up": ("Conv1DTranspose", (2, 9, 3), (4, 5), {"strides": 2, "padding": "same"}),
     "up_valid": ("Conv1DTranspose", (2, 9, 3), (4, 2), {"strides": 3, "activation": "relu"}),
     "up_images": ("Conv2DTranspose", (2, 5, 6, 3), (4, 3), {"strides": (3, 2), "padding": "same"}),
+    "up_same_output_padding": (
+        "Conv1DTranspose",
+        (2, 5, 3),
+        (4, 4),
+        {"strides": 4, "padding": "same", "output_padding": 1},
+    ),
     "up_output_padding": ("Conv2DTranspose", (2, 5, 6, 3), (4, 3), {"strides": 3, "output_padding": 1}),
     "up_volumes": ("Conv3DTranspose", (1, 3, 4, 5, 2), (3, 2), {"strides": 2, "padding": "same"}),
     "depthwise": ("DepthwiseConv1D", (2, 20, 3), (4,), {"depth_multiplier": 2, "padding": "same"}),
