@@ -1,4 +1,4 @@
-"""python examples/ecg_filter_bank.py [DIRECTORY]: runs src/faltung/demo/ecg_filter_bank.py, as `faltung demo` does."""
+"""python examples/ecg_filter_bank.py [DIRECTORY]: runs src/faltung/demo/ecg_filter_bank.py."""
 
 from faltung.demo.ecg_filter_bank import main
 

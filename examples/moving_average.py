@@ -1,4 +1,4 @@
-"""python examples/moving_average.py [DIRECTORY]: runs src/faltung/demo/moving_average.py, as `faltung demo` does."""
+"""python examples/moving_average.py [DIRECTORY]: runs src/faltung/demo/moving_average.py."""
 
 from faltung.demo.moving_average import main
 

@@ -7,7 +7,8 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set FALTUNG_CACHE_DIR before anything is collected: the doctests in src compile kernels too."""
+    """Set FALTUNG_CACHE_DIR and Keras's backend before anything is collected: the doctests in src need both."""
     directory = tempfile.TemporaryDirectory(prefix="faltung-tests-")
     os.environ["FALTUNG_CACHE_DIR"] = directory.name
     config.add_cleanup(directory.cleanup)
+    os.environ.setdefault("KERAS_BACKEND", "torch")  # the one that starts quickest

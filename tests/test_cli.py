@@ -267,19 +267,24 @@ def test_a_report_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert 'a report page needs matplotlib. Install it: pip install "faltung[bench]"' in shown.stderr
 
 
-def test_demo_draws_three_pictures_and_says_how_fast(tmp_path: Path) -> None:
-    shown = faltung("demo", "--out", tmp_path)
+def test_the_programs_draw_three_pictures_and_say_how_fast(tmp_path: Path) -> None:
+    shown = faltung("demo", "--programs", "--out", tmp_path)
     assert shown.exit_code == 0, shown.output
     assert shown.stdout.count("GFLOP/s") == 3
     assert f"The pictures are in {tmp_path}" in shown.stdout
     assert len(list(tmp_path.glob("*.png"))) == 3
 
 
-@pytest.mark.parametrize("missing", ["matplotlib", "pywt"])
-def test_demo_says_what_to_install(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+@pytest.mark.parametrize(
+    ("missing", "options", "extra"),
+    [("matplotlib", ["--programs"], "demo"), ("pywt", ["--programs"], "demo"), ("matplotlib", [], "keras")],
+)
+def test_demo_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, missing: str, options: list[str], extra: str
+) -> None:
     for name in [name for name in sys.modules if name.startswith("faltung.demo") or name.split(".")[0] == missing]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
-    shown = faltung("demo")
+    shown = faltung("demo", *options)
     assert shown.exit_code == 2
-    assert "pip install matplotlib PyWavelets" in shown.stderr
+    assert f'The demo needs {missing}: pip install "faltung[{extra}]"' in shown.stderr

@@ -35,6 +35,7 @@ LAYERS = [
     "torch",
     "jax",
     "tensorflow",
+    "keras",
     "diagnose",
     "explain",
     "show",
@@ -141,6 +142,6 @@ def test_every_example_runs(example: Path, tmp_path: Path) -> None:
 
 
 def test_the_demo_runs_every_example() -> None:
-    from faltung.demo import PROGRAMS
+    from faltung.demo.programs import PROGRAMS
 
     assert sorted(PROGRAMS) == [example.stem for example in EXAMPLES]

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -153,16 +153,56 @@ def bench(
     type=click.Path(file_okay=False, path_type=Path),
     default="faltung-demo",
     show_default=True,
-    help="Where the pictures go.",
+    help="Where the pictures and the report go.",
 )
-def demo(out: Path) -> None:
-    """Run three short programs on real data and draw the results."""
+@click.option("--programs", is_flag=True, help="Run the three short programs on NumPy arrays instead.")
+def demo(out: Path, programs: bool) -> None:
+    """Let Keras learn two classifiers from real data, by its own layers and by faltung's, side by side.
+
+    On JAX, or on the backend that KERAS_BACKEND or keras.json says.
+    """
+    if programs:
+        _run_programs(out)
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from faltung.demo import backend
+
+    backend.choose()
     try:
-        from faltung.demo import PROGRAMS
+        from faltung.demo import main_job
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in ("matplotlib", "pywt"):
-            raise
-        raise Failure("The demo needs matplotlib and PyWavelets: pip install matplotlib PyWavelets") from error
+        raise _needed(error, "keras") from error
+    watching = Console(stderr=True)
+    with Progress(console=watching, transient=True, disable=not watching.is_terminal) as progress:
+        task = progress.add_task("Starting", total=None)
+
+        def start(rounds: int) -> Callable[[str], None]:
+            progress.update(task, total=rounds)
+            return lambda text: progress.update(task, advance=1, description=text)
+
+        try:
+            printed = list(main_job.run(out, start))
+        except ModuleNotFoundError as error:
+            raise _needed(error, "keras") from error
+    for text in printed:
+        click.echo(text)
+
+
+def _needed(error: ModuleNotFoundError, extra: str) -> Failure:
+    """Return what to install, where a package is missing that the demo needs."""
+    name = (error.name or "").split(".")[0]
+    if name not in ("keras", "jax", "jaxlib", "torch", "tensorflow", "matplotlib", "pywt", "seglearn", "sklearn"):
+        raise error
+    return Failure(f'The demo needs {name}: pip install "faltung[{extra}]"')
+
+
+def _run_programs(out: Path) -> None:
+    try:
+        from faltung.demo.programs import PROGRAMS
+    except ModuleNotFoundError as error:
+        raise _needed(error, "demo") from error
     results = [run(out) for run in _progress(list(PROGRAMS.values()), "Convolving real data")]
     _console().print(_demo_table(results))
     click.echo(f"The pictures are in {out}: {', '.join(result.picture.name for result in results)}")

@@ -249,7 +249,7 @@ def output_sizes(
         if more is not None:
             halves = [window // 2 for window in windows]
             sizes = tuple(f - 2 * half + r for f, half, r in zip(full, halves, more, strict=True))
-            lows = [_low_of_same(*numbers) for numbers in zip(windows, steps, more, strict=True)]
+            lows = [_low_of_same(*numbers) for numbers in zip(windows, more, strict=True)]
             return sizes, [(low, max(f - size - low, 0)) for f, size, low in zip(full, sizes, lows, strict=True)]
         missing = [max(f - size * step, 0) for f, size, step in zip(full, in_size, steps, strict=True)]
         pairs = [(m // 2, m - m // 2) for m in missing]
@@ -267,7 +267,7 @@ def output_sizes(
     return sizes, pairs
 
 
-def _low_of_same(window: int, step: int, more: int) -> int:
+def _low_of_same(window: int, more: int) -> int:
     """What Keras cuts off the low end with padding="same" and an output padding."""
-    kept = window - 1 if step > window - 1 else -(-(window + window % 2 - 2 + more) // 2)
-    return window - 1 - kept
+    kept = -(-(window + window % 2 - 2 + more) // 2)
+    return max(window - 1 - kept, 0)

@@ -48,7 +48,22 @@ class Figure:
     name: str
 
 
-Block = Heading | Paragraph | Table | Figure
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Text in columns, as a terminal shows it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A PNG file."""
+
+    name: str
+    data: bytes
+
+
+Block = Heading | Paragraph | Table | Figure | Code | Picture
 
 
 def document(run: Comparison) -> Iterator[Block]:

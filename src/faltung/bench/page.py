@@ -5,7 +5,7 @@ import html
 import re
 from collections.abc import Iterable, Mapping
 
-from faltung.bench.document import Block, Figure, Heading, Paragraph, Table
+from faltung.bench.document import Block, Code, Figure, Heading, Paragraph, Picture, Table
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2em auto; padding: 0 1em; color: #222; }
@@ -18,10 +18,10 @@ img { max-width: 100%; }
 """
 
 
-def page(blocks: Iterable[Block], figures: Mapping[str, bytes]) -> str:
+def page(blocks: Iterable[Block], figures: Mapping[str, bytes], *, title: str = "Benchmarks") -> str:
     """Return the blocks as HTML; `figures` are SVG files by name."""
     body = "\n".join(_html(block, figures) for block in blocks)
-    head = f'<meta charset="utf-8"><title>Benchmarks</title><style>{STYLE}</style>'
+    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 
@@ -34,6 +34,10 @@ def _html(block: Block, figures: Mapping[str, bytes]) -> str:
         case Figure(name) if name in figures:
             data = base64.b64encode(figures[name]).decode("ascii")
             return f'<p><img alt="{name}" src="data:image/svg+xml;base64,{data}"/></p>'
+        case Picture(name, data):
+            return f'<p><img alt="{name}" src="data:image/png;base64,{base64.b64encode(data).decode("ascii")}"/></p>'
+        case Code(text):
+            return f"<pre>{html.escape(text)}</pre>"
         case Table(head, rows, words):
             lines = [_row("th", head, words), *(_row("td", row, words) for row in rows)]
             return f"<table>{''.join(lines)}</table>"

@@ -1,16 +1,5 @@
-"""Three short programs on real data: each convolves once, draws one picture and says what it did.
+"""The programs that `faltung demo` and examples/ run.
 
-`faltung demo` runs them all; `python examples/NAME.py [DIRECTORY]` runs one.
+`main_job.py` is `faltung demo`; read `datasets.py`, `tasks.py` (the networks) and `contest.py` (who learns, and how it
+is timed) first. `programs.py` gathers the short programs on NumPy arrays; `torch_residual.py` is an example of its own.
 """
-
-from collections.abc import Callable
-from pathlib import Path
-
-from faltung.demo import ecg_filter_bank, moving_average, photo_edges
-from faltung.demo.program import Result
-
-PROGRAMS: dict[str, Callable[[Path], Result]] = {
-    "ecg_filter_bank": ecg_filter_bank.run,
-    "photo_edges": photo_edges.run,
-    "moving_average": moving_average.run,
-}

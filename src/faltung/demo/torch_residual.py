@@ -8,7 +8,6 @@ Both networks begin with the same weights and see the same windows in the same o
 and their times can be laid over each other.
 """
 
-import importlib.util
 import sys
 import time
 from collections.abc import Iterator
@@ -21,10 +20,9 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 import faltung as ft
+from faltung.demo.datasets import exercises
 from faltung.demo.program import BLUE, ORANGE, picture
 
-WINDOW, HOP = 256, 128  # samples: five seconds, every two and a half
-LEARNERS = range(1, 8)  # people to learn from; the rest are for the test
 CHANNELS, BATCH, EPOCHS = 64, 64, 4
 
 
@@ -45,23 +43,15 @@ class Windows:
 
 def load() -> tuple[Windows, Windows]:
     """Return the windows to learn from and those for the test."""
-    found = importlib.util.find_spec("seglearn")  # for its file alone: the package wants scikit-learn
-    if found is None or found.submodule_search_locations is None:
-        raise SystemExit("The example needs the recordings that seglearn carries: pip install seglearn")
-    file = Path(found.submodule_search_locations[0]) / "data" / "watch_dataset.npy"
-    data = np.load(file, allow_pickle=True).item()
-    x, label, person = [], [], []
-    for recording, exercise, subject in zip(data["X"], data["y"], data["subject"], strict=True):
-        starts = range(0, len(recording) - WINDOW + 1, HOP)
-        x += [recording[start : start + WINDOW].T for start in starts]
-        label += [exercise] * len(starts)
-        person += [subject] * len(starts)
-    windows, labels = torch.tensor(np.stack(x), dtype=torch.float32), torch.tensor(label)
-    learns = torch.tensor(np.isin(person, LEARNERS))
-    mean, deviation = (moment(windows[learns], (0, 2), keepdim=True) for moment in (torch.mean, torch.std))
-    windows = (windows - mean) / deviation
-    names = data["y_labels"]
-    return Windows(windows[learns], labels[learns], names), Windows(windows[~learns], labels[~learns], names)
+    try:
+        data = exercises()
+    except ModuleNotFoundError:
+        raise SystemExit("The example needs the recordings that seglearn carries: pip install seglearn") from None
+    learn, test = (
+        Windows(torch.from_numpy(part.x).mT.contiguous(), torch.from_numpy(part.label), data.names)
+        for part in (data.learn, data.test)
+    )
+    return learn, test
 
 
 class Block(nn.Module):

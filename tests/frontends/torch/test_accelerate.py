@@ -145,5 +145,7 @@ def test_the_report(capsys):
 
 
 def test_something_that_is_no_model():
-    with pytest.raises(ft.ModelError, match=r"accelerate: model must be a torch.nn.Module; got builtins.list\. Pass"):
+    with pytest.raises(
+        ft.ModelError, match=r"accelerate: model must be a keras.Model or a torch.nn.Module; got builtins.list\. Pass"
+    ):
         ft.accelerate([nn.Conv1d(3, 4, 3)])

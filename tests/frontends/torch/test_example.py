@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from faltung.demo import torch_residual
+from faltung.demo import datasets, torch_residual
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "torch_residual.py"
 
@@ -26,6 +26,6 @@ def test_the_example_learns_the_same_with_and_without_accelerate(tmp_path):
 
 
 def test_without_the_recordings_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(torch_residual.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(datasets.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SystemExit, match="pip install seglearn"):
         torch_residual.load()

@@ -177,12 +177,12 @@ def _name(activation: Any) -> str | None:
 def build(layer: Layer) -> Any:
     """Return a new Keras layer as a Layer describes it; Keras itself refuses options that conflict."""
     _, arguments, words = constructor(layer)
-    return getattr(sys.modules["keras"].layers, layer.type_name)(*arguments, **words)
+    return getattr(sys.modules["keras"].layers, layer.type_name.removesuffix("*"))(*arguments, **words)
 
 
 def constructor(layer: Layer) -> tuple[str, list[Any], dict[str, Any]]:
     """Return the class, the positional and the named arguments of a Keras layer like this Layer."""
-    name = f"keras.layers.{layer.type_name}"
+    name = f"keras.layers.{layer.type_name.removesuffix('*')}"  # the star is that of faltung.keras's layers
     form = {
         "data_format": ("channels_first" if layer.is_first else "channels_last", "channels_last"),
         "activation": (layer["activation"], None),

@@ -25,7 +25,7 @@ from torch import Tensor
 from faltung import gradients, ops, transposed
 from faltung.frontends.torch.batching import batched
 from faltung.frontends.torch.bias import sum_of_channels
-from faltung.frontends.torch.tensors import as_array, as_tensor, empty, is_observed
+from faltung.frontends.torch.tensors import as_array, as_kernel, as_tensor, empty, is_observed
 from faltung.spec.layout import layouts
 
 Ints = Sequence[int]
@@ -102,7 +102,7 @@ def _transformable(
     return type(f"faltung_{name}", (torch.autograd.Function,), {**static, "setup_context": staticmethod(_remember)})
 
 
-def _words(rank: int, options: tuple[Any, ...]) -> dict[str, Any]:
+def _words(rank: int, options: tuple[Any, ...], kernel_layout: str = "OIW") -> dict[str, Any]:
     """The options in the words of faltung's functions on arrays."""
     stride, padding, dilation, groups, padding_mode, channels_last = options
     return {
@@ -111,7 +111,7 @@ def _words(rank: int, options: tuple[Any, ...]) -> dict[str, Any]:
         "dilation": tuple(dilation),
         "groups": groups,
         "layout": layouts(rank)[0 if channels_last else 1],
-        "kernel_layout": "OIW",
+        "kernel_layout": kernel_layout,
         "padding_mode": padding_mode,
     }
 
@@ -124,8 +124,9 @@ NONE_BY_OPTIONS = (None,) * NUM_OPTIONS
 
 def _convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, *options: Any) -> Tensor:
     rank, last = len(options[0]), options[-1]
-    arrays = as_array(x, channels_last=last), as_array(kernel), None if bias is None else as_array(bias)
-    return as_tensor(CONVOLVE[rank](*arrays, **_words(rank, options)), channels_last=last)
+    kernel_array, kernel_layout = as_kernel(kernel)
+    arrays = as_array(x, channels_last=last), kernel_array, None if bias is None else as_array(bias)
+    return as_tensor(CONVOLVE[rank](*arrays, **_words(rank, options, kernel_layout)), channels_last=last)
 
 
 def _fake_convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, *options: Any) -> Tensor:
@@ -151,8 +152,10 @@ def _derive_convolve(ctx: Any, dy: Tensor) -> Any:
 
 
 def _input_gradient(dy: Tensor, kernel: Tensor, bias: Tensor | None, in_size: Ints, *options: Any) -> Tensor:
-    rank, last, words = len(options[0]), options[-1], _words(len(options[0]), options)
-    arrays = as_array(dy, channels_last=last), as_array(kernel)
+    rank, last = len(options[0]), options[-1]
+    kernel_array, kernel_layout = as_kernel(kernel)
+    words = _words(rank, options, kernel_layout)
+    arrays = as_array(dy, channels_last=last), kernel_array
     if bias is None:
         batch, channels = dy.shape[0], kernel.shape[1] * words["groups"]
         shape = (batch, *in_size, channels) if last else (batch, channels, *in_size)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from faltung.frontends.torch.tensors import TO_FIRST, as_array
+from faltung.frontends.torch.tensors import TO_FIRST, as_array, as_kernel
 from faltung.ops import strides_in_place
 from faltung.plan.plan import Plan
 from faltung.runtime import buffers
@@ -66,6 +66,8 @@ def spec_of(
     groups: int,
     padding_mode: str,
     is_last: bool,
+    *,
+    kernel_layout: str,
 ) -> ConvSpec:
     """The spec of a call with arrays in the order that `is_last` says, or one error that explains what is wrong."""
     return spec_from_call(
@@ -78,7 +80,7 @@ def spec_of(
         dilation=dilation,
         groups=groups,
         layout=layouts(rank)[0 if is_last else 1],
-        kernel_layout="OIW",
+        kernel_layout=kernel_layout,
         padding_mode=padding_mode,
     )
 
@@ -86,9 +88,10 @@ def spec_of(
 def _prepare(x: Tensor, kernel: Tensor, bias: Tensor | None, options: tuple[Any, ...]) -> Straight | None:
     is_last = options[-1]
     array = as_array(x, channels_last=is_last)
-    spec = spec_of(array, as_array(kernel), None if bias is None else as_array(bias), *options)
+    kernel_array, kernel_layout = as_kernel(kernel)
+    spec = spec_of(array, kernel_array, None if bias is None else as_array(bias), *options, kernel_layout=kernel_layout)
     strides = strides_in_place(spec, array)
-    are_in_order = kernel.is_contiguous() and (bias is None or bias.is_contiguous())
+    are_in_order = kernel_array.flags.c_contiguous and (bias is None or bias.is_contiguous())
     if strides is None or not are_in_order or not spec.output_bytes:
         return None
     plan = Convolution(spec, strides).plan

@@ -26,6 +26,16 @@ def as_array(tensor: Tensor, *, channels_last: bool = False) -> NDArray[Any]:
     return array.transpose(TO_LAST[array.ndim]) if channels_last else array
 
 
+def as_kernel(kernel: Tensor) -> tuple[NDArray[Any], str]:
+    """The kernel's memory as an array and the layout it lies in: PyTorch's "OIW", or "WIO", as Keras keeps it."""
+    array = as_array(kernel)
+    if not array.flags.c_contiguous:
+        as_keras_keeps_it = array.transpose(*range(2, array.ndim), 1, 0)
+        if as_keras_keeps_it.flags.c_contiguous:
+            return as_keras_keeps_it, "WIO"
+    return array, "OIW"
+
+
 def as_tensor(array: NDArray[Any], *, channels_last: bool = False) -> Tensor:
     """The array's memory as a tensor in PyTorch's order of axes; it keeps the array alive."""
     return torch.from_numpy(array.transpose(TO_FIRST[array.ndim]) if channels_last else array)

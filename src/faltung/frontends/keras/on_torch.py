@@ -1,0 +1,32 @@
+"""The PyTorch backend: kernels seen in PyTorch's order, (C_out, C_in/groups, *kernel_size), without a copy."""
+
+import torch
+from torch import Tensor
+
+from faltung.frontends.keras.request import Request, transposed_spec_of
+from faltung.frontends.torch import calls, coverage, operators
+
+
+def refusal(x: Tensor) -> str | None:
+    """Return why Keras's own call computes with this tensor."""
+    return coverage.refusal(x, x, None)
+
+
+def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, request: Request) -> Tensor:
+    """Convolve."""
+    options = (request.stride, request.padding, request.dilation, request.groups, request.padding_mode, request.layout)
+    return calls.convolve(request.rank, x, _in_torchs_order(kernel), bias, *options)
+
+
+def convolve_transposed(x: Tensor, kernel: Tensor, bias: Tensor | None, request: Request) -> Tensor:
+    """Convolve transposed."""
+    spec = transposed_spec_of(request, tuple(x.shape), tuple(kernel.shape), str(x.dtype).removeprefix("torch."))
+    flat = [end for pair in spec.padding for end in pair]
+    x = x.movedim(-1, 1) if request.is_last else x
+    options = (request.stride, flat, request.dilation, request.groups, "zeros", request.is_last)
+    y = operators.input_gradient(x, _in_torchs_order(kernel), bias, list(spec.in_size), *options)
+    return y.movedim(1, -1) if request.is_last else y
+
+
+def _in_torchs_order(kernel: Tensor) -> Tensor:
+    return torch.movedim(kernel, (-1, -2), (0, 1))

@@ -1,0 +1,38 @@
+"""faltung for Keras: layers with Keras's names, on its JAX, PyTorch and TensorFlow backends.
+
+>>> import numpy as np
+>>> import faltung.keras
+>>> layer = faltung.keras.Conv1D(32, 5, padding="same")  # a keras.layers.Conv1D
+>>> tuple(layer(np.ones((64, 50, 3, 2))).shape)
+(64, 50, 3, 32)
+"""
+
+from faltung.frontends.keras.layers import (
+    Conv1D,
+    Conv1DTranspose,
+    Conv2D,
+    Conv2DTranspose,
+    Conv3D,
+    Conv3DTranspose,
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    SeparableConv1D,
+    SeparableConv2D,
+)
+from faltung.frontends.keras.replace import Report, report, restore
+
+__all__ = [
+    "Conv1D",
+    "Conv1DTranspose",
+    "Conv2D",
+    "Conv2DTranspose",
+    "Conv3D",
+    "Conv3DTranspose",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
+    "Report",
+    "SeparableConv1D",
+    "SeparableConv2D",
+    "report",
+    "restore",
+]
