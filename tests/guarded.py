@@ -202,6 +202,7 @@ def cut_finely(is_fine: bool) -> None:
             if hasattr(module, name):
                 setattr(module, name, 200.0 if is_fine else 60_000.0)
     epilogue_gradient.LONGEST_ROW, epilogue_gradient.BLOCK = (64, 64) if is_fine else (4096, 8192)
+    taps.STRETCH_SHARE, taps.FEWEST_STEPS = (0.02, 1) if is_fine else (0.5, 48)
 
 
 def main(arguments: list[str]) -> None:

@@ -50,7 +50,7 @@ def test_every_spec_is_within_the_bound(preferred: None, spec: ft.ConvSpec, seed
     rng = np.random.default_rng(seed)
     for sized in (spec, resized(spec, rng), resized(spec, rng)):
         arrays, line = random_arrays(sized, seed), repro(sized, seed)
-        assert_is_right(call(sized, *arrays), sized, *arrays, line, times=MOST_TIMES_DIRECT)
+        assert_is_right(call(sized, *arrays), sized, *arrays, line)
 
 
 LAYERS = [
@@ -156,8 +156,7 @@ def test_every_kernel_gradient_is_within_the_bound(spec: ft.ConvSpec, seed: int)
         launch(np.ascontiguousarray(x), dy, None, dw)
         expected = reference.kernel_gradient(x, dy, spec=sized)
         error = abs(dw - expected)
-        bound = reference.kernel_gradient_bound(x, dy, spec=sized)
-        assert error.max() <= MOST_TIMES_DIRECT * bound.max(), line
+        assert (error <= reference.kernel_gradient_bound(x, dy, spec=sized)).all(), line
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -22,6 +22,9 @@ SOURCES: dict[str, Callable[[NDArray[np.intp], int], NDArray[np.intp]]] = {
     "circular": lambda i, size: i % size,
 }
 
+NEIGHBOURS_EPS = 8
+"""What the accuracy rule of precision="high" allows beyond direct summation, which has an eps for each term."""
+
 
 def conv(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None, *, spec: ConvSpec) -> Array:
     """Return the convolution that ``spec`` describes, computed in float64.
@@ -38,13 +41,14 @@ def conv(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None, *, spec
 
 
 def bound(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None, *, spec: ConvSpec) -> Array:
-    """Return how far each element may lie from :func:`conv` when computed in ``spec.dtype`` by direct summation.
+    """Return how far each element may lie from :func:`conv` when computed in ``spec.dtype``.
 
     ``L * n*eps * (sum(|x||w|) + |bias|) + 4*eps * max(|result|, |pre-activation|)``: n counts the terms of the sum, the
     bias included; eps is the spacing of 1, twice the unit roundoff, so that the bound holds in any order of summation
     (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1) and for a float64 result against this float64
-    reference; L is the Lipschitz constant of the activation. The last term, absent without activation, is for the
-    activation's own rounding. Magnitudes count as at least the smallest normal number, for results that underflow.
+    reference. With precision "high" the sum of n terms may be off by NEIGHBOURS_EPS more (see _rounding). L is the
+    Lipschitz constant of the activation. The last term, absent without activation, is for the activation's own
+    rounding. Magnitudes count as at least the smallest normal number, for results that underflow.
     """
     num_terms = math.prod(spec.kernel_size) * (spec.in_channels // spec.groups) + spec.bias
     with np.errstate(all="ignore"):
@@ -244,9 +248,17 @@ def _grouped_kernel(kernel: ArrayLike, spec: ConvSpec) -> Array:
 
 
 def _rounding(num_terms: ArrayLike, magnitude: Array, spec: ConvSpec) -> Array:
-    """Return how far sums of ``num_terms`` products, of this magnitude in total, may be off in ``spec.dtype``."""
+    """n*eps of each magnitude; with precision "high" also NEIGHBOURS_EPS of the largest.
+
+    Fast algorithms round at the magnitude of the terms that an output's neighbours sum, which at an edge may be more.
+    """
     limits = np.finfo(spec.dtype)
-    return np.asarray(num_terms) * float(limits.eps) * np.maximum(magnitude, float(limits.tiny))
+    eps, tiny = float(limits.eps), float(limits.tiny)
+    rounding = np.asarray(num_terms) * eps * np.maximum(magnitude, tiny)
+    if spec.precision == "exact":
+        return rounding
+    largest = np.max(magnitude, initial=tiny, where=np.isfinite(magnitude))
+    return rounding + NEIGHBOURS_EPS * eps * largest
 
 
 def _relu6(x: Array) -> Array:

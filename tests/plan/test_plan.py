@@ -16,7 +16,7 @@ from strategies import conv_specs, random_arrays
 import faltung as ft
 from faltung.codegen.call import WORDS
 from faltung.errors import UnsupportedConvError
-from faltung.plan import choose, pieces, runs
+from faltung.plan import choose, pieces, runs, taps
 from faltung.plan.choose import choose_plan
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem, Strides
@@ -110,6 +110,8 @@ def many_pieces() -> Iterator[None]:
         patch.setattr(pieces, "PIECE_CYCLES", 100.0)
         for module in (pieces, runs):
             patch.setattr(module, "SMALLEST_PARALLEL_CYCLES", 100.0)
+        patch.setattr(taps, "STRETCH_SHARE", 0.02)
+        patch.setattr(taps, "FEWEST_STEPS", 1)
         yield
 
 
@@ -172,6 +174,8 @@ def test_pieces_in_any_order_write_each_output_once(many_pieces: None, spec: ft.
 def test_the_pieces_above_are_many() -> None:
     for text in ("conv1d n3 w90 ic3 oc9 kw5", "conv1d n3 w90 ic3 oc9 kw5 ncw", "conv2d n4 h9 w9 ic8 oc8 kh3 kw3 nchw"):
         assert plan_of(ft.ConvSpec.from_text(text)).phases[1][1] >= 3, text
+    plan = plan_of(ft.ConvSpec.from_text("conv1d n1 w900 ic64 oc9 kw1 ncw"))
+    assert plan.kernel.is_chunked and plan.parameters["chunk"] < 64
 
 
 # --- reasons

@@ -66,13 +66,20 @@ def _emit_group(e: Emitter, kernel: TapsKernel, p: Parameters, strips: "_Strips"
     # the input of a stretch stays in cache while the output channels pass over it
     with e.loop("strip", num_strips) as strip, e.loop("stretch", length, step=p.stretch) as start:
         stop = e.minimum(e.add(start, p.stretch), length)
-        with e.loop("oc_block", last, first) as oc_block:
-            if not kernel.is_staged:
-                strips.fetch_ahead(strip, stop, e.sub(oc_block, first), e.sub(last, first))
-            strips.emit(strip, start, stop, oc_block, kernel.rows)
-        if rest:
-            with e.when(e.compare(e.add(oc_part, 1), "==", p.num_oc_parts)):
-                strips.emit(strip, start, stop, whole, rest)
+        # with many channels only a chunk of them does, whose sums wait in y for those of the next
+        with e.loop("chunk", kernel.reduction, step=p.chunk if kernel.is_chunked else kernel.reduction) as chunk:
+            steps = (
+                (chunk, e.minimum(e.add(chunk, p.chunk), kernel.reduction))
+                if kernel.is_chunked
+                else (0, kernel.reduction)
+            )
+            with e.loop("oc_block", last, first) as oc_block:
+                if not kernel.is_staged:
+                    strips.fetch_ahead(strip, stop, e.sub(oc_block, first), e.sub(last, first))
+                strips.emit(strip, start, stop, steps, oc_block, kernel.rows)
+            if rest:
+                with e.when(e.compare(e.add(oc_part, 1), "==", p.num_oc_parts)):
+                    strips.emit(strip, start, stop, steps, whole, rest)
         if kernel.is_interleaved:
             strips.interleave(strip, start, stop)
 
@@ -101,8 +108,8 @@ class _Strips:
     offsets: Buffer
     scratch: Value
 
-    def emit(self, strip: Int, start: Int, stop: Int, oc_block: Int, rows: int) -> None:
-        """Compute `rows` output channels at positions start … stop - 1 of one strip."""
+    def emit(self, strip: Int, start: Int, stop: Int, steps: tuple[Int, Int], oc_block: Int, rows: int) -> None:
+        """Add steps of the reduction to `rows` output channels at positions start … stop - 1 of one strip."""
         e, k, p = self.e, self.kernel, self.p
         blocks = -(-k.group_out // k.rows)
         number = e.add(e.mul(self.g, blocks), oc_block)
@@ -113,15 +120,15 @@ class _Strips:
         bias = [self._bias(e.add(oc, r)) for r in range(rows)]
         x = self.staged.moved(i=e.mul(strip, p.pitch))
         if k.is_interleaved:
-            self._stretch(rows, x, start, stop, packed, bias, self._results(start).moved(oc=block_oc))
+            self._stretch(rows, x, start, stop, steps, packed, bias, self._results(start).moved(oc=block_oc))
         elif k.has_results_apart:
-            self._stretch(rows, x, start, stop, packed, bias, self._results(start))
+            self._stretch(rows, x, start, stop, steps, packed, bias, self._results(start))
             if k.crosses_samples:
                 self._scatter(rows, self._results(start), y)
             else:
                 self._spread(rows, start, stop, self._results(start), y.moved(line=strip))
         else:  # positions of a strip lie side by side in y
-            self._stretch(rows, x, start, stop, packed, bias, y.moved(line=strip))
+            self._stretch(rows, x, start, stop, steps, packed, bias, y.moved(line=strip))
 
     def fetch_ahead(self, strip: Int, start: Int, turn: Int, turns: Int) -> None:
         """Ask for a share of the next stretch: its channels are more streams than the processor foresees."""
@@ -175,7 +182,15 @@ class _Strips:
             e.store_scalar(e.load_scalar(results.at(oc=r, w=w)), y.at(oc=r, w=w))
 
     def _stretch(
-        self, rows: int, x: Buffer, start: Int, stop: Int, packed: Buffer, bias: list[Value], y: Buffer
+        self,
+        rows: int,
+        x: Buffer,
+        start: Int,
+        stop: Int,
+        steps: tuple[Int, Int],
+        packed: Buffer,
+        bias: list[Value],
+        y: Buffer,
     ) -> None:
         """Whole tiles first, then single vectors, the last of them partly filled."""
         e, k = self.e, self.kernel
@@ -183,34 +198,60 @@ class _Strips:
         wide, _ = e.divide(e.sub(stop, start), width)
         wide_stop = e.add(start, e.mul(wide, width))
         with e.loop("q", wide_stop, start, step=width) as q:
-            tile = self._sums(RegisterTile(e, rows, k.vectors), x.moved(i=q), packed, bias, None)
+            tile, here = RegisterTile(e, rows, k.vectors), y.moved(w=q)
+            self._start(tile, steps, bias, here, None)
+            self._sum(tile, steps, x.moved(i=q), packed, None)
             for v in range(k.vectors):
-                self._store(tile, v, y.moved(w=q), e.lanes)
+                self._store(tile, v, steps, here, e.lanes)
         with e.loop("q_rest", stop, wide_stop, step=e.lanes) as q:
             left = e.minimum(e.sub(stop, q), e.lanes)
             # a staged block may be read past its end, the input itself may not
             mask = None if k.is_staged else e.mask(left)
-            tile = self._sums(RegisterTile(e, rows, 1), x.moved(i=q), packed, bias, mask)
-            self._store(tile, 0, y.moved(w=q), left)
+            tile, here = RegisterTile(e, rows, 1), y.moved(w=q)
+            self._start(tile, steps, bias, here, e.mask(left))
+            self._sum(tile, steps, x.moved(i=q), packed, mask)
+            self._store(tile, 0, steps, here, left)
 
     def _bias(self, oc: Int) -> Value:
         e = self.e
         return e.broadcast(e.buffer(self.call.bias, oc=1).at(oc=oc)) if self.kernel.has_bias else e.splat(0.0)
 
-    def _sums(
-        self, tile: RegisterTile, x: Buffer, packed: Buffer, bias: list[Value], mask: Value | None
-    ) -> RegisterTile:
-        """The sums of a tile over all input channels and taps, for the positions from x on."""
-        e, k = self.e, self.kernel
-        tile.start(lambda r, v: bias[r])
-        with e.loop("step", k.reduction) as step:
+    def _start(self, tile: RegisterTile, steps: tuple[Int, Int], bias: list[Value], y: Buffer, mask: Value) -> None:
+        """Begin with the bias, or with what the steps before have left in y."""
+        e = self.e
+        if not self.kernel.is_chunked:
+            tile.start(lambda r, v: bias[r])
+            return
+        with e.either(e.compare(steps[0], "==", 0)) as (first, later):
+            with first:
+                tile.start(lambda r, v: bias[r])
+            with later:
+                tile.start(lambda r, v: e.load_masked(y.at(oc=r, w=v * e.lanes), mask))
+
+    def _sum(self, tile: RegisterTile, steps: tuple[Int, Int], x: Buffer, packed: Buffer, mask: Value | None) -> None:
+        """Add some steps, of all input channels and taps, for the positions from x on."""
+        e = self.e
+        first, last = steps
+        with e.loop("step", last, first) as step:
             place, weights = x.moved(i=self.offsets.word(step)), packed.moved(step=step)
             tile.accumulate(
                 lambda r: weights.at(oc=r), lambda v: e.load_masked(place.at(i=v * e.lanes), mask, f"x_v{v}")
             )
-        return tile
 
-    def _store(self, tile: RegisterTile, v: int, y: Buffer, count: Int) -> None:
-        mask = self.e.mask(count)
-        for r in range(tile.rows):
-            self.epilogue.store(tile.value(r, v), y.at(oc=r, w=v * self.e.lanes), count, mask)
+    def _store(self, tile: RegisterTile, v: int, steps: tuple[Int, Int], y: Buffer, count: Int) -> None:
+        e, lane = self.e, v * self.e.lanes
+        mask = e.mask(count)
+
+        def store() -> None:
+            for r in range(tile.rows):
+                self.epilogue.store(tile.value(r, v), y.at(oc=r, w=lane), count, mask)
+
+        if not self.kernel.is_chunked:
+            store()
+            return
+        with e.either(e.compare(steps[1], "==", self.kernel.reduction)) as (last, earlier):
+            with last:
+                store()
+            with earlier:
+                for r in range(tile.rows):
+                    e.store_masked(tile.value(r, v), y.at(oc=r, w=lane), mask)

@@ -103,6 +103,7 @@ class TapsKernel(Kernel):
     is_interleaved: bool  # input and output have their channels last
     is_staged: bool  # or read where it lies
     is_shifted: bool  # one staged copy for each tap along w, so that vectors run across lines
+    is_chunked: bool  # chunk after chunk of the reduction, whose sums wait in y
 
     @property
     def x_step(self) -> int:
@@ -148,7 +149,7 @@ class TapsKernel(Kernel):
             "num_oc_parts",
             "oc_blocks_per_part",
         ),
-        *("block_lines", "block_w", "stretch", "out_d", "lines", "out_w"),
+        *("block_lines", "block_w", "stretch", "chunk", "out_d", "lines", "out_w"),
         *("in_d", "in_lines", "in_w", "low_d", "low_h", "low_w"),
         *("x_n", "x_c", "x_d", "x_line", "y_n", "y_c", "y_d", "y_line", "y_offset"),
         *("num_line_phases", "more_lines", "num_copies", "more_w"),

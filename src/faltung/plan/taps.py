@@ -1,5 +1,6 @@
 """Planning the taps kernel: tile, block and pieces."""
 
+from dataclasses import replace
 from math import ceil, prod
 
 from faltung.plan.blocks import Layout, Shape, is_interleaved, layouts_of, round_up
@@ -7,7 +8,7 @@ from faltung.plan.constants import constants_of
 from faltung.plan.kernels import TapsKernel
 from faltung.plan.lines import line_parameters
 from faltung.plan.pieces import BYTES_PER_CYCLE, piece_count
-from faltung.plan.plan import Plan, whole_lines
+from faltung.plan.plan import CACHE_LINE, Plan, whole_lines
 from faltung.plan.problem import Problem
 from faltung.plan.target import Target
 from faltung.plan.tiles import REMAINDER_COST, candidates, step_cycles
@@ -24,6 +25,8 @@ SCATTER_CYCLES = 0.25
 """To copy one result of a 1-D strip across samples to its place."""
 STRETCH_SHARE = 0.5
 """Of the first cache, for the input of a stretch."""
+FEWEST_STEPS = 48
+"""Of a chunk: its sums are stored and loaded again."""
 FEWEST_PIECES = 8
 """Enough to balance a few threads."""
 
@@ -49,6 +52,7 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
         is_interleaved=is_interleaved(problem),
         is_staged=layout.is_staged,
         is_shifted=layout.is_shifted,
+        is_chunked=False,
         writes_around_cache=False,  # lines of one channel need not be aligned
     )
 
@@ -70,6 +74,8 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
         strip if kernel.crosses_samples else min(_stretch(layout, target, item_bytes, vectors), round_up(strip, lanes))
     )
     results_pitch = round_up(stretch, lanes)
+    chunk = _chunk(kernel, layout, target, item_bytes, min(stretch, strip))
+    kernel = replace(kernel, is_chunked=chunk < kernel.reduction)
     waiting = group_out if kernel.is_interleaved else rows if kernel.has_results_apart else 0
     parameters = line_parameters(problem) | {
         "num_line_blocks": ceil(shape.lines / layout.lines),
@@ -81,6 +87,7 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
         "block_lines": layout.lines,
         "block_w": layout.width,
         "stretch": stretch,
+        "chunk": chunk,
         "y_offset": problem.y_offset,
         "num_line_phases": shape.line_phases,
         "more_lines": shape.line_tap_reach,
@@ -119,6 +126,16 @@ def _stretch(layout: Layout, target: Target, item_bytes: int, vectors: int) -> i
     numbers_per_position = layout.channels * layout.shape.planes * (layout.copies if layout.is_staged else 1)
     positions = STRETCH_SHARE * target.l1_bytes / (numbers_per_position * item_bytes)
     return max(int(positions) // tile, 2) * tile
+
+
+def _chunk(kernel: TapsKernel, layout: Layout, target: Target, item_bytes: int, stretch: int) -> int:
+    """Steps of the reduction whose input of a stretch stays in the first cache; all of them where most fit."""
+    lines = prod(kernel.kernel_size[:-1]) * layout.copies
+    channel_bytes = lines * ((stretch + layout.more_w) * item_bytes + CACHE_LINE)
+    fitting = int(STRETCH_SHARE * target.l1_bytes / channel_bytes)
+    chunks = ceil(kernel.group_in / max(fitting, 1))
+    steps = ceil(kernel.group_in / chunks) * kernel.num_taps
+    return kernel.reduction if kernel.has_results_apart or chunks <= 2 or steps < FEWEST_STEPS else steps
 
 
 def _cycles(problem: Problem, layout: Layout, rows: int, vectors: int) -> float:
