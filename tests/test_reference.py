@@ -162,10 +162,12 @@ def test_the_bound_knows_the_steepest_slope_of_each_activation(name):
 
 
 def test_the_bound_is_as_stated():
-    spec = ConvSpec.from_text("conv1d n1 w3 ic2 oc1 kw2 bias f32")
+    spec = ConvSpec.from_text("conv1d n1 w3 ic2 oc1 kw2 bias f32 exact")
     x, kernel, bias = np.array([[[1, -2], [3, 4], [-5, 6]]]), np.array([[[1], [2]], [[-3], [4]]]), np.array([-7])
     magnitudes = np.array([1 + 4 + 9 + 16 + 7, 3 + 8 + 15 + 24 + 7])
     np.testing.assert_array_equal(reference.bound(x, kernel, bias, spec=spec)[0, :, 0], 5 * 2.0**-23 * magnitudes)
+    high = reference.bound(x, kernel, bias, spec=spec.replace(precision="high"))[0, :, 0]
+    np.testing.assert_array_equal(high, 5 * 2.0**-23 * magnitudes + 8 * 2.0**-23 * magnitudes.max())
 
 
 def test_nan_and_infinity_go_through():

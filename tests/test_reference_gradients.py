@@ -93,7 +93,7 @@ def test_what_arrives_in_the_padding_goes_where_it_was_read(mode, expected):
 
 
 def test_the_bounds_are_as_stated():
-    spec = ConvSpec.from_text("conv1d n1 w4 ic1 oc2 kw2 sw2 f32")
+    spec = ConvSpec.from_text("conv1d n1 w4 ic1 oc2 kw2 sw2 f32 exact")
     x, kernel = np.arange(1.0, 5).reshape(1, 4, 1), np.array([[[1.0, -2]], [[3, 4]]])
     dy = np.array([[[1.0, -1], [-2, 3]]])
     eps = 2.0**-23
@@ -102,10 +102,12 @@ def test_the_bounds_are_as_stated():
     bound = reference.kernel_gradient_bound(x, dy, spec=spec)[:, 0]
     np.testing.assert_array_equal(bound, 2 * eps * np.array([[7, 10], [10, 14]]))
     np.testing.assert_array_equal(reference.bias_gradient_bound(dy, spec=spec), 2 * eps * np.array([3, 4]))
+    high = reference.input_gradient_bound(dy, kernel, spec=spec.replace(precision="high")).ravel()
+    np.testing.assert_array_equal(high, 2 * eps * np.array([3, 7, 8, 18]) + 8 * eps * 18)
 
 
 def test_inputs_that_no_window_meets_get_exactly_nothing():
-    spec = ConvSpec.from_text("conv1d n1 w6 ic1 oc1 kw1 sw3 f32")
+    spec = ConvSpec.from_text("conv1d n1 w6 ic1 oc1 kw1 sw3 f32 exact")
     dy, kernel = np.ones((1, 2, 1)), np.ones((1, 1, 1))
     np.testing.assert_array_equal(reference.input_gradient(dy, kernel, spec=spec).ravel(), [1, 0, 0, 1, 0, 0])
     bound = reference.input_gradient_bound(dy, kernel, spec=spec).ravel()
