@@ -51,7 +51,7 @@ def test_gradients_lie_within_the_bound(spec: ft.ConvSpec, seed: int) -> None:
 
 
 @settings(max_examples=100, **SLOW)
-@given(conv_specs().map(without_epilogue), st.integers(0, 2**31))
+@given(conv_specs(precisions=["exact"]).map(without_epilogue), st.integers(0, 2**31))
 def test_small_integers_come_out_exactly(spec: ft.ConvSpec, seed: int) -> None:
     x, kernel, _ = random_arrays(spec, seed, integers=True)
     dy, line = random_dy(spec, seed, integers=True), repro(spec, seed)

@@ -12,6 +12,7 @@ from strategies import random_arrays
 import faltung as ft
 from faltung import reference
 from faltung.runtime import pool, service, target
+from faltung.runtime.convolution import Convolution
 
 METADATA, EXECUTE = 1, 3
 FRAME_WORDS, STAGE, INPUTS, RESULTS = 21, 4, 9, 14
@@ -84,7 +85,7 @@ def test_results_around_the_cache_wherever_they_lie(monkeypatch, offset, threads
     monkeypatch.setattr(target, "current", lambda: tiny)
     spec = ft.ConvSpec.from_text("conv1d n3 w500 ic4 oc64 kw3 same relu").replace(bias=True, activation="relu")
     arrays = random_arrays(spec)
-    assert service.Convolution(spec).plan.kernel.writes_around_cache
+    assert Convolution(spec).plan.kernel.writes_around_cache
     y, memory = placed(np.zeros(spec.output_shape, spec.dtype), offset)
     outside = memory.copy()
     assert call(service.xla_handler_of_convolution(spec), arrays, y) is None

@@ -91,7 +91,7 @@ def test_functions_specs_and_transposed_texts() -> None:
     x = RNG.standard_normal((2, 9, 2)).astype("f4")
     (one,) = operations(partial(ft.conv1d, kernel=kernel, padding="same", activation="relu"), x, sample=1)
     expected = ft.conv1d(x, kernel, padding="same", activation="relu")[1].T
-    np.testing.assert_array_equal(one.result(), expected)
+    np.testing.assert_allclose(one.result(), expected, atol=1e-5)
     (one,) = operations("conv1d_transpose n1 w6 ic2 oc4 kw3 sw2 g2", None)
     assert one.out_size == (13,) and one.is_transposed and one.groups == 2
     spec = ft.ConvSpec.from_text("conv2d n1 h5 w6 ic2 oc3 kh2 kw2 nchw oihw leaky_relu:0.3 bias")
