@@ -1,7 +1,5 @@
-"""One browser for all tests of pages, and Keras for those that ask for it."""
+"""One browser for all tests of pages."""
 
-import os
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,14 +22,3 @@ def browser() -> Iterator[Any]:
 def tab(browser: Any) -> Tab:
     """One tab for tests that open many pages one after the other."""
     return new_tab(browser)
-
-
-@pytest.fixture(scope="session")
-def keras() -> Any:
-    """Keras on the backend that starts quickest here."""
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import keras
-
-    return keras

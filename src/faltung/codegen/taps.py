@@ -67,12 +67,9 @@ def _emit_group(e: Emitter, kernel: TapsKernel, p: Parameters, strips: "_Strips"
     with e.loop("strip", num_strips) as strip, e.loop("stretch", length, step=p.stretch) as start:
         stop = e.minimum(e.add(start, p.stretch), length)
         # with many channels only a chunk of them does, whose sums wait in y for those of the next
-        with e.loop("chunk", kernel.reduction, step=p.chunk if kernel.is_chunked else kernel.reduction) as chunk:
-            steps = (
-                (chunk, e.minimum(e.add(chunk, p.chunk), kernel.reduction))
-                if kernel.is_chunked
-                else (0, kernel.reduction)
-            )
+        step = p.chunk if kernel.is_chunked else kernel.reduction
+        with e.loop("chunk", kernel.reduction, step=step) as chunk:
+            steps = chunk, e.minimum(e.add(chunk, step), kernel.reduction)
             with e.loop("oc_block", last, first) as oc_block:
                 if not kernel.is_staged:
                     strips.fetch_ahead(strip, stop, e.sub(oc_block, first), e.sub(last, first))

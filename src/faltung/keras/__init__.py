@@ -19,7 +19,8 @@ from faltung.frontends.keras.layers import (
     SeparableConv1D,
     SeparableConv2D,
 )
-from faltung.frontends.keras.replace import Report, report, restore
+from faltung.frontends.keras.replace import report, restore
+from faltung.frontends.report import Report
 
 __all__ = [
     "Conv1D",

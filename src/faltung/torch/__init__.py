@@ -9,6 +9,7 @@ torch.Size([8, 16, 100])
 "PyTorch's own kernel: x is bfloat16, and faltung computes in float32 and float64."
 """
 
+from faltung.frontends.report import Report
 from faltung.frontends.torch import functional
 from faltung.frontends.torch.modules import (
     Conv1d,
@@ -24,7 +25,7 @@ from faltung.frontends.torch.modules import (
     LazyConvTranspose2d,
     LazyConvTranspose3d,
 )
-from faltung.frontends.torch.replace import Report, report
+from faltung.frontends.torch.replace import report
 from faltung.frontends.torch.why import why
 
 __all__ = [

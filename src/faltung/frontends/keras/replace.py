@@ -4,7 +4,6 @@ Weights, names, the graph of a functional model and every reference from elsewhe
 """
 
 import copy as copying
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -13,6 +12,7 @@ from faltung.errors import ModelError
 from faltung.frontends.keras import layers  # noqa: F401  # which fills OURS
 from faltung.frontends.keras.backend import COMPUTED
 from faltung.frontends.keras.base import OURS, LayerByFaltung
+from faltung.frontends.report import Report
 
 STOCK = {ours: stock for stock, ours in OURS.items()}
 
@@ -71,21 +71,6 @@ def _refusal_by_keras(layer: LayerByFaltung) -> str | None:
     except (TypeError, ValueError):  # Keras makes a TypeError of it
         return f"strides={layer.strides} with dilation_rate={layer.dilation_rate}"
     return None
-
-
-@dataclass(frozen=True)
-class Report:
-    """Which convolutions of a model faltung computes, and which it does not, with the reasons, by their paths."""
-
-    computed: dict[str, str]
-    left: dict[str, str]
-
-    def __str__(self) -> str:
-        total = len(self.computed) + len(self.left)
-        lines = [f"faltung computes {len(self.computed)} of {total} convolutions."]
-        lines += [f"  {path}: {layer}" for path, layer in self.computed.items()]
-        lines += [f"  {path}: left alone, {reason}" for path, reason in self.left.items()]
-        return "\n".join(lines)
 
 
 def report(model: Any) -> Report:

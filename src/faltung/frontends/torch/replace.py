@@ -5,12 +5,12 @@ tied modules) stay, because the modules stay.
 """
 
 import copy as copying
-from dataclasses import dataclass
 from typing import TypeVar
 
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
+from faltung.frontends.report import Report
 from faltung.frontends.torch.modules import OURS
 from faltung.frontends.torch.why import reason_of_module, unparametrized
 
@@ -33,21 +33,6 @@ def _ours(module: nn.Module) -> type[nn.Module]:
         return OURS[plain]
     own = {name: value for name, value in vars(kind).items() if name not in ("__dict__", "__weakref__")}
     return type(kind.__name__, (OURS[plain],), own)
-
-
-@dataclass(frozen=True)
-class Report:
-    """Which convolutions of a model faltung computes, and which it does not, with the reasons, by their names."""
-
-    computed: dict[str, str]
-    left: dict[str, str]
-
-    def __str__(self) -> str:
-        total = len(self.computed) + len(self.left)
-        lines = [f"faltung computes {len(self.computed)} of {total} convolutions."]
-        lines += [f"  {name}: {module}" for name, module in self.computed.items()]
-        lines += [f"  {name}: left alone, {reason}" for name, reason in self.left.items()]
-        return "\n".join(lines)
 
 
 def report(model: nn.Module) -> Report:
