@@ -26,7 +26,9 @@ ELEMENT_BYTES = {"float32": 4, "float64": 8}
 class Emitter:
     """A module under construction: functions, named loops, addresses and vector words for one element type."""
 
-    def __init__(self, element: str = "float32", lanes: int = 1, *, has_fma: bool = True) -> None:
+    def __init__(
+        self, element: str = "float32", lanes: int = 1, *, has_fma: bool = True, has_masked_stores: bool = True
+    ) -> None:
         self.module = ir.Module()
         self.element = ELEMENTS[element]
         self.element_bytes = ELEMENT_BYTES[element]
@@ -36,6 +38,7 @@ class Emitter:
         self._suffix = f"v{lanes}f{8 * self.element_bytes}"
         # without the instruction, llvm.fma would call libm once a lane
         self._fma = "llvm.fma" if has_fma else "llvm.fmuladd"
+        self._has_masked_stores = has_masked_stores
         self.b: ir.IRBuilder
 
     # -- functions and control flow ------------------------------------------------------------------------------
@@ -310,30 +313,64 @@ class Emitter:
         """Order stores around the cache before what follows."""
         self.b.fence("seq_cst")
 
-    def mask(self, count: Int) -> Value:
+    def mask(self, count: Int) -> "Mask | None":
         """The first `count` lanes, for masked loads and stores; None stands for all lanes."""
         if isinstance(count, int):
             if count >= self.lanes:
                 return None
-            return ir.Constant(ir.VectorType(I1, self.lanes), [lane < count for lane in range(self.lanes)])
+            return Mask(count, ir.Constant(ir.VectorType(I1, self.lanes), [lane < count for lane in range(self.lanes)]))
         lanes = ir.VectorType(I32, self.lanes)
         wanted = self.b.trunc(self.minimum(count, self.lanes), I32)
-        return self.b.icmp_signed("<", ir.Constant(lanes, list(range(self.lanes))), self._splat(wanted, lanes))
+        bits = self.b.icmp_signed("<", ir.Constant(lanes, list(range(self.lanes))), self._splat(wanted, lanes))
+        return Mask(count, bits)
 
-    def load_masked(self, pointer: Value, mask: Value, name: str = "") -> Value:
+    def load_masked(self, pointer: Value, mask: "Mask | None", name: str = "") -> Value:
         """The lanes of the mask from memory, zeros in the others; nothing else is read."""
         if mask is None:
             return self.load(pointer, name)
-        load = self._intrinsic(f"llvm.masked.load.{self._suffix}.p0", self.vector, POINTER, I32, mask.type, self.vector)
-        return self.b.call(load, [pointer, I32(self.element_bytes), mask, self.splat(0.0)], name)
+        bits = mask.lanes
+        load = self._intrinsic(f"llvm.masked.load.{self._suffix}.p0", self.vector, POINTER, I32, bits.type, self.vector)
+        return self.b.call(load, [pointer, I32(self.element_bytes), bits, self.splat(0.0)], name)
 
-    def store_masked(self, value: Value, pointer: Value, mask: Value) -> None:
+    def store_masked(self, value: Value, pointer: Value, mask: "Mask | None") -> None:
         """The lanes of the mask to memory; nothing else is written."""
         if mask is None:
             self.store(value, pointer)
-            return
-        store = self._intrinsic(f"llvm.masked.store.{self._suffix}.p0", VOID, self.vector, POINTER, I32, mask.type)
-        self.b.call(store, [value, pointer, I32(self.element_bytes), mask])
+        elif self._has_masked_stores:
+            bits = mask.lanes
+            store = self._intrinsic(f"llvm.masked.store.{self._suffix}.p0", VOID, self.vector, POINTER, I32, bits.type)
+            self.b.call(store, [value, pointer, I32(self.element_bytes), bits])
+        elif isinstance(mask.count, int):
+            self._store_first(value, pointer, mask.count)
+        else:
+            with self.either(self.compare(mask.count, ">=", self.lanes), likely=True) as (whole, part):
+                with whole:
+                    self.store(value, pointer)
+                with part:
+                    self._store_first(value, pointer, self.maximum(mask.count, 0))
+
+    def _store_first(self, value: Value, pointer: Value, count: Int) -> None:
+        """The first `count` lanes, less than all, in halves, quarters, …: AVX2's masked store takes a dozen cycles."""
+        left, place = self.vector_variable("left"), self.buffer(pointer, i=1)
+        left.set(value)
+
+        def store(size: int, done: Int) -> None:
+            lanes = left.get()
+            self.store(self.shuffle(lanes, lanes, range(size)), place.at(i=done))
+            left.set(self.shuffle(lanes, lanes, [(lane + size) % self.lanes for lane in range(self.lanes)]))
+
+        size, done = self.lanes // 2, 0
+        while size:
+            if isinstance(count, int):
+                part = count & size
+                if part:
+                    store(size, done)
+            else:
+                part = self.b.and_(count, self.i64(size))
+                with self.when(self.compare(part, "!=", 0)):
+                    store(size, done)
+            done = self.add(done, part)
+            size //= 2
 
     def broadcast(self, pointer: Value) -> Value:
         return self._splat(self.load_scalar(pointer), self.vector)
@@ -451,6 +488,14 @@ class Forever:
         following = self.e.b.append_basic_block("go_on")
         self.e.b.cbranch(condition, self.done, following)
         self.e.b.position_at_end(following)
+
+
+@dataclass(frozen=True)
+class Mask:
+    """The first `count` lanes; as bits too."""
+
+    count: Int
+    lanes: Value
 
 
 class Variable:

@@ -4,96 +4,207 @@
 
 I input and O output channels make a group; O divides the lanes, so a vector of outputs reads whole groups: lanes/O * I
 neighbouring inputs, loaded once and spread over the lanes for each i. Depthwise convolution is I = O = 1, where nothing
-is spread. Positions are walked as by the runs kernel; only the sum of a run differs.
+is spread. The rows of a tile are neighbouring positions of a line: an input is loaded once for all rows that read it,
+while the taps that meet it wait in registers. A tile whose windows touch padding looks up where each input lies.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
 
+from faltung.codegen.block import Block
+from faltung.codegen.call import Call, Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
-from faltung.codegen.runs import Panel, Strips, emit_runs
+from faltung.codegen.epilogue import Epilogue
+from faltung.codegen.padding import padded_index
+from faltung.codegen.panel import Panel
 from faltung.codegen.tile import RegisterTile
 from faltung.plan.kernels import GroupsKernel
 
+AXES = ("d", "line", "w")
+
 
 def emit_groups(e: Emitter, kernel: GroupsKernel) -> None:
-    """piece(call, index, scratch): all output channels at `piece_positions` output positions."""
-    emit_runs(e, kernel, GroupStrips)
+    """piece(call, index, scratch): a range of output channels at a block of output lines."""
+    epilogue = Epilogue(e, kernel)
+    width = kernel.vectors * e.lanes
+    whole, rest = divmod(kernel.out_channels, width)
+    with e.function("piece", "*call", "index", "*scratch") as (pointer, index, _):
+        call = Call(e, pointer)
+        p = Parameters(e, call.parameters, kernel.PARAMETERS)
+        number, part = e.divide(index, p.num_oc_parts)
+        block = Block.numbered(e, p, number)
+        first = e.mul(part, p.panels_per_part)
+        last = e.minimum(e.add(first, p.panels_per_part), whole)
+        # all panels of a tile before the next tile: inputs are read in the order in which they lie
+        with e.loop("line", block.num_lines) as line, e.loop("w", block.width, step=kernel.rows) as w:
+            # the last tile of a line begins where it ends with the line
+            place = e.add(block.line, line), e.add(block.ow, e.minimum(w, e.sub(block.width, kernel.rows)))
+            with e.loop("panel", last, first) as panel:
+                _Panel(e, kernel, call, p, epilogue, block, panel, width).emit_tile(*place)
+            if rest:
+                with e.when(e.compare(e.add(part, 1), "==", p.num_oc_parts)):
+                    _Panel(e, kernel, call, p, epilogue, block, whole, rest).emit_tile(*place)
+        if kernel.writes_around_cache:
+            e.fence()
 
 
-class GroupStrips(Strips):
-    """The walk of one panel, which holds whole groups, over a block of positions."""
+@dataclass
+class _Panel:
+    """The tiles of one panel, which holds whole groups."""
 
+    e: Emitter
     kernel: GroupsKernel
+    call: Call
+    p: Parameters
+    epilogue: Epilogue
+    block: Block
+    panel: Int
+    channels: int
 
-    def channels_at_once(self) -> int:
-        """Input channels of a whole panel."""
-        return self.kernel.vectors * self._inputs_of_vector()
+    def __post_init__(self) -> None:
+        e, k, p, block = self.e, self.kernel, self.p, self.block
+        oc = e.mul(self.panel, k.vectors * e.lanes)
+        self.out = Panel(e, k, self.call, self.panel, oc, self.channels, 0)
+        ic, _ = e.divide(e.mul(oc, k.lane_in), k.lane_out)
+        self.x = e.buffer(self.call.x, n=p.x_n, d=p.x_d, line=p.x_line, w=k.in_channels, ic=1).moved(n=block.n, ic=ic)
+        y = e.buffer(self.call.y, n=p.y_n, d=p.y_d, line=p.y_line, w=k.y_step, oc=1)
+        self.y = y.moved(n=block.n, d=block.od, oc=e.add(oc, p.y_offset))
+        self.inputs_of_vector = e.lanes // k.lane_out * k.lane_in
+        outputs = [min(e.lanes, self.channels - lane) for lane in range(0, self.channels, e.lanes)]
+        self.inputs = [-(-count // k.lane_out) * k.lane_in for count in outputs]
+        self.zeros = e.zero_elements(sum(self.inputs), "zeros") if k.padding_mode == "zeros" else None
 
-    def merges_taps(self) -> bool:
-        """Each tap is a run of its own."""
-        return False
-
-    def first_channel(self, panel: Int) -> Int:
-        """Panels follow each other in the input as they do in the output."""
-        return self.e.mul(panel, self.channels_at_once())
-
-    def _inputs_of_vector(self) -> int:
-        return self.e.lanes // self.kernel.lane_out * self.kernel.lane_in
-
-    def sum_run(self, tile: RegisterTile, row_at: Callable[[int], Buffer], length: int, w: Buffer, out: Panel) -> None:
-        """Add one tap: each lane takes the inputs of its own group."""
+    def emit_tile(self, line: Int, ow: Int) -> None:
+        """Compute the panel's channels at `rows` positions of an output line, from ow on."""
         e, k = self.e, self.kernel
-        outputs = [min(e.lanes, out.channels - v * e.lanes) for v in range(tile.vectors)]
-        counts = [-(-count // k.lane_out) * k.lane_in for count in outputs]
-        loaded = [
-            [self._inputs(row_at(r), v * self._inputs_of_vector(), count) for v, count in enumerate(counts)]
-            for r in range(tile.rows)
+        bias = [self.out.bias(v) for v in range(len(self.inputs))]
+        tile = RegisterTile(e, k.rows, len(self.inputs))
+        tile.start(lambda r, v: bias[v])
+        window = self._window(line, ow)
+        if k.padding_mode is None:
+            self._add_inside(tile, window)
+        else:
+            with e.either(self._is_inside(window), likely=True) as (inside, edge):
+                with inside:
+                    self._add_inside(tile, window)
+                with edge:
+                    self._add_at_edge(tile, window)
+        if k.fetches_ahead:
+            self._fetch_ahead(window)
+        for r in range(k.rows):
+            self.epilogue.store_row(tile, r, self.y.at(line=line, w=e.add(ow, r)), self.channels)
+
+    def _fetch_ahead(self, window: dict[str, Int]) -> None:
+        """Ask for what the next line of outputs reads first: short stretches outrun the hardware's foresight."""
+        e, k = self.e, self.kernel
+        stride, reach = k.along_dhw("stride")[1], (k.along_dhw("kernel_size")[1] - 1) * k.along_dhw("dilation")[1]
+        ahead = self.x.moved(**window | {"line": e.add(window["line"], reach + stride)})
+        for position in range(k.rows * k.stride[-1]):
+            e.prefetch(ahead.at(w=position))
+
+    def _window(self, line: Int, ow: Int) -> dict[str, Int]:
+        """Where the window of the tile's first row begins in the input; negative in the padding."""
+        e, p = self.e, self.p
+        places = zip(
+            (self.block.od, line, ow), self.kernel.along_dhw("stride"), (p.low_d, p.low_h, p.low_w), strict=True
+        )
+        return dict(zip(AXES, (e.sub(e.mul(index, stride), low) for index, stride, low in places), strict=True))
+
+    def _is_inside(self, window: dict[str, Int]) -> Value:
+        """Do the windows of all rows lie inside the input?"""
+        e, k = self.e, self.kernel
+        conditions = []
+        for axis, taps, dilation in zip(AXES, k.along_dhw("kernel_size"), k.along_dhw("dilation"), strict=True):
+            if taps > 1 or axis == "w":
+                reach = (taps - 1) * dilation + ((k.rows - 1) * k.stride[-1] if axis == "w" else 0)
+                conditions.append(e.compare(window[axis], ">=", 0))
+                conditions.append(e.compare(e.add(window[axis], reach), "<", self._size(axis)))
+        return e.all_of(*conditions)
+
+    def _size(self, axis: str) -> Int:
+        return {"d": self.p.in_d, "line": self.p.in_lines, "w": self.p.in_w}[axis]
+
+    def _add_inside(self, tile: RegisterTile, window: dict[str, Int]) -> None:
+        x = self.x.moved(**window)
+
+        def add_line(d: Int, line: Int, tap: Int) -> None:
+            here = x.moved(d=d, line=line)
+            self._add_taps(tile, tap, lambda position: here.moved(w=position))
+
+        self._for_each_line(add_line)
+
+    def _add_at_edge(self, tile: RegisterTile, window: dict[str, Int]) -> None:
+        """Each input where it lies, or what the padding puts in its place."""
+        e, mode = self.e, self.kernel.padding_mode
+
+        def index_of(axis: str, step: Int) -> Value:
+            return e.i64(e.add(window[axis], step))
+
+        def add_line(d: Int, line: Int, tap: Int) -> None:
+            index = {"d": index_of("d", d), "line": index_of("line", line)}
+            here = self.x.moved(**{axis: padded_index(e, i, self._size(axis), mode) for axis, i in index.items()})
+            exists = e.all_of(*(e.below(i, self._size(axis)) for axis, i in index.items()))
+            size = e.choose(exists, self.p.in_w, 0)  # outside, no input of the line is there
+
+            def input_at(position: Int) -> Buffer:
+                w = index_of("w", position)
+                place = here.moved(w=padded_index(e, w, self.p.in_w, mode))
+                if self.zeros is None:
+                    return place
+                return e.buffer(e.choose_pointer(e.below(w, size), place.pointer, self.zeros.pointer), ic=1)
+
+            self._add_taps(tile, tap, input_at)
+
+        self._for_each_line(add_line)
+
+    def _for_each_line(self, body: Callable[[Int, Int, Int], None]) -> None:
+        """Run body(d, line, number of its first tap) for each line of taps, d and line counted from the window's."""
+        e = self.e
+        (kd, kh, kw), (dilation_d, dilation_h, _) = map(self.kernel.along_dhw, ("kernel_size", "dilation"))
+        with e.loop("kd", kd) as d, e.loop("kh", kh) as h:
+            body(e.mul(d, dilation_d), e.mul(h, dilation_h), e.mul(e.add(e.mul(d, kh), h), kw))
+
+    def _add_taps(self, tile: RegisterTile, tap: Int, input_at: Callable[[Int], Buffer]) -> None:
+        """Add the taps of a line, some at a time; input_at(position) is counted from the first input of the window."""
+        e, k = self.e, self.kernel
+        kw = k.kernel_size[-1]
+        whole = kw // k.taps * k.taps
+        with e.loop("kw", whole, step=k.taps) as w:
+            self._add_column(tile, e.add(tap, w), k.taps, self._moved(input_at, w))
+        if whole < kw:
+            self._add_column(tile, e.add(tap, whole), kw - whole, self._moved(input_at, whole))
+
+    def _moved(self, input_at: Callable[[Int], Buffer], w: Int) -> Callable[[Int], Buffer]:
+        first = self.e.mul(w, self.kernel.dilation[-1])
+        return lambda position: input_at(self.e.add(first, position))
+
+    def _add_column(self, tile: RegisterTile, tap: Int, taps: int, input_at: Callable[[Int], Buffer]) -> None:
+        """Add `taps` neighbouring taps: each input is loaded once, for every row that reads it."""
+        k = self.kernel
+        readers: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for row, t in product(range(tile.rows), range(taps)):
+            readers[row * k.stride[-1] + t * k.dilation[-1]].append((row, t))
+        weights = [
+            [[self.out.vector(rows, i, v) for v in range(tile.vectors)] for i in range(k.lane_in)]
+            for rows in (self.out.rows_of_tap(self.e.add(tap, t)) for t in range(taps))
         ]
-        for i in range(k.lane_in):
-            # lane l belongs to group l // O, whose inputs begin at l // O * I
-            lanes = [lane // k.lane_out * k.lane_in + i for lane in range(e.lanes)]
-            is_plain = lanes == list(range(e.lanes))
+        for position, pairs in sorted(readers.items()):
+            spread = self._spread(input_at(position))
+            for row, t in pairs:
+                for i in range(k.lane_in):
+                    tile.add_to_row(row, weights[t][i], spread[i])
 
-            def factor(r: int, v: int, lanes: list[int] = lanes, is_plain: bool = is_plain) -> Value:
-                return loaded[r][v] if is_plain else e.shuffle(loaded[r][v], loaded[r][v], lanes)
-
-            tile.accumulate_lanes(factor, lambda v, i=i: out.vector(w, i, v))  # type: ignore[misc]
-
-    def inline_taps(self, tile: RegisterTile, x: Buffer, out: Panel) -> None:
-        """Neighbouring rows read overlapping windows: with dense taps each number is loaded once and kept for all."""
-        if not self.kernel.has_window:
-            super().inline_taps(tile, x, out)
-            return
-        kw = self.kernel.kernel_size[-1]
-
-        def reduce(indices: dict[str, Int], tap: Int) -> None:
-            self._slide(tile, x.moved(**indices), kw, tap, out)
-
-        self.for_each_tap(reduce, is_merged=True)
-
-    def _slide(self, tile: RegisterTile, x: Buffer, kw: int, tap: Int, out: Panel) -> None:
-        """Add the taps of one line: x[p + j] waits in slot j % rows, each tap loads the one that is new to it."""
-        e, rows = self.e, tile.rows
-        counts = [min(e.lanes, out.channels - v * e.lanes) for v in range(tile.vectors)]
-        slots = [[e.vector_variable(f"x_s{s}_v{v}") for v in range(tile.vectors)] for s in range(rows)]
-
-        def fetch(slot: int, position: Int) -> None:
-            for v, count in enumerate(counts):
-                slots[slot][v].set(self._inputs(x.moved(row=position), v * e.lanes, count))
-
-        def add(k: int, first: Int) -> None:
-            fetch((k + rows - 1) % rows, e.add(first, k + rows - 1))
-            w = out.rows_of_tap(e.add(tap, first, k))
-            tile.accumulate_lanes(lambda r, v: slots[(k + r) % rows][v].get(), lambda v: out.vector(w, 0, v))
-
-        for r in range(rows - 1):
-            fetch(r, r)
-        whole = kw // rows * rows
-        with e.loop("kw_turn", whole, step=rows) as first:
-            for k in range(rows):
-                add(k, first)
-        for k in range(kw - whole):
-            add(k, whole)
-
-    def _inputs(self, row: Buffer, first: int, count: int) -> Value:
-        return self.e.load_masked(row.at(j=first), self.e.mask(count))
+    def _spread(self, x: Buffer) -> list[list[Value]]:
+        """For each input of a group, the vectors in which each lane has that of its own group."""
+        e, k = self.e, self.kernel
+        loaded = [
+            e.load_masked(x.at(ic=v * self.inputs_of_vector), e.mask(count), f"x_v{v}")
+            for v, count in enumerate(self.inputs)
+        ]
+        if k.lane_in == k.lane_out == 1:
+            return [loaded]
+        # lane l belongs to group l // O, whose inputs begin at l // O * I
+        lanes = [[lane // k.lane_out * k.lane_in + i for lane in range(e.lanes)] for i in range(k.lane_in)]
+        return [[e.shuffle(vector, vector, of_i) for vector in loaded] for of_i in lanes]

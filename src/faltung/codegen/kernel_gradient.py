@@ -96,7 +96,7 @@ class _Sums:
     def add_panel(self, positions: Positions, x: Buffer, dy: Buffer, oc: Int, channels: int) -> None:
         """All taps and input channels, for `channels` output channels from oc on."""
         e, k = self.e, self.kernel
-        kd, kh, kw = (1,) * (3 - len(k.axes)) + k.kernel_size
+        kd, kh, kw = k.along_dhw("kernel_size")
         run_taps = kw if k.is_merged else 1
         whole, rest = divmod(k.run_length, k.rows)
         with e.loop("kd", kd) as d, e.loop("kh", kh) as h, e.loop("kw", kw // run_taps) as w:
@@ -150,7 +150,7 @@ class _GroupSums(_Sums):
     def add_panel(self, positions: Positions, x: Buffer, dy: Buffer, oc: Int, channels: int) -> None:
         """All taps of all groups of a panel."""
         e, k = self.e, self.kernel
-        kd, kh, kw = (1,) * (3 - len(k.axes)) + k.kernel_size
+        kd, kh, kw = k.along_dhw("kernel_size")
         whole, rest = divmod(kw, k.rows)
         here = x.moved(j=e.mul(e.divide(oc, k.lane_out)[0], k.lane_in))
         with e.loop("kd", kd) as d, e.loop("kh", kh) as h:
@@ -178,16 +178,12 @@ class _GroupSums(_Sums):
         masks = [None if k.stages_dy else e.mask(count) for count in counts]
         with e.loop("line", positions.block.num_lines) as line, e.loop("t", positions.block.width) as t:
             numbers, gradients = x.moved(line=line, t=t), dy.moved(line=line, t=t)
-
-            def factor(r: int, v: int, numbers: Buffer = numbers) -> Value:
-                first = v * (e.lanes // k.lane_out * k.lane_in)
-                loaded = e.load_masked(numbers.at(kw=r, j=first), e.mask(inputs[v]))
-                return loaded if is_plain else e.shuffle(loaded, loaded, lanes)
-
-            tile.accumulate_lanes(
-                factor,
-                lambda v, g=gradients: e.load_masked(g.at(oc=v * e.lanes), masks[v]),  # type: ignore[misc]
-            )
+            dy_vectors = [e.load_masked(gradients.at(oc=v * e.lanes), mask) for v, mask in enumerate(masks)]
+            for r in range(taps):
+                firsts = [v * (e.lanes // k.lane_out * k.lane_in) for v in range(tile.vectors)]
+                loaded = [e.load_masked(numbers.at(kw=r, j=j), e.mask(n)) for j, n in zip(firsts, inputs, strict=True)]
+                factors = loaded if is_plain else [e.shuffle(x, x, lanes) for x in loaded]
+                tile.add_to_row(r, factors, dy_vectors)
         places = [rows.at(q=r, oc=e.add(oc, v * e.lanes)) for r in range(taps) for v in range(tile.vectors)]
         self._finish(tile, places)
 

@@ -2,10 +2,10 @@
 
 from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
-from faltung.plan.kernels import PACKED_STEPS, RunsKernel, TapsKernel
+from faltung.plan.kernels import PACKED_STEPS, GroupsKernel, Kernel, RunsKernel, TapsKernel
 
 
-def emit_runs_packing(e: Emitter, kernel: RunsKernel) -> None:
+def emit_runs_packing(e: Emitter, kernel: RunsKernel | GroupsKernel) -> None:
     """pack(call, panel): one panel of `vectors * lanes` output channels, [tap, ic, oc], of the workspace."""
     width = kernel.vectors * e.lanes
     panels = -(-kernel.group_out // width)
@@ -54,14 +54,14 @@ def emit_taps_packing(e: Emitter, kernel: TapsKernel) -> None:
                 _copy(e, row.moved(oc=whole * rows), out.moved(block=whole), rest, kernel.w.outer)
 
 
-def _source(e: Emitter, kernel: RunsKernel | TapsKernel, pointer: Value) -> Buffer:
+def _source(e: Emitter, kernel: Kernel, pointer: Value) -> Buffer:
     """The kernel as the caller holds it, through the problem's view."""
     view = kernel.w
     taps = dict(zip(("kd", "kh", "kw")[-len(view.taps) :], view.taps, strict=True))
     return e.buffer(pointer, i=1, g=view.group, ic=view.inner, oc=view.outer, **taps).moved(i=view.offset)
 
 
-def _taps(e: Emitter, kernel: RunsKernel | TapsKernel, tap: Int) -> dict[str, Int]:
+def _taps(e: Emitter, kernel: Kernel, tap: Int) -> dict[str, Int]:
     """The number of a tap taken apart."""
     indices: dict[str, Int] = {}
     for axis, size in reversed(list(zip(kernel.axes, kernel.kernel_size, strict=True))):

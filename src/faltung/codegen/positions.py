@@ -25,7 +25,7 @@ class Positions:
     def input(self, x: Value, g: Int, scratch: Value) -> Buffer:
         """x as [kd, kh, kw, line, t, j]: where a tap reads for an output."""
         e, k, p = self.e, self.kernel, self.p
-        (sd, sh, sw), (dd, dh, dw) = k.step("stride"), k.step("dilation")
+        (sd, sh, sw), (dd, dh, dw) = k.along_dhw("stride"), k.along_dhw("dilation")
         if k.stages_x:
             self._gather_input(x, g, scratch)
             channels, line, plane = k.gathered_channels, p.staged_line, p.staged_plane
@@ -72,8 +72,8 @@ class Positions:
     def _gather_input(self, x: Value, g: Int, scratch: Value) -> None:
         """All input lines that the block's windows touch, padded."""
         e, k, p = self.e, self.kernel, self.p
-        (sd, sh, sw), (dd, dh, dw) = k.step("stride"), k.step("dilation")
-        kd, kh, kw = (1,) * (3 - len(k.axes)) + k.kernel_size
+        (sd, sh, sw), (dd, dh, dw) = k.along_dhw("stride"), k.along_dhw("dilation")
+        kd, kh, kw = k.along_dhw("kernel_size")
         array = e.buffer(x, n=p.x_n, d=p.x_d, line=p.x_line, ic=p.x_c).moved(n=self.block.n, ic=e.mul(g, k.group_in))
         lines = e.add(e.mul(e.sub(self.block.num_lines, 1), sh), (kh - 1) * dh + 1)
         count = e.add(e.mul(e.sub(self.block.width, 1), sw), (kw - 1) * dw + 1)

@@ -30,12 +30,12 @@ def emit_program(e: Emitter, kernel: AnyKernel) -> None:
         emit_winograd_gradient(e, kernel)
     elif isinstance(kernel, WinogradKernel):
         emit_winograd(e, kernel)
+    elif isinstance(kernel, GroupsKernel):
+        emit_runs_packing(e, kernel)
+        emit_groups(e, kernel)
     elif isinstance(kernel, RunsKernel):
         emit_runs_packing(e, kernel)
-        if isinstance(kernel, GroupsKernel):
-            emit_groups(e, kernel)
-        else:
-            emit_runs(e, kernel)
+        emit_runs(e, kernel)
     else:
         emit_taps_packing(e, kernel)
         emit_taps(e, kernel)

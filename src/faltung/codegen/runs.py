@@ -15,16 +15,13 @@ from faltung.codegen.call import Call, Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value, Variable
 from faltung.codegen.epilogue import Epilogue
 from faltung.codegen.padding import padded_index
+from faltung.codegen.panel import Panel
 from faltung.codegen.tile import RegisterTile
 from faltung.plan.kernels import RunsKernel
 
 
-def emit_runs(e: Emitter, kernel: RunsKernel, strips_of: "type[Strips] | None" = None) -> None:
-    """piece(call, index, scratch): all output channels of one group at `piece_positions` output positions.
-
-    `strips_of` walks the positions; a relative of this kernel brings its own (groups.py).
-    """
-    strips_of = strips_of or Strips
+def emit_runs(e: Emitter, kernel: RunsKernel) -> None:
+    """piece(call, index, scratch): all output channels of one group at `piece_positions` output positions."""
     epilogue = Epilogue(e, kernel)
     width = kernel.vectors * e.lanes
     whole, rest = divmod(kernel.group_out, width)
@@ -35,7 +32,7 @@ def emit_runs(e: Emitter, kernel: RunsKernel, strips_of: "type[Strips] | None" =
         g, piece = e.divide(rest_of_index, p.num_blocks)
         first = e.mul(piece, p.piece_positions)
         last = e.minimum(e.add(first, p.piece_positions), p.num_positions)
-        strips = strips_of(e, kernel, call, p, epilogue, g)
+        strips = _Strips(e, kernel, call, p, epilogue, g)
         # a block of positions stays in cache while the panels of output channels pass over it
         with e.loop("block", last, first, p.block_positions) as block:
             stop = e.minimum(e.add(block, p.block_positions), last)
@@ -82,7 +79,7 @@ class _Place:
 
 
 @dataclass
-class Strips:
+class _Strips:
     """The walk of one panel over a block of positions."""
 
     e: Emitter
@@ -103,25 +100,11 @@ class Strips:
         self.dilation = dict(zip(k.axes, k.dilation, strict=True))
         self.taps = dict(zip(k.axes, k.kernel_size, strict=True))
         self.x = e.buffer(self.call.x, n=p.x_n, ic=1, **self.x_strides).moved(ic=e.mul(self.g, k.group_in))
-        self.zeros = e.zero_elements(self.channels_at_once(), "zeros") if k.padding_mode == "zeros" else None
-        self.is_merged = self.merges_taps()
+        self.zeros = e.zero_elements(k.group_in, "zeros") if k.padding_mode == "zeros" else None
+        # with one group and dense taps along w, the taps of a line are one run
+        self.is_merged = k.groups == 1 and (k.dilation[-1] == 1 or k.kernel_size[-1] == 1)
 
-    def channels_at_once(self) -> int:
-        """Input channels that a row of a tile reads of one tap."""
-        return self.kernel.group_in
-
-    def merges_taps(self) -> bool:
-        """With one group and dense taps along w, the taps of a line are one run."""
-        k = self.kernel
-        return k.groups == 1 and (k.dilation[-1] == 1 or k.kernel_size[-1] == 1)
-
-    def first_channel(self, panel: Int) -> Int:
-        """The first input channel of its group that a panel reads."""
-        return 0
-
-    def sum_run(
-        self, tile: RegisterTile, row_at: Callable[[int], Buffer], length: int, w: Buffer, out: "Panel"
-    ) -> None:
+    def _sum_run(self, tile: RegisterTile, row_at: Callable[[int], Buffer], length: int, w: Buffer, out: Panel) -> None:
         """Add `length` neighbouring numbers of each row, times as many rows of the kernel."""
         with self.e.loop("j", length) as j:
             tile.accumulate(lambda r: row_at(r).at(j=j), lambda v: out.vector(w, j, v))
@@ -132,7 +115,6 @@ class Strips:
         tile = RegisterTile(e, k.rows, -(-channels // e.lanes))
         oc = e.add(e.mul(self.g, k.group_out), e.mul(panel, k.vectors * e.lanes))
         out = Panel(e, k, self.call, panel, oc, channels, self.g)
-        self.x_of_panel = self.x.moved(ic=self.first_channel(panel))
         bias = [out.bias(v) for v in range(tile.vectors)]
         y_strides = {"od": p.y_d, "oh": p.y_h, "ow": k.y_step}
         y = e.buffer(self.call.y, n=p.y_n, oc=1, **{f"o{axis}": y_strides[f"o{axis}"] for axis in k.axes})
@@ -179,27 +161,21 @@ class Strips:
         """Where the window of an output begins along one axis of the input; negative in the padding."""
         return self.e.sub(self.e.mul(index, self.stride[axis]), self.low[axis])
 
-    def _inline_tile(self, tile: RegisterTile, place: _Place, out: "Panel") -> None:
+    def _inline_tile(self, tile: RegisterTile, place: _Place, out: Panel) -> None:
         e, k = self.e, self.kernel
         starts = {axis: self._window_start(axis, place[axis]) for axis in k.axes}
-        window = self.x_of_panel.moved(n=place["n"], **starts)
+        window = self.x.moved(n=place["n"], **starts)
         taps = {axis: e.mul(self.dilation[axis], self.x_strides[axis]) for axis in k.axes}
         x = e.buffer(window.pointer, row=k.stride[-1] * k.in_channels, j=1, **{f"k{a}": s for a, s in taps.items()})
-
-        self.inline_taps(tile, x, out)
-
-    def inline_taps(self, tile: RegisterTile, x: Buffer, out: "Panel") -> None:
-        """Add all taps of a tile whose rows follow each other in x."""
-        k = self.kernel
 
         def reduce(indices: dict[str, Int], tap: Int) -> None:
             length = k.group_in * (k.kernel_size[-1] if self.is_merged else 1)
             run = x.moved(**indices)
-            self.sum_run(tile, lambda r: run.moved(row=r), length, out.rows_of_tap(tap), out)
+            self._sum_run(tile, lambda r: run.moved(row=r), length, out.rows_of_tap(tap), out)
 
-        self.for_each_tap(reduce, is_merged=self.is_merged)
+        self._for_each_tap(reduce, is_merged=self.is_merged)
 
-    def for_each_tap(self, body: Callable[[dict[str, Int], Int], None], is_merged: bool) -> None:
+    def _for_each_tap(self, body: Callable[[dict[str, Int], Int], None], is_merged: bool) -> None:
         """Run body({"kd": …, "kh": …, "kw": …}, number of the tap) in the order of the kernel's memory."""
         e, k = self.e, self.kernel
         kd = self.taps.get("d", 1)
@@ -213,7 +189,7 @@ class Strips:
             )
 
     def _gathered_tile(
-        self, tile: RegisterTile, place: _Place, position: Value, stop: Value, out: "Panel", y: Buffer
+        self, tile: RegisterTile, place: _Place, position: Value, stop: Value, out: Panel, y: Buffer
     ) -> Buffer:
         """Sum a tile row by row; returns where its rows go."""
         e, k = self.e, self.kernel
@@ -235,9 +211,9 @@ class Strips:
             with e.loop("r", k.rows) as r:
                 e.store_scalar(self._tap_address(sample, start, r, indices), address.at(i=r))
             rows = [e.buffer(address.pointer_at(r, f"row_{r}"), j=1) for r in range(k.rows)]
-            self.sum_run(tile, lambda r: rows[r], k.group_in, out.rows_of_tap(tap), out)
+            self._sum_run(tile, lambda r: rows[r], k.group_in, out.rows_of_tap(tap), out)
 
-        self.for_each_tap(reduce, is_merged=False)
+        self._for_each_tap(reduce, is_merged=False)
         return places
 
     def _store(self, tile: RegisterTile, rows: list[Value], channels: int, limit: Int | None = None) -> None:
@@ -258,46 +234,5 @@ class Strips:
             index = e.add(start[axis].word(r), e.mul(indices[f"k{axis}"], self.dilation[axis]))
             where[axis] = padded_index(e, index, self.in_size[axis], k.padding_mode)
             inside.append(e.below(index, self.in_size[axis]))
-        pointer = self.x_of_panel.at(n=sample.word(r), **where)
+        pointer = self.x.at(n=sample.word(r), **where)
         return pointer if self.zeros is None else e.choose_pointer(e.all_of(*inside), pointer, self.zeros.pointer)
-
-
-@dataclass
-class Panel:
-    """The output channels of one panel: where their kernel rows and biases lie."""
-
-    e: Emitter
-    kernel: RunsKernel
-    call: Call
-    panel: Int
-    oc: Int
-    channels: int
-    g: Int
-
-    def __post_init__(self) -> None:
-        e, k = self.e, self.kernel
-        if k.is_packed:
-            width = k.vectors * e.lanes
-            panels = -(-k.group_out // width)
-            number = e.add(e.mul(self.g, panels), self.panel)
-            packed = e.buffer(self.call.workspace, panel=k.reduction * width, k=width, oc=1)
-            self.w = packed.moved(panel=number)
-        else:
-            self.w = e.buffer(self.call.kernel, k=k.out_channels, oc=1).moved(oc=self.oc)
-
-    def rows_of_tap(self, tap: Int) -> Buffer:
-        return self.w.moved(k=self.e.mul(tap, self.kernel.group_in))
-
-    def vector(self, rows: Buffer, j: Int, v: int) -> Value:
-        """Kernel row j of a tap: lanes of vector v."""
-        lane = v * self.e.lanes
-        if self.kernel.is_packed:
-            return self.e.load(rows.at(k=j, oc=lane), f"w_v{v}")
-        return self.e.load_masked(rows.at(k=j, oc=lane), self.e.mask(self.channels - lane), f"w_v{v}")
-
-    def bias(self, v: int) -> Value:
-        if not self.kernel.has_bias:
-            return self.e.splat(0.0)
-        lane = v * self.e.lanes
-        place = self.e.buffer(self.call.bias, oc=1).at(oc=self.e.add(self.oc, lane))
-        return self.e.load_masked(place, self.e.mask(self.channels - lane))

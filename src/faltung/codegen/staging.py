@@ -32,13 +32,13 @@ class Staging:
         e, k, p, block = self.e, self.kernel, self.p, self.block
         x = e.buffer(call.x, n=p.x_n, ic=p.x_c, d=p.x_d).moved(n=block.n, ic=e.mul(g, k.group_in))
         to = e.buffer(self.staged.pointer, d=p.plane, copy=p.copy, phase=p.line_phase)
-        kd, sd, dd = (k.kernel_size[0], k.stride[0], k.dilation[0]) if len(k.axes) == 3 else (1, 1, 1)
+        (kd, _, _), (sd, sh, _), (dd, _, _) = map(k.along_dhw, ("kernel_size", "stride", "dilation"))
         lines, width = e.add(block.num_lines, p.more_lines), e.add(block.width, p.more_w)
         with e.loop("copy", p.num_copies) as copy:
             shift = e.mul(copy, k.dilation[-1]) if k.is_shifted else copy
             first = e.sub(e.add(e.mul(block.ow, k.stride[-1]), shift), p.low_w)
             with e.loop("phase", p.num_line_phases) as phase, e.loop("kd", kd) as d:
-                first_line = e.sub(e.add(e.mul(block.line, line_step(k)[0]), phase), p.low_h)
+                first_line = e.sub(e.add(e.mul(block.line, sh), phase), p.low_h)
                 index_d = e.i64(e.sub(e.add(e.mul(block.od, sd), e.mul(d, dd)), p.low_d))
                 source = x.moved(d=padded_index(e, index_d, p.in_d, k.padding_mode))
                 # a plane outside the input has no lines, unless the padding mode reads something there
@@ -53,14 +53,9 @@ def is_there(e: Emitter, kernel: Kernel, index: Int, size: Int) -> Value:
     return e.below(index, size) if kernel.padding_mode in ("zeros", None) else e.true()
 
 
-def line_step(kernel: TapsKernel) -> tuple[int, int]:
-    """Stride and dilation of lines: those of h, or 1 where the lines are samples of a 1-D convolution."""
-    return (kernel.stride[-2], kernel.dilation[-2]) if len(kernel.axes) > 1 else (1, 1)
-
-
 def line_offset(e: Emitter, kernel: TapsKernel, p: Parameters, kh: Int) -> Int:
     """Where the lines of tap kh lie in the staged block."""
-    stride, dilation = line_step(kernel)
+    stride, dilation = kernel.along_dhw("stride")[1], kernel.along_dhw("dilation")[1]
     lines, phase = e.divide(e.mul(kh, dilation), stride)
     return e.add(e.mul(phase, p.line_phase), e.mul(lines, p.pitch))
 
@@ -90,7 +85,7 @@ def emit_stage_lines(e: Emitter, kernel: TapsKernel) -> None:
         # channels that lie side by side are staged together, others one by one
         one_by_one, together = (1, kernel.group_in) if kernel.x_step > 1 else (kernel.group_in, 1)
         with e.loop("ic", one_by_one) as ic, e.loop("j", lines) as j:
-            index = e.i64(e.add(first_line, e.mul(j, line_step(kernel)[0])))
+            index = e.i64(e.add(first_line, e.mul(j, kernel.along_dhw("stride")[1])))
             source = x.moved(ic=ic, line=padded_index(e, index, in_lines, kernel.padding_mode))
             target = to.moved(ic=ic, j=j)
             with e.either(is_there(e, kernel, index, in_lines), likely=True) as (there, missing):

@@ -7,11 +7,15 @@ staged block every tap is a plain offset. Then all its output channels pass over
 positions q of a piece form strips: one for each line of outputs, or a single one across lines where the block holds
 a shifted copy for each tap.
 
+Where a group has one output channel only, several lines of it make the rows of a tile instead: they share input lines.
+
 It is made for channels-first layouts. With few output channels it serves channels-last ones too: staging and storing
 then exchange channels and positions, which costs less than the empty lanes of the runs kernel.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
+from itertools import product
 
 from faltung.codegen.block import Block
 from faltung.codegen.call import Call, Parameters
@@ -40,8 +44,11 @@ def emit_taps(e: Emitter, kernel: TapsKernel) -> None:
         last_group = e.minimum(e.add(first_group, p.groups_per_part), kernel.groups)
         with e.loop("g", last_group, first_group) as g:
             staged = _staged(e, kernel, p, call, block, g, scratch)
-            strips = _Strips(e, kernel, call, p, epilogue, g, block, staged, offsets, scratch)
-            _emit_group(e, kernel, p, strips, oc_part)
+            if kernel.lines > 1:
+                _Lines(e, kernel, call, p, epilogue, g, block, staged, offsets, scratch).emit_block()
+            else:
+                strips = _Strips(e, kernel, call, p, epilogue, g, block, staged, offsets, scratch)
+                _emit_group(e, kernel, p, strips, oc_part)
 
 
 def _staged(e: Emitter, kernel: TapsKernel, p: Parameters, call: Call, block: Block, g: Int, scratch: Value) -> Buffer:
@@ -83,7 +90,7 @@ def _emit_group(e: Emitter, kernel: TapsKernel, p: Parameters, strips: "_Strips"
 
 def _emit_offsets(e: Emitter, kernel: TapsKernel, p: Parameters, offsets: Buffer) -> None:
     """Where each step of the reduction reads, so that a tile runs through all channels and taps in a single loop."""
-    kd, kh, kw = (1,) * (3 - len(kernel.axes)) + kernel.kernel_size
+    kd, kh, kw = kernel.along_dhw("kernel_size")
     with e.loop("ic", kernel.group_in) as ic, e.loop("kd", kd) as d, e.loop("kh", kh) as h, e.loop("kw", kw) as w:
         step = e.add(e.mul(e.add(e.mul(e.add(e.mul(ic, kd), d), kh), h), kw), w)
         plane = e.add(e.mul(ic, p.channel), e.mul(d, p.plane))
@@ -252,3 +259,60 @@ class _Strips:
             with earlier:
                 for r in range(tile.rows):
                     e.store_masked(tile.value(r, v), y.at(oc=r, w=lane), mask)
+
+
+class _Lines(_Strips):
+    """The walk where a group has one output channel: a tile's rows are neighbouring lines of it.
+
+    Where whole tiles leave something, the last one begins earlier, over outputs that are written again.
+    """
+
+    def emit_block(self) -> None:
+        """All lines and positions of the block, tile by tile."""
+        e, k, p, block = self.e, self.kernel, self.p, self.block
+        width, output = k.vectors * e.lanes, self._output()
+        packed = e.buffer(self.call.workspace, block=k.block_pitch, step=1).moved(block=self.g)
+        bias = self._bias(self.g)
+        with e.loop("tile_line", block.num_lines, step=k.lines) as line, e.loop("q", block.width, step=width) as q:
+            line = e.minimum(line, e.sub(block.num_lines, k.lines))
+            # a staged block may be read past its end, the input itself may not
+            q = q if k.is_staged else e.minimum(q, e.sub(block.width, width))
+            tile = RegisterTile(e, k.lines, k.vectors)
+            tile.start(lambda r, v: bias)
+            self._add(tile, self.staged.moved(i=e.add(e.mul(line, p.pitch), q)), packed)
+            y = output.moved(line=line, w=q)
+            for v in range(tile.vectors):
+                count = e.minimum(e.sub(e.sub(block.width, q), v * e.lanes), e.lanes) if k.is_staged else e.lanes
+                for r in range(tile.rows):
+                    self.epilogue.store(tile.value(r, v), y.at(line=r, w=v * e.lanes), count, e.mask(count))
+
+    def _add(self, tile: RegisterTile, x: Buffer, packed: Buffer) -> None:
+        """Add the whole reduction, for each column of taps some at a time."""
+        e, k = self.e, self.kernel
+        kd, kh, kw = k.along_dhw("kernel_size")
+        whole = kh // k.line_taps * k.line_taps
+        with e.loop("plane", k.group_in * kd) as plane, e.loop("kw", kw) as w:
+
+            def add(h: Int, taps: int) -> None:
+                step = e.add(e.mul(e.add(e.mul(plane, kh), h), kw), w)
+                self._add_column(tile, x.moved(i=self.offsets.word(step)), packed.moved(step=step), taps)
+
+            with e.loop("kh", whole, step=k.line_taps) as h:
+                add(h, k.line_taps)
+            if whole < kh:
+                add(whole, kh - whole)
+
+    def _add_column(self, tile: RegisterTile, x: Buffer, weights: Buffer, taps: int) -> None:
+        """Add some taps along h: each input line is loaded once, for every line of outputs that reads it."""
+        e, p = self.e, self.p
+        stride, dilation = self.kernel.along_dhw("stride")[1], self.kernel.along_dhw("dilation")[1]
+        readers: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for row, tap in product(range(tile.rows), range(taps)):
+            readers[row * stride + tap * dilation].append((row, tap))
+        for line, pairs in sorted(readers.items()):
+            whole, phase = divmod(line, stride)
+            here = x.moved(i=e.add(e.mul(p.pitch, whole), e.mul(p.line_phase, phase)))
+            vectors = [e.load(here.at(i=v * e.lanes), f"x_v{v}") for v in range(tile.vectors)]
+            for row, tap in pairs:
+                factor = e.broadcast(weights.at(step=tap * self.kernel.kernel_size[-1]))
+                tile.add_to_row(row, [factor] * tile.vectors, vectors)

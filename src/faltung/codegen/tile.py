@@ -25,17 +25,13 @@ class RegisterTile:
     def accumulate(self, scalar_at: Callable[[int], Value], vector_at: Callable[[int], Value]) -> None:
         """Add the product of row number r and vector v to each accumulator; scalar_at gives addresses."""
         vectors = [vector_at(v) for v in range(self.vectors)]
-        for r, row in enumerate(self.acc):
-            scalar = self.e.broadcast(scalar_at(r))
-            for vector, acc in zip(vectors, row, strict=True):
-                acc.set(self.e.fma(scalar, vector, acc.get(), acc.slot.name))
+        for r in range(self.rows):
+            self.add_to_row(r, [self.e.broadcast(scalar_at(r))] * self.vectors, vectors)
 
-    def accumulate_lanes(self, factor_at: Callable[[int, int], Value], vector_at: Callable[[int], Value]) -> None:
-        """Add the product of factor (r, v) and vector v, lane by lane, to each accumulator."""
-        vectors = [vector_at(v) for v in range(self.vectors)]
-        for r, row in enumerate(self.acc):
-            for v, acc in enumerate(row):
-                acc.set(self.e.fma(factor_at(r, v), vectors[v], acc.get(), acc.slot.name))
+    def add_to_row(self, row: int, factors: list[Value], vectors: list[Value]) -> None:
+        """Add the products of factors and vectors, lane by lane, to the accumulators of one row."""
+        for factor, vector, acc in zip(factors, vectors, self.acc[row], strict=True):
+            acc.set(self.e.fma(factor, vector, acc.get(), acc.slot.name))
 
     def value(self, row: int, vector: int) -> Value:
         return self.acc[row][vector].get()

@@ -133,7 +133,7 @@ def layouts_of(problem: Problem, shape: Shape, lanes: int, channels: int, most_e
         and problem.x.spatial[-2] == problem.in_size[-1]
     )
     layout = partial(Layout, shape, problem.kernel_size[-1], channels, lanes, False, are_lines_joined)
-    fewest = FEWEST_BLOCKS / shape.outer
+    fewest = FEWEST_BLOCKS / (shape.outer * problem.groups)
     yield layout(max(1, min(lines, int(lines / fewest))), width)
     if lines < fewest:
         yield layout(1, min(round_up(ceil(width * lines / fewest), 12 * lanes), width))
@@ -143,8 +143,9 @@ def _blocks(problem: Problem, shape: Shape, lanes: int, channels: int, most_elem
     """Staged blocks of at most `most_elements` where possible."""
     kw, width, most_lines = problem.kernel_size[-1], max(shape.width, 1), max(shape.lines, 1)
     layout = partial(Layout, shape, kw, channels, lanes, True)
-    # at least a handful of blocks, so that threads have something to share
-    fair = max(1, min(most_lines, most_lines * shape.outer // FEWEST_BLOCKS))
+    # at least a handful of blocks, over all groups, so that threads have something to share
+    volumes = shape.outer * problem.groups
+    fair = max(1, min(most_lines, most_lines * volumes // FEWEST_BLOCKS))
     choices = {n for n in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, fair, most_lines) if n <= most_lines}
     can_cross_lines = shape.lines > 1 and (width < 32 * lanes or kw == 1) and _can_cross_lines(problem)
     fitting = [
@@ -158,8 +159,8 @@ def _blocks(problem: Problem, shape: Shape, lanes: int, channels: int, most_elem
     step = 12 * lanes  # a whole number of tiles for every tile width up to 4
     per_channel = most_elements // max(channels * shape.planes * shape.line_phases * shape.w_phases, 1)
     widest = max(per_channel // (1 + shape.line_tap_reach) - shape.w_tap_reach, step)
-    fair_width = ceil(width * shape.lines * shape.outer / FEWEST_BLOCKS)
-    if not fitting or (shape.lines * shape.outer < FEWEST_BLOCKS and fair_width < width):
+    fair_width = ceil(width * shape.lines * volumes / FEWEST_BLOCKS)
+    if not fitting or (shape.lines * volumes < FEWEST_BLOCKS and fair_width < width):
         for block_width in {widest, min(fair_width, widest), max(min(fair_width, widest) // 2, step)}:
             yield layout(False, 1, min(round_up(block_width, step), width))
 

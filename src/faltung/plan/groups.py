@@ -1,16 +1,37 @@
 """Planning the groups kernel: small groups, channels last."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from math import ceil, prod
 
 from faltung.plan.constants import constants_of
 from faltung.plan.kernels import GroupsKernel
-from faltung.plan.plan import Plan
-from faltung.plan.problem import KernelView, Problem
-from faltung.plan.runs import TILE_CYCLES, gather_cycles, plan_positions, writes_around_cache
+from faltung.plan.lines import line_counts, line_parameters
+from faltung.plan.pieces import BYTES_PER_CYCLE, piece_count
+from faltung.plan.plan import CACHE_LINE, Plan, whole_lines
+from faltung.plan.problem import ITEM_BYTES, KernelView, Problem
+from faltung.plan.runs import TILE_CYCLES, writes_around_cache
 from faltung.plan.target import Target
-from faltung.plan.tiles import candidates
 
-MOST_ROWS = 30
+MOST_PIECES = 32
+"""Lines are cut into shorter blocks only to get so many."""
+UNALIGNED_LOAD = 1.2
+"""Loads that one of the input counts as: some touch two cache lines."""
+L1_SHARE = 0.5
+"""Of the first cache, for the input lines that a panel reads more than once."""
+EVEN_TILES = 8
+"""A line of up to so many tiles is cut evenly; in a longer one the last tile's share does not matter."""
+LOOKUP_CYCLES = 1.5
+"""To find out where one input lies, in a tile at an edge."""
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Positions x vectors of channels, while `taps` taps along w stay in registers."""
+
+    rows: int
+    vectors: int
+    taps: int
 
 
 def refuse_groups(problem: Problem, target: Target) -> str | None:
@@ -29,19 +50,56 @@ def refuse_groups(problem: Problem, target: Target) -> str | None:
 
 
 def plan_groups(problem: Problem, target: Target) -> Plan:
-    """The cheapest tile by the cost model."""
-    lanes = target.lanes(problem.dtype)
-    rows, vectors = _tile(problem, target, lanes)
+    """The cheapest tile by the cost model, and blocks of lines that stay in cache."""
+    lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
+    cycles, tile = min(((_cycles(problem, lanes, tile), tile) for tile in _tiles(problem, target)), key=lambda c: c[0])
+    width = tile.vectors * lanes
+    fills_lines = width * item_bytes % CACHE_LINE == 0
     kernel = GroupsKernel(
         **(constants_of(problem) | {"groups": 1, "w": flat_view(problem)}),
-        rows=rows,
-        vectors=vectors,
+        rows=tile.rows,
+        vectors=tile.vectors,
+        taps=tile.taps,
+        fetches_ahead=problem.rank > 1 and problem.bytes_moved - problem.output_bytes > target.l2_bytes,
         is_packed=True,
         lane_in=problem.group_in,
         lane_out=problem.group_out,
-        writes_around_cache=writes_around_cache(problem, target, problem.out_channels),
+        writes_around_cache=fills_lines and writes_around_cache(problem, target, problem.out_channels),
     )
-    return plan_positions(problem, target, kernel, _cycles(problem, lanes, rows, vectors))
+    outer, lines, out_w = line_counts(problem)
+    panels = ceil(problem.out_channels / width)
+    wanted = min(piece_count(max(cycles, problem.bytes_moved / BYTES_PER_CYCLE), 1), MOST_PIECES)
+    reach = problem.effective_kernel[-2] - 1 if problem.rank > 1 else 0
+    line_bytes = problem.in_size[-1] * max(width * item_bytes, CACHE_LINE)
+    block_lines = max(int(L1_SHARE * target.l1_bytes / line_bytes) - reach, min(4, reach + 1), 1)
+    block_lines = max(min(block_lines, lines, ceil(outer * lines / wanted)), 1)
+    blocks = outer * ceil(lines / block_lines)
+    block_w = _block_width(out_w, ceil(wanted / max(blocks, 1)), tile.rows)
+    w_blocks = ceil(out_w / block_w)
+    panels_per_part = ceil(panels / min(panels, ceil(wanted / max(blocks * w_blocks, 1))))
+    parts = ceil(panels / panels_per_part)
+    return Plan(
+        problem=problem,
+        kernel=kernel,
+        cycles=cycles,
+        parameters=line_parameters(problem)
+        | {
+            "num_line_blocks": ceil(lines / block_lines),
+            "num_w_blocks": w_blocks,
+            "block_lines": block_lines,
+            "block_w": block_w,
+            "num_oc_parts": parts,
+            "panels_per_part": panels_per_part,
+            "y_offset": problem.y_offset,
+        },
+        phases=(("pack", panels), ("piece", blocks * w_blocks * parts)),
+        shared_bytes=whole_lines(panels * kernel.reduction * width * item_bytes),
+        scratch_bytes=0,
+        reasons=(
+            f"tile of {tile.rows} positions x {tile.vectors} vectors of {lanes}, {tile.taps} taps in registers, "
+            f"blocks of {block_lines} lines x {block_w}",
+        ),
+    )
 
 
 def flat_view(problem: Problem) -> KernelView:
@@ -50,25 +108,59 @@ def flat_view(problem: Problem) -> KernelView:
     return KernelView(view.offset, 0, view.taps, view.inner, view.group if problem.group_out == 1 else view.outer)
 
 
-def _tile(problem: Problem, target: Target, lanes: int) -> tuple[int, int]:
-    """Accumulators for some rows of vectors, and where windows overlap as many registers for their inputs."""
-    registers, needed = target.num_vector_registers, ceil(problem.out_channels / lanes)
-    if problem.stride[-1] == problem.dilation[-1] == problem.group_out == 1:
-        vectors = min(needed, registers // 16)
-        most = (registers - vectors - 2) // (2 * vectors)
-        return min(((rows, vectors) for rows in (most, most - 1, most - 2)), key=lambda t: _cycles(problem, lanes, *t))
-    # neighbouring vectors come from the same pages: as many as leave room for some rows
-    vectors = min(needed, registers // 8)
-    tiles = (tile for tile in candidates(target, MOST_ROWS, vectors) if tile[1] == vectors)
-    return min(tiles, key=lambda tile: _cycles(problem, lanes, *tile))
+def _tiles(problem: Problem, target: Target) -> Iterator[_Tile]:
+    """What fits into the registers: sums, the taps of a column and one vector of inputs for each of the panel's."""
+    registers, out_w = target.num_vector_registers, max(problem.out_size[-1], 1)
+    needed = ceil(problem.out_channels / target.lanes(problem.dtype))
+    for vectors in range(1, min(needed, registers // 4) + 1):
+        for taps in range(1, problem.kernel_size[-1] + 1):
+            most = (registers - taps * problem.group_in * vectors - vectors) // vectors
+            if most < 1:
+                break
+            tiles = ceil(out_w / most)
+            yield _Tile(ceil(out_w / tiles) if tiles <= EVEN_TILES else most, vectors, taps)
 
 
-def _cycles(problem: Problem, lanes: int, rows: int, vectors: int) -> float:
-    """The model's cycles: multiply-adds, loads, and spreading over the lanes, whichever takes longest."""
-    panels = ceil(ceil(problem.out_channels / lanes) / vectors)
-    inputs = problem.group_in
-    spread = rows * vectors * inputs if problem.group_out > 1 else 0
-    loads = (rows * vectors + vectors * inputs) / 2
-    tap = max(rows * vectors * inputs / 2, loads, spread, 4.0)
-    tiles = ceil(problem.num_samples * prod(problem.out_size) / rows)
-    return tiles * panels * (prod(problem.kernel_size) * tap + TILE_CYCLES + gather_cycles(problem, rows))
+def _block_width(out_w: int, blocks: int, rows: int) -> int:
+    """The width of about so many blocks of a line, each of which holds a whole tile."""
+    tiles = ceil(out_w / rows)
+    for count in range(min(blocks, tiles), 1, -1):
+        width = ceil(tiles / count) * rows
+        if out_w % width == 0 or out_w % width >= rows:
+            return width
+    return max(out_w, 1)
+
+
+def _cycles(problem: Problem, lanes: int, tile: _Tile) -> float:
+    """The model's cycles: multiply-adds, loads, spreading over the lanes, or latency, whichever takes longest."""
+    kw, stride, dilation, inputs = problem.kernel_size[-1], problem.stride[-1], problem.dilation[-1], problem.group_in
+    out_w = max(problem.out_size[-1], 1)
+
+    edge = LOOKUP_CYCLES * _edge_share(problem, tile.rows)
+
+    def column(taps: int) -> float:
+        read = len({row * stride + tap * dilation for row in range(tile.rows) for tap in range(taps)})
+        products = tile.rows * taps * inputs * tile.vectors / 2
+        spread = read * inputs * tile.vectors if problem.group_out > 1 else 0
+        loads = (read * UNALIGNED_LOAD + taps * inputs) * tile.vectors / 2
+        return max(products, loads, spread, 4.0 * taps * inputs) + read * edge
+
+    whole, rest = divmod(kw, tile.taps)
+    columns = prod(problem.kernel_size[:-1]) * (whole * column(tile.taps) + (column(rest) if rest else 0.0))
+    panels = ceil(ceil(problem.out_channels / lanes) / tile.vectors)
+    lines = problem.num_samples * prod(problem.out_size[:-1])
+    return lines * ceil(out_w / tile.rows) * panels * (columns + TILE_CYCLES)
+
+
+def _edge_share(problem: Problem, rows: int) -> float:
+    """The share of tiles whose windows touch padding."""
+    inside = 1.0
+    for axis, (out, size, window, stride, low) in enumerate(
+        zip(problem.out_size, problem.in_size, problem.effective_kernel, problem.stride, problem.low, strict=True)
+    ):
+        first, last = max(ceil(low / stride), 0), min((size - window + low) // stride, out - 1)
+        clear = max(last - first + 1, 0)
+        if axis == problem.rank - 1 and clear < out:
+            clear = max(clear - rows + 1, 0)
+        inside *= min(clear / max(out, 1), 1.0)
+    return 1.0 - inside

@@ -41,6 +41,12 @@ class Kernel:
         """The spatial axes by letter: ("w",), ("h", "w") or ("d", "h", "w")."""
         return ALL_AXES[-len(self.kernel_size) :]
 
+    def along_dhw(self, name: str) -> tuple[int, int, int]:
+        """kernel_size, stride or dilation along planes, lines and w; 1 where the rank has no such axis."""
+        numbers: tuple[int, ...] = getattr(self, name)
+        d, h, w = (1,) * (3 - len(numbers)) + numbers
+        return d, h, w
+
     @property
     def group_in(self) -> int:
         """Input channels of one group."""
@@ -77,18 +83,21 @@ class RunsKernel(Kernel):
 
 
 @dataclass(frozen=True, slots=True)
-class GroupsKernel(RunsKernel):
+class GroupsKernel(Kernel):
     """Channels last, small groups: each lane has the group of its own output channel. `groups` is 1 here."""
 
+    taps: int  # along w, that a tile keeps in registers
+    fetches_ahead: bool  # a line of the input before it is read
+    is_packed: bool
     lane_in: int  # input channels of a group
     lane_out: int  # output channels of a group; they divide the lanes
 
     ALGORITHM: ClassVar[str] = "groups"
-
-    @property
-    def has_window(self) -> bool:
-        """Do neighbouring rows read neighbouring numbers, which registers can keep?"""
-        return self.lane_out == 1 and self.stride[-1] == self.dilation[-1] == 1 and self.kernel_size[-1] > 1
+    PARAMETERS: ClassVar[tuple[str, ...]] = (
+        *("num_line_blocks", "num_w_blocks", "block_lines", "block_w", "num_oc_parts", "panels_per_part"),
+        *("out_d", "lines", "out_w", "in_d", "in_lines", "in_w", "low_d", "low_h", "low_w"),
+        *("x_n", "x_d", "x_line", "y_n", "y_d", "y_line", "y_offset"),
+    )
 
     @property
     def group_in(self) -> int:
@@ -104,6 +113,8 @@ class TapsKernel(Kernel):
     is_staged: bool  # or read where it lies
     is_shifted: bool  # one staged copy for each tap along w, so that vectors run across lines
     is_chunked: bool  # chunk after chunk of the reduction, whose sums wait in y
+    lines: int  # output lines of a tile; more than one where a group has one output channel
+    line_taps: int  # taps along h whose numbers such a tile keeps in registers
 
     @property
     def x_step(self) -> int:
@@ -189,7 +200,7 @@ class WinogradKernel(Kernel):
     @property
     def tap_lines(self) -> tuple[int, int]:
         """Taps along d and h."""
-        kd, kh, _ = (1,) * (3 - len(self.kernel_size)) + self.kernel_size
+        kd, kh, _ = self.along_dhw("kernel_size")
         return kd, kh
 
     @property
@@ -253,12 +264,6 @@ class GradientKernel(Kernel):
     def padded_out(self, lanes: int) -> int:
         """Output channels of a group, rounded up to whole vectors."""
         return -(-self.group_out // lanes) * lanes
-
-    def step(self, name: str) -> tuple[int, int, int]:
-        """Stride or dilation along planes, lines and w; 1 where the rank has no such axis."""
-        steps: tuple[int, ...] = getattr(self, name)
-        d, h, w = (1,) * (3 - len(steps)) + steps
-        return d, h, w
 
     ALGORITHM: ClassVar[str] = "kernel gradient"
     PARAMETERS: ClassVar[tuple[str, ...]] = (

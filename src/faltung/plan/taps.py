@@ -1,6 +1,8 @@
 """Planning the taps kernel: tile, block and pieces."""
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
 from math import ceil, prod
 
 from faltung.plan.blocks import Layout, Shape, is_interleaved, layouts_of, round_up
@@ -11,7 +13,7 @@ from faltung.plan.pieces import BYTES_PER_CYCLE, piece_count
 from faltung.plan.plan import CACHE_LINE, Plan, whole_lines
 from faltung.plan.problem import Problem
 from faltung.plan.target import Target
-from faltung.plan.tiles import REMAINDER_COST, candidates, step_cycles
+from faltung.plan.tiles import MOST_VECTORS, REMAINDER_COST, candidates, step_cycles
 
 STAGE_CYCLES = {1: 0.12, 2: 0.25, 3: 0.4, 4: 0.5}
 """To stage one element, by the stride along w."""
@@ -19,6 +21,8 @@ OTHER_STAGE_CYCLES = 1.5
 LINE_CYCLES = 8.0
 """To stage one line of one channel, besides its elements."""
 TILE_CYCLES = 20.0
+UNALIGNED_LOAD = 1.4
+"""Loads that an unaligned one counts as: some touch two cache lines."""
 EXCHANGE_CYCLES = 0.5
 """To stage or to store one element where channels and positions change places."""
 SCATTER_CYCLES = 0.25
@@ -42,9 +46,13 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
     if group_out <= 2 and vectors_of_all >= 8:  # too few rows to keep the pipelines busy: more vectors instead
         tiles += [tile for tile in candidates(target, group_out, 8) if tile[1] == 8]
     layouts = list(layouts_of(problem, shape, lanes, group_in, target.l2_bytes // 2 // item_bytes))
-    cycles, (rows, vectors), layout = min(
-        ((_cycles(problem, layout, *tile), tile, layout) for layout in layouts for tile in tiles), key=lambda c: c[0]
-    )
+    choices: list[tuple[float, Layout, int, int, int, int]] = []
+    for layout in layouts:
+        choices += [(_cycles(problem, layout, *tile), layout, *tile, 1, 1) for tile in tiles]
+        for tile in _line_tiles(problem, layout, target):
+            cycles = _line_cycles(problem, layout, tile)
+            choices.append((cycles, layout, 1, tile.vectors, tile.lines, tile.taps))
+    cycles, layout, rows, vectors, lines, line_taps = min(choices, key=lambda choice: choice[0])
     kernel = TapsKernel(
         **constants_of(problem),
         rows=rows,
@@ -53,6 +61,8 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
         is_staged=layout.is_staged,
         is_shifted=layout.is_shifted,
         is_chunked=False,
+        lines=lines,
+        line_taps=line_taps,
         writes_around_cache=False,  # lines of one channel need not be aligned
     )
 
@@ -74,7 +84,7 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
         strip if kernel.crosses_samples else min(_stretch(layout, target, item_bytes, vectors), round_up(strip, lanes))
     )
     results_pitch = round_up(stretch, lanes)
-    chunk = _chunk(kernel, layout, target, item_bytes, min(stretch, strip))
+    chunk = kernel.reduction if lines > 1 else _chunk(kernel, layout, target, item_bytes, min(stretch, strip))
     kernel = replace(kernel, is_chunked=chunk < kernel.reduction)
     waiting = group_out if kernel.is_interleaved else rows if kernel.has_results_apart else 0
     parameters = line_parameters(problem) | {
@@ -114,8 +124,8 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
         shared_bytes=whole_lines(problem.groups * row_blocks * kernel.block_pitch * item_bytes),
         scratch_bytes=whole_lines(results_at + waiting * results_pitch * item_bytes),
         reasons=(
-            f"tile of {rows} channels x {vectors} vectors of {lanes}, blocks of {layout.lines} lines x {layout.width} "
-            f"{layout.how}",
+            f"tile of {f'{lines} lines' if lines > 1 else f'{rows} channels'} x {vectors} vectors of {lanes}, "
+            f"blocks of {layout.lines} lines x {layout.width} {layout.how}",
         ),
     )
 
@@ -145,23 +155,71 @@ def _cycles(problem: Problem, layout: Layout, rows: int, vectors: int) -> float:
     steps = prod(problem.kernel_size) * layout.channels
     block = 0.0
     for count, length in layout.strips:
-        wide = length // (vectors * layout.lanes)
-        single = ceil((length - wide * vectors * layout.lanes) / layout.lanes)
+        wide, single = _tiles_of(layout, length, vectors)
         for number, size in ((whole, rows), (1 if rest else 0, rest)):
             wide_tile = wide * (steps * step_cycles(size, vectors) + TILE_CYCLES)
             block += count * number * (wide_tile + single * (steps * step_cycles(size, 1) + TILE_CYCLES))
+    if whole and rest:
+        block *= REMAINDER_COST
+    return _all_blocks(problem, layout, block)
+
+
+@dataclass(frozen=True)
+class _LineTile:
+    """Lines x vectors of one output channel, while `taps` taps along h and a vector for each stay in registers."""
+
+    lines: int
+    vectors: int
+    taps: int
+
+
+def _line_tiles(problem: Problem, layout: Layout, target: Target) -> Iterator[_LineTile]:
+    """Tiles of several lines that a layout's blocks can be covered with, where a group has one output channel."""
+    if problem.group_out > 1 or problem.rank == 1 or problem.y.spatial[-1] > 1 or layout.is_shifted:
+        return
+    kh, stride = problem.kernel_size[-2], problem.stride[-2]
+    taps = ceil(kh / ceil(kh / (target.num_vector_registers // 2 - 1)))
+    if taps < kh and taps * problem.dilation[-2] % stride:
+        return  # where a column of taps goes on, its lines would belong to another phase
+    fewest = layout.shape.lines % layout.lines or layout.lines
+    widest = min(MOST_VECTORS, ceil(layout.width / layout.lanes) if layout.is_staged else layout.width // layout.lanes)
+    for vectors in range(1, widest + 1):
+        most = (target.num_vector_registers - taps - vectors) // vectors
+        for lines in sorted({most, most * 3 // 4, most // 2, most // 4}):
+            if 1 < lines <= fewest:
+                yield _LineTile(lines, vectors, taps)
+
+
+def _line_cycles(problem: Problem, layout: Layout, tile: _LineTile) -> float:
+    """The model's cycles for one group of one output channel by tiles of several lines."""
+    stride, dilation = problem.stride[-2], problem.dilation[-2]
+    read = len({row * stride + tap * dilation for row, tap in product(range(tile.lines), range(tile.taps))})
+    loads = (read * tile.vectors * UNALIGNED_LOAD + tile.taps) / 2
+    column = max(tile.lines * tile.vectors * tile.taps / 2, loads, 5.0 * tile.taps)
+    cycles = layout.channels * prod(problem.kernel_size) / tile.taps * column + TILE_CYCLES
+    whole, last = divmod(layout.shape.lines, layout.lines)
+    tiles = (whole * ceil(layout.lines / tile.lines) + ceil(last / tile.lines)) * layout.lines / layout.shape.lines
+    return _all_blocks(problem, layout, tiles * ceil(layout.width / (tile.vectors * layout.lanes)) * cycles)
+
+
+def _tiles_of(layout: Layout, length: int, vectors: int) -> tuple[int, int]:
+    """Whole tiles and single vectors of a stretch."""
+    wide = length // (vectors * layout.lanes)
+    return wide, ceil((length - wide * vectors * layout.lanes) / layout.lanes)
+
+
+def _all_blocks(problem: Problem, layout: Layout, block: float) -> float:
+    """The model's cycles where a block's tiles take so many: with its staging, and times the blocks."""
     staged_lines = layout.channels * layout.shape.planes * layout.copies * layout.shape.line_phases
     staged_lines *= layout.lines + layout.shape.line_tap_reach
     stage = STAGE_CYCLES.get(problem.stride[-1], OTHER_STAGE_CYCLES) if problem.stride[-1] <= 8 else OTHER_STAGE_CYCLES
     if is_interleaved(problem) and problem.in_channels > 1:
         stage = EXCHANGE_CYCLES
     staging = staged_lines * (LINE_CYCLES + (layout.width + layout.more_w) * stage)
-    if whole and rest:
-        block *= REMAINDER_COST
     if is_interleaved(problem):
-        block += EXCHANGE_CYCLES * group_out * layout.lines * layout.width
+        block += EXCHANGE_CYCLES * problem.group_out * layout.lines * layout.width
     elif layout.is_shifted and problem.rank == 1:
-        block += SCATTER_CYCLES * group_out * layout.lines * layout.width
+        block += SCATTER_CYCLES * problem.group_out * layout.lines * layout.width
     # the last block of a line is shorter; count blocks by what they hold
     blocks = layout.shape.outer * layout.shape.lines * layout.shape.width / max(layout.lines * layout.width, 1)
     return blocks * (block + (staging if layout.is_staged else 0.0))

@@ -16,6 +16,11 @@ class Target:
     l2_bytes: int
     l3_bytes: int
 
+    @property
+    def has_masked_stores(self) -> bool:
+        """Is a store of some lanes as quick as one of all? On AVX2 it is not."""
+        return self.vector_bytes == 64
+
     def lanes(self, dtype: str) -> int:
         """Elements in one vector."""
         return self.vector_bytes // {"float32": 4, "float64": 8}[dtype]

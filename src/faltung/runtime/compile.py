@@ -62,7 +62,7 @@ def _machine(target: Target) -> llvm.TargetMachine:
 
 
 def _module(description: object, emit: Emit, dtype: str, target: Target) -> llvm.ModuleRef:
-    emitter = Emitter(dtype, target.lanes(dtype), has_fma=target.has_fma)
+    emitter = Emitter(dtype, target.lanes(dtype), has_fma=target.has_fma, has_masked_stores=target.has_masked_stores)
     emit(emitter)
     text = str(emitter.module)
     try:

@@ -30,6 +30,7 @@ class Convolution:
     def __init__(self, spec: ConvSpec, x: Strides | None = None) -> None:
         self.spec = spec
         self._shape = spec.output_shape
+        self._input_shape, self._kernel_shape = spec.input_shape, spec.kernel_shape
         self._dtype = np.dtype(spec.dtype)
         self._output_bytes = spec.output_bytes
         self.plan: AnyPlan | None = None
@@ -45,8 +46,8 @@ class Convolution:
         spec = self.spec
         if out is not None:
             self.check_out(out, (x, kernel, bias))
-        x = self._checked("x", x, spec.input_shape)
-        kernel = self._checked("kernel", kernel, spec.kernel_shape)
+        x = self._checked("x", x, self._input_shape)
+        kernel = self._checked("kernel", kernel, self._kernel_shape)
         if (bias is not None) != spec.bias:
             state = "has a bias" if spec.bias else "has no bias"
             got = "None" if bias is None else "an array"
@@ -57,6 +58,8 @@ class Convolution:
         return self.run(x, kernel, bias, out)
 
     def _checked(self, name: str, array: Array, shape: tuple[int, ...]) -> Array:
+        if type(array) is np.ndarray and array.dtype == self._dtype and array.shape == shape:
+            return np.ascontiguousarray(array)
         array = as_array(array)
         with named(self.spec.name):
             check_dtype(name, array.dtype.name)
