@@ -9,7 +9,9 @@ partial result of its own. A second phase adds the partial results in their orde
 threads. With small groups the rows are taps, and each lane has the group of its own output channel.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
+from itertools import product
 
 from faltung.codegen.block import Block
 from faltung.codegen.call import Call, Parameters
@@ -143,7 +145,10 @@ class _Sums:
 
 
 class _GroupSums(_Sums):
-    """Rows of the tile are taps; each lane meets the inputs of its own group."""
+    """Rows of the tile are taps; each lane meets the inputs of its own group.
+
+    Some positions are taken at once: an input is loaded once for all taps that meet it there.
+    """
 
     kernel: GroupsGradientKernel
 
@@ -151,41 +156,69 @@ class _GroupSums(_Sums):
         """All taps of all groups of a panel."""
         e, k = self.e, self.kernel
         kd, kh, kw = k.along_dhw("kernel_size")
-        whole, rest = divmod(kw, k.rows)
+        whole, rest = divmod(kw, k.w_taps)
         here = x.moved(j=e.mul(e.divide(oc, k.lane_out)[0], k.lane_in))
-        with e.loop("kd", kd) as d, e.loop("kh", kh) as h:
-            line, tap = here.moved(kd=d, kh=h), e.mul(e.add(e.mul(d, kh), h), kw)
+        with e.loop("kd", kd) as d, e.loop("kh", kh, step=k.line_taps) as h:
+            lines, tap = here.moved(kd=d, kh=h), e.mul(e.add(e.mul(d, kh), h), kw)
             for i in range(k.lane_in):
-                with e.loop("kw", whole * k.rows, step=k.rows) as w:
-                    self._add_taps(positions, line.moved(kw=w), dy, e.add(tap, w), i, oc, k.rows, channels)
+                with e.loop("kw", whole * k.w_taps, step=k.w_taps) as w:
+                    self._add_taps(positions, lines.moved(kw=w), dy, e.add(tap, w), i, oc, k.w_taps, channels)
                 if rest:
-                    w = whole * k.rows
-                    self._add_taps(positions, line.moved(kw=w), dy, e.add(tap, w), i, oc, rest, channels)
+                    w = whole * k.w_taps
+                    self._add_taps(positions, lines.moved(kw=w), dy, e.add(tap, w), i, oc, rest, channels)
 
     def _add_taps(
-        self, positions: Positions, x: Buffer, dy: Buffer, tap: Int, i: int, oc: Int, taps: int, channels: int
+        self, positions: Positions, x: Buffer, dy: Buffer, tap: Int, i: int, oc: Int, w_taps: int, channels: int
     ) -> None:
-        """`taps` neighbouring taps of input channel i of each group, summed over the block's positions."""
-        e, k = self.e, self.kernel
-        tile = RegisterTile(e, taps, -(-channels // e.lanes))
-        counts = [min(e.lanes, channels - v * e.lanes) for v in range(tile.vectors)]
-        inputs = [-(-count // k.lane_out) * k.lane_in for count in counts]
-        lanes = [lane // k.lane_out * k.lane_in + i for lane in range(e.lanes)]
-        is_plain = lanes == list(range(e.lanes))
-        padded = self.partial.moved(q=e.mul(tap, k.lane_in)).moved(q=i)
-        rows = e.buffer(padded.pointer, q=e.mul(k.lane_in, padded.strides["q"]), oc=1)
+        """Some taps of input channel i of each group, summed over the block's positions."""
+        e, k, block = self.e, self.kernel, positions.block
+        tile = RegisterTile(e, k.line_taps * w_taps, -(-channels // e.lanes))
         tile.start(lambda r, v: e.splat(0.0))
-        masks = [None if k.stages_dy else e.mask(count) for count in counts]
-        with e.loop("line", positions.block.num_lines) as line, e.loop("t", positions.block.width) as t:
-            numbers, gradients = x.moved(line=line, t=t), dy.moved(line=line, t=t)
-            dy_vectors = [e.load_masked(gradients.at(oc=v * e.lanes), mask) for v, mask in enumerate(masks)]
-            for r in range(taps):
-                firsts = [v * (e.lanes // k.lane_out * k.lane_in) for v in range(tile.vectors)]
-                loaded = [e.load_masked(numbers.at(kw=r, j=j), e.mask(n)) for j, n in zip(firsts, inputs, strict=True)]
-                factors = loaded if is_plain else [e.shuffle(x, x, lanes) for x in loaded]
-                tile.add_to_row(r, factors, dy_vectors)
-        places = [rows.at(q=r, oc=e.add(oc, v * e.lanes)) for r in range(taps) for v in range(tile.vectors)]
+        turns, _ = e.divide(block.width, k.positions)
+        stop = e.mul(turns, k.positions)
+        with e.loop("line", block.num_lines) as line:
+            for count, first, last in ((k.positions, 0, stop), (1, stop, block.width)):
+                with e.loop("t", last, first, step=count) as t:
+                    here = x.moved(line=line, t=t), dy.moved(line=line, t=t)
+                    self._add_positions(tile, *here, i, w_taps, count, channels)
+                if k.positions == 1:
+                    break
+        kw = k.kernel_size[-1]
+        taps = [e.add(tap, h * kw + w) for h in range(k.line_taps) for w in range(w_taps)]
+        q = [e.add(e.mul(t, k.lane_in), i) for t in taps]
+        places = [self.partial.at(q=row, oc=e.add(oc, v * e.lanes)) for row in q for v in range(tile.vectors)]
         self._finish(tile, places)
+
+    def _add_positions(
+        self, tile: RegisterTile, x: Buffer, dy: Buffer, i: int, w_taps: int, count: int, channels: int
+    ) -> None:
+        """What `count` neighbouring positions contribute."""
+        e, k = self.e, self.kernel
+        outputs = [min(e.lanes, channels - v * e.lanes) for v in range(tile.vectors)]
+        masks = [None if k.stages_dy else e.mask(n) for n in outputs]
+        gradients = [
+            [e.load_masked(dy.at(t=t, oc=v * e.lanes), mask, f"dy_v{v}") for v, mask in enumerate(masks)]
+            for t in range(count)
+        ]
+        meetings: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for t, w in product(range(count), range(w_taps)):
+            meetings[t * k.stride[-1] + w * k.dilation[-1]].append((t, w))
+        for h, (_, pairs) in product(range(k.line_taps), sorted(meetings.items())):
+            t, w = pairs[0]
+            inputs = self._inputs(x.moved(kh=h, kw=w, t=t), i, outputs)
+            for t, w in pairs:
+                tile.add_to_row(h * w_taps + w, inputs, gradients[t])
+
+    def _inputs(self, x: Buffer, i: int, outputs: list[int]) -> list[Value]:
+        """The vectors in which each lane has input i of its own group."""
+        e, k = self.e, self.kernel
+        step = e.lanes // k.lane_out * k.lane_in
+        masks = [e.mask(-(-count // k.lane_out) * k.lane_in) for count in outputs]
+        loaded = [e.load_masked(x.at(j=v * step), mask, f"x_v{v}") for v, mask in enumerate(masks)]
+        if k.lane_in == k.lane_out == 1:
+            return loaded
+        lanes = [lane // k.lane_out * k.lane_in + i for lane in range(e.lanes)]
+        return [e.shuffle(vector, vector, lanes) for vector in loaded]
 
 
 def _emit_total(e: Emitter, kernel: GradientKernel) -> None:

@@ -35,11 +35,16 @@ class _Tile:
 
 
 def refuse_groups(problem: Problem, target: Target) -> str | None:
+    """Why the groups kernel does not serve."""
+    if not problem.is_channels_last or (problem.x.c, problem.x.spatial[-1]) != (1, problem.in_channels):
+        return "the input's channels do not lie side by side"
+    return refuse_lanes(problem, target)
+
+
+def refuse_lanes(problem: Problem, target: Target) -> str | None:
     """Why lanes cannot each have a group of their own."""
     if problem.groups == 1:
         return "there is one group"
-    if not problem.is_channels_last or (problem.x.c, problem.x.spatial[-1]) != (1, problem.in_channels):
-        return "the input's channels do not lie side by side"
     if target.lanes(problem.dtype) % problem.group_out:
         return "the outputs of a group do not divide a vector"
     if problem.group_in > problem.group_out:

@@ -1,21 +1,23 @@
 """Planning the kernel gradient: tile, blocks of positions, chunks and parts."""
 
+from collections.abc import Iterator
 from math import ceil, prod
 from typing import Any
 
 from faltung.plan.constants import constants_of
-from faltung.plan.groups import flat_view, refuse_groups
+from faltung.plan.groups import UNALIGNED_LOAD, flat_view, refuse_lanes
 from faltung.plan.kernels import GradientKernel, GroupsGradientKernel
 from faltung.plan.lines import line_counts, line_parameters
 from faltung.plan.pieces import BYTES_PER_CYCLE, piece_count
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.problem import ITEM_BYTES, Problem
 from faltung.plan.target import Target
-from faltung.plan.tiles import REMAINDER_COST, candidates, most_rows, step_cycles
+from faltung.plan.tiles import REMAINDER_COST, candidates, step_cycles
 
 MOST_PIECES = 16
 """Each chunk of positions has a partial result, which takes memory and is added at the end."""
 MOST_PARTIAL_BYTES = 32 * 1024 * 1024
+MOST_GROUP_VECTORS = 4
 FLUSH_CYCLES = 2.0
 """To add one accumulator to the partial result."""
 DY_SHARE = 0.6
@@ -97,7 +99,7 @@ def _kernel(problem: Problem, target: Target, lanes: int) -> GradientKernel | Gr
     run_length = GradientKernel(**constants, stages_dy=False, rows=1, vectors=1).run_length
     tiles = candidates(target, run_length, ceil(problem.group_out / lanes))
     rows, vectors = min(tiles, key=lambda tile: _cycles(problem, run_length, lanes, *tile))
-    if refuse_groups(problem, target) is None:
+    if refuse_lanes(problem, target) is None:
         return _groups_kernel(problem, target, lanes, constants)
     # several panels lie too far apart in y to share the first cache
     stages_dy = not problem.is_channels_last or problem.group_out > vectors * lanes
@@ -105,17 +107,51 @@ def _kernel(problem: Problem, target: Target, lanes: int) -> GradientKernel | Gr
 
 
 def _groups_kernel(problem: Problem, target: Target, lanes: int, constants: dict[str, Any]) -> GroupsGradientKernel:
-    """The constants for small groups, whose lanes have a group each."""
-    vectors = min(ceil(problem.out_channels / lanes), target.num_vector_registers // 8)
-    rows = min(most_rows(target, vectors), problem.kernel_size[-1])
+    """The constants for small groups, whose lanes have a group each: the tile that spends least on a product."""
+    vectors, line_taps, w_taps, positions = min(
+        _group_tiles(problem, target, lanes), key=lambda tile: _group_cycles(problem, *tile)
+    )
     return GroupsGradientKernel(
         **(constants | {"groups": 1, "w": flat_view(problem)}),
-        stages_dy=False,
-        rows=rows,
+        stages_dy=not problem.is_channels_last,
+        rows=line_taps * w_taps,
         vectors=vectors,
+        line_taps=line_taps,
+        w_taps=w_taps,
+        positions=positions,
         lane_in=problem.group_in,
         lane_out=problem.group_out,
     )
+
+
+def _group_tiles(problem: Problem, target: Target, lanes: int) -> Iterator[tuple[int, int, int, int]]:
+    """(vectors, taps along h, taps along w, positions) that fit into the registers, with one vector of inputs each."""
+    kh, kw = (problem.kernel_size[-2] if problem.rank > 1 else 1), problem.kernel_size[-1]
+    for vectors in range(1, min(ceil(problem.out_channels / lanes), MOST_GROUP_VECTORS) + 1):
+        for line_taps in {1, kh}:
+            for w_taps in range(1, kw + 1):
+                positions = (target.num_vector_registers - vectors) // vectors - line_taps * w_taps
+                if positions < 1:
+                    break
+                yield vectors, line_taps, w_taps, min(positions, max(problem.out_size[-1], 1))
+
+
+def _group_cycles(problem: Problem, vectors: int, line_taps: int, w_taps: int, positions: int) -> float:
+    """The model's cycles for a product of vectors: bound by multiply-adds, loads, or the latency of too few sums."""
+    stride, dilation = problem.stride[-1], problem.dilation[-1]
+    kw, width = problem.kernel_size[-1], max(problem.out_size[-1], 1)
+
+    def tile(taps: int, positions: int) -> float:
+        read = len({position * stride + tap * dilation for position in range(positions) for tap in range(taps)})
+        loads = (line_taps * read * UNALIGNED_LOAD + positions) * vectors / 2
+        return max(line_taps * taps * positions * vectors / 2, loads, 4.0 * positions)
+
+    whole_taps, last_taps = divmod(kw, w_taps)
+    turns, left = divmod(width, positions)
+    cycles = 0.0
+    for count, taps in ((whole_taps, w_taps), (1 if last_taps else 0, last_taps)):
+        cycles += count * (turns * tile(taps, positions) + left * tile(taps, 1))
+    return cycles / (kw * line_taps * width * vectors)
 
 
 def _cycles(problem: Problem, run_length: int, lanes: int, rows: int, vectors: int) -> float:

@@ -279,6 +279,9 @@ class GradientKernel(Kernel):
 class GroupsGradientKernel(GradientKernel):
     """The kernel gradient of small groups: each lane has the group of its own output channel. `groups` is 1 here."""
 
+    line_taps: int  # rows of a tile: taps along h …
+    w_taps: int  # … times taps along w
+    positions: int  # that meet the inputs of a tile at once
     lane_in: int
     lane_out: int
 
