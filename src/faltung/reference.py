@@ -52,7 +52,8 @@ def bound(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None, *, spe
     """
     num_terms = math.prod(spec.kernel_size) * (spec.in_channels // spec.groups) + spec.bias
     with np.errstate(all="ignore"):
-        magnitude = _pre_activation(np.abs(x), np.abs(kernel), None if bias is None else np.abs(bias), spec)
+        bias_size = None if bias is None else _size(bias, spec)
+        magnitude = _pre_activation(_size(x, spec), _size(kernel, spec), bias_size, spec)
         error = _rounding(num_terms, magnitude, spec)
         if spec.activation is None:
             return error
@@ -124,7 +125,8 @@ def output_gradient_bound(
     eps = float(np.finfo(spec.dtype).eps)
     with np.errstate(all="ignore"):
         z = _pre_activation(x, kernel, bias, spec)
-        magnitude = _pre_activation(np.abs(x), np.abs(kernel), None if bias is None else np.abs(bias), spec)
+        bias_size = None if bias is None else _size(bias, spec)
+        magnitude = _pre_activation(_size(x, spec), _size(kernel, spec), bias_size, spec)
         off = _rounding(num_terms, magnitude, spec) + 4 * eps * np.abs(z)
         above, below = (activation_gradient(z + d, spec.activation, spec.activation_parameter) for d in (off, -off))
         slope_off = _bend(spec) * off + np.abs(above - below) + 8 * _lipschitz(spec) * eps
@@ -142,7 +144,7 @@ def input_gradient_bound(dy: ArrayLike, kernel: ArrayLike, *, spec: ConvSpec) ->
     n counts the terms of each sum: fewer at the edges and between strides, more where padding reads inputs twice.
     """
     num_terms = input_gradient(np.ones(spec.output_shape), np.ones(spec.kernel_shape), spec=spec)
-    return _rounding(num_terms, input_gradient(np.abs(dy), np.abs(kernel), spec=spec), spec)
+    return _rounding(num_terms, input_gradient(_size(dy, spec), _size(kernel, spec), spec=spec), spec)
 
 
 def kernel_gradient_bound(x: ArrayLike, dy: ArrayLike, *, spec: ConvSpec) -> Array:
@@ -151,12 +153,12 @@ def kernel_gradient_bound(x: ArrayLike, dy: ArrayLike, *, spec: ConvSpec) -> Arr
     n counts samples x positions.
     """
     num_terms = spec.num_samples * math.prod(spec.out_size)
-    return _rounding(num_terms, kernel_gradient(np.abs(x), np.abs(dy), spec=spec), spec)
+    return _rounding(num_terms, kernel_gradient(_size(x, spec), _size(dy, spec), spec=spec), spec)
 
 
 def bias_gradient_bound(dy: ArrayLike, *, spec: ConvSpec) -> Array:
     """Return how far each element may lie from :func:`bias_gradient`: ``n*eps * sum(|dy|)``, n as for the kernel."""
-    return _rounding(spec.num_samples * math.prod(spec.out_size), bias_gradient(np.abs(dy), spec=spec), spec)
+    return _rounding(spec.num_samples * math.prod(spec.out_size), bias_gradient(_size(dy, spec), spec=spec), spec)
 
 
 def activate(x: Array, name: str | None, parameter: float | None = None) -> Array:
@@ -247,8 +249,14 @@ def _grouped_kernel(kernel: ArrayLike, spec: ConvSpec) -> Array:
     return np.moveaxis(kernel, -2, -3)
 
 
+def _size(array: ArrayLike, spec: ConvSpec) -> Array:
+    """Magnitudes; with precision "high", where a denormal number counts as zero, eps of them is at least the loss."""
+    limits = np.finfo(spec.dtype)
+    return np.abs(array) + (0.0 if spec.precision == "exact" else float(limits.tiny) / float(limits.eps))
+
+
 def _rounding(num_terms: ArrayLike, magnitude: Array, spec: ConvSpec) -> Array:
-    """n*eps of each magnitude; with precision "high" also NEIGHBOURS_EPS of the largest.
+    """n*eps of each magnitude; with precision "high" also NEIGHBOURS_EPS of the largest, and a denormal for each term.
 
     Fast algorithms round at the magnitude of the terms that an output's neighbours sum, which at an edge may be more.
     """
@@ -258,7 +266,7 @@ def _rounding(num_terms: ArrayLike, magnitude: Array, spec: ConvSpec) -> Array:
     if spec.precision == "exact":
         return rounding
     largest = np.max(magnitude, initial=tiny, where=np.isfinite(magnitude))
-    return rounding + NEIGHBOURS_EPS * eps * largest
+    return rounding + NEIGHBOURS_EPS * eps * largest + np.asarray(num_terms) * tiny
 
 
 def _relu6(x: Array) -> Array:

@@ -399,6 +399,27 @@ class Emitter:
         else:
             self.b.call(self._declared("llvm.aarch64.hint", VOID, [I32]), [I32(1)])
 
+    def float_control(self) -> Value:
+        """How this thread rounds and what it does with denormal numbers, as the processor keeps it."""
+        if platform.machine() not in ("x86_64", "AMD64"):
+            return self.b.call(self._declared("llvm.aarch64.get.fpcr", I64, []), [])
+        slot = self._stack_slot(I32, "control")
+        self.b.call(self._declared("llvm.x86.sse.stmxcsr", VOID, [POINTER]), [slot])
+        return self.b.zext(self.b.load(slot, typ=I32), I64)
+
+    def set_float_control(self, control: Int) -> None:
+        if platform.machine() not in ("x86_64", "AMD64"):
+            self.b.call(self._declared("llvm.aarch64.set.fpcr", VOID, [I64]), [control])
+            return
+        slot = self._stack_slot(I32, "control")
+        self.b.store(self.b.trunc(control, I32), slot)
+        self.b.call(self._declared("llvm.x86.sse.ldmxcsr", VOID, [POINTER]), [slot])
+
+    def without_denormals(self, control: Value) -> Value:
+        """The same, but denormal numbers are read and written as zeros."""
+        is_x86 = platform.machine() in ("x86_64", "AMD64")
+        return self.b.or_(control, I64(0x8040 if is_x86 else 1 << 24))
+
     # -- vectors -------------------------------------------------------------------------------------------------
 
     def splat(self, number: float) -> Value:

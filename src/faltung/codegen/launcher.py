@@ -9,6 +9,9 @@ claimed nothing. Which piece yields which output is fixed by the plan, so bits d
 
 A second caller that finds the pool taken runs its pieces itself.
 
+Denormal numbers count as zeros while pieces run, unless the job keeps them: some processors take a hundred times as
+long over them. Workers compute as their caller does, and every thread is left as it was found.
+
 Workers are threads of our own, or those of a host such as PyTorch, which lends them for the length of a call (`team`).
 """
 
@@ -18,7 +21,7 @@ from faltung.codegen.service import emit_serve
 
 # words of the pool; what different threads write lies in different cache lines
 DONE, OWNER, SLEEPERS = 0, 8, 16
-FUNCTION, CALL, SCRATCH, SCRATCH_BYTES, IS_CLOSING, SPINS, NUM_THREADS = 24, 25, 26, 27, 28, 29, 30
+FUNCTION, CALL, SCRATCH, SCRATCH_BYTES, IS_CLOSING, SPINS, NUM_THREADS, FLOAT_CONTROL = range(24, 32)
 MUTEX, CONDITION = 32, 48
 SHARES, SHARE_WORDS = 64, 8
 """The shares of the threads, each in a cache line of its own; they end the pool."""
@@ -30,9 +33,9 @@ def pool_words(num_threads: int) -> int:
 
 
 # words of a job, the part of a call that its plan fixes
-JOB_PARAMETERS, JOB_SCRATCH_OFFSET, JOB_SCRATCH_BYTES, JOB_PHASES = 0, 1, 2, 3
+JOB_PARAMETERS, JOB_SCRATCH_OFFSET, JOB_SCRATCH_BYTES, JOB_KEEPS_DENORMALS, JOB_PHASES = range(5)
 """From JOB_PHASES on: function and number of pieces, for packing and then for the kernel."""
-JOB_WORDS = 7
+JOB_WORDS = 8
 
 
 # words of a call by a team; what different threads write lies in different cache lines
@@ -44,7 +47,8 @@ def emit_launcher(e: Emitter, array_data_offset: int) -> None:
 
     worker, team: a thread's life.
 
-    wake: rouse sleeping workers. spin: wait for `count` pauses.
+    wake: rouse sleeping workers. spin: wait for `count` pauses. drop_denormals, restore_denormals: for this thread; the
+    place keeps how it was.
     """
     _emit_drain(e)
     _emit_run_phase(e)
@@ -59,6 +63,11 @@ def emit_launcher(e: Emitter, array_data_offset: int) -> None:
     _emit_team(e)
     with e.function("wake", "*pool") as (pool,):
         _wake(e, pool)
+    with e.function("drop_denormals", "*place") as (place,):
+        e.store_scalar(e.float_control(), e.words(place).at(i=0))
+        e.set_float_control(e.without_denormals(e.words(place).word(0)))
+    with e.function("restore_denormals", "*place") as (place,):
+        e.set_float_control(e.words(place).word(0))
     with e.function("spin", "count") as (count,), e.loop("wait", count):
         e.pause()
 
@@ -71,9 +80,13 @@ def _emit_launch_pointers(e: Emitter) -> None:
             e.store_scalar(pointer, call.at(i=n))
         scratch = e.byte_buffer(arguments[-1]).at(i=job_words.word(JOB_SCRATCH_OFFSET))
         scratch_bytes = job_words.word(JOB_SCRATCH_BYTES)
+        control = e.float_control()
+        keeps_denormals = e.compare(job_words.word(JOB_KEEPS_DENORMALS), "!=", 0)
+        e.set_float_control(e.choose(keeps_denormals, control, e.without_denormals(control)))
         for phase in (JOB_PHASES, JOB_PHASES + 2):
             pieces = job_words.word(phase + 1)
             e.call("run_phase", job_words.at(i=phase), pieces, call.pointer, scratch, scratch_bytes, pool)
+        e.set_float_control(control)
 
 
 def _emit_run_phase(e: Emitter) -> None:
@@ -89,6 +102,7 @@ def _emit_run_phase(e: Emitter) -> None:
                 e.store_scalar(call, words.at(i=CALL))
                 e.store_scalar(scratch, words.at(i=SCRATCH))
                 e.store_scalar(scratch_bytes, words.at(i=SCRATCH_BYTES))
+                e.store_scalar(e.float_control(), words.at(i=FLOAT_CONTROL))
                 e.exchange(words.at(i=DONE), 0)
                 _share_out(e, pool, pieces)
                 with e.when(e.compare(e.load_shared(words.at(i=SLEEPERS)), ">", 0)):
@@ -116,7 +130,7 @@ def _emit_drain(e: Emitter) -> None:
     """drain(pool, slot): claim and run pieces until none is left, own ones first; `slot` says whose scratch to use."""
     with e.function("drain", "*pool", "slot", internal=True) as (pool, slot):
         words = e.words(pool)
-        threads = words.word(NUM_THREADS)
+        threads, control = words.word(NUM_THREADS), e.float_control()
         with e.loop("turn", threads) as turn:
             _, owner = e.divide(e.add(slot, turn), threads)
             share = words.at(i=e.add(SHARES, e.mul(owner, SHARE_WORDS)))
@@ -125,8 +139,10 @@ def _emit_drain(e: Emitter) -> None:
                 end, index = e.halves(word)
                 claims.leave_if(e.compare(index, ">=", end))
                 with e.when(e.replace_if_equal(share, word, e.add(word, 1))):
+                    e.set_float_control(words.word(FLOAT_CONTROL))
                     scratch = e.byte_buffer(words.pointer_at(SCRATCH)).at(i=e.mul(slot, words.word(SCRATCH_BYTES)))
                     e.call_stored(words.at(i=FUNCTION), words.pointer_at(CALL), index, scratch)
+                    e.set_float_control(control)
                     e.add_shared(words.at(i=DONE), 1)
 
 

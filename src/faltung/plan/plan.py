@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from faltung.plan.kernels import AnyKernel
+from faltung.plan.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,11 @@ class Plan:
     def algorithm(self) -> str:
         """The name of the algorithm."""
         return self.kernel.ALGORITHM
+
+    @property
+    def keeps_denormals(self) -> bool:
+        """Does precision="exact" ask for them? Otherwise they count as zeros."""
+        return isinstance(self.problem, Problem) and self.problem.precision == "exact"
 
     @property
     def pieces(self) -> int:

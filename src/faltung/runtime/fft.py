@@ -24,6 +24,7 @@ from faltung.reference import SOURCES, activate
 from faltung.runtime import pool, target
 from faltung.runtime.launch import Array, Launch
 from faltung.runtime.python_threads import on_threads
+from faltung.runtime.quiet import quiet
 
 Spectra = NDArray[Any]
 MOST_PRODUCTS = 2**15
@@ -71,7 +72,7 @@ class FftLaunch:
         """The spectra of kernels (g, out, in, k) as (g, out, in, f), or (g, f, in, out) for products of matrices."""
         size, problem = self.plan.size, self.plan.problem
         spread = np.zeros((*taps.shape[:-1], size), taps.dtype)
-        with np.errstate(all="ignore"):
+        with quiet():
             np.multiply(taps, taps.dtype.type(size), out=spread[..., : window_of(problem) : problem.dilation[0]])
             spectra = np.fft.rfft(spread, norm="forward")
         np.conjugate(spectra, out=spectra)
@@ -83,7 +84,7 @@ class FftLaunch:
         samples, groups, first, num_blocks = plan.piece(index)
         start, stride = first * plan.block, problem.stride[0]
 
-        with np.errstate(all="ignore"):
+        with quiet():
             windows = windows_of(plan, x[samples, groups], start, num_blocks)
             product = self._product(np.fft.rfft(windows, norm="ortho"), spectra[groups.start // plan.groups_per_piece])
             dense = np.fft.irfft(product, plan.size, norm="ortho")[..., : plan.block]

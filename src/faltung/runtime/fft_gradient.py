@@ -10,6 +10,7 @@ from faltung.runtime import pool, target
 from faltung.runtime.fft import Spectra, input_view, kernel_view, output_view, products_of_matrices, windows_of
 from faltung.runtime.launch import Array, Launch
 from faltung.runtime.python_threads import on_threads
+from faltung.runtime.quiet import quiet
 
 
 class FftGradientLaunch:
@@ -31,7 +32,7 @@ class FftGradientLaunch:
         sums = on_threads(lambda index: self._lot(inputs, arriving, *divmod(index, plan.lots)), plan.pieces)
 
         def total(part: int) -> bool:
-            with np.errstate(all="ignore"):
+            with quiet():
                 spectra = sums[part * plan.lots]
                 for lot in range(1, plan.lots):
                     spectra += sums[part * plan.lots + lot]
@@ -58,7 +59,7 @@ class FftGradientLaunch:
             samples, groups, first, num_blocks = plan.piece(
                 (sample_part * group_parts + part) * block_parts + block_part
             )
-            with np.errstate(all="ignore"):
+            with quiet():
                 windows = windows_of(plan, x[samples, groups], first * plan.block, num_blocks)
                 arriving = np.fft.rfft(self._spread(dy[samples, groups], first, num_blocks), norm="forward")
                 product = self._product(np.fft.rfft(windows, norm="ortho"), np.conjugate(arriving, out=arriving))

@@ -67,6 +67,7 @@ class Launch:
             ctypes.addressof(self._parameters),
             plan.shared_bytes,
             plan.scratch_bytes,
+            plan.keeps_denormals,
             *(number for name, pieces in plan.phases for number in (self.program.addresses[name], pieces)),
         )
         self._job_address = ctypes.addressof(self._job)
@@ -134,7 +135,7 @@ class Job:
         self._parameters = (ctypes.c_int64 * len(parameters))(*parameters)
         self._scratch_bytes = scratch_bytes
         address = ctypes.addressof(self._parameters)
-        self._job = (ctypes.c_int64 * JOB_WORDS)(address, 0, scratch_bytes, 0, 0, function, 0)
+        self._job = (ctypes.c_int64 * JOB_WORDS)(address, 0, scratch_bytes, 0, 0, 0, function, 0)
         self._native = _native_launch_of_pointers()
 
     def run(self, pieces: int, x: int, y: int, *, is_alone: bool = False) -> None:

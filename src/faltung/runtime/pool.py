@@ -20,7 +20,10 @@ SPIN_MICROSECONDS = 500
 
 log = logging.getLogger("faltung")
 _lock = lock_across_forks()
-FUNCTIONS = ("launch", "launch_pointers", "serve", "worker", "team", "wake", "spin")
+FUNCTIONS = (
+    *("launch", "launch_pointers", "serve", "worker", "team"),
+    *("wake", "spin", "drop_denormals", "restore_denormals"),
+)
 
 
 @cache

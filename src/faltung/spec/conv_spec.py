@@ -53,7 +53,7 @@ class ConvSpec:
         bias: whether there is one.
         activation: a name, or (name, parameter); see activation.py.
         activation_parameter: slope of leaky_relu (default 0.2, as Keras), alpha of elu (default 1).
-        precision: "high" admits fast algorithms, "exact" direct summation only.
+        precision: "high" admits fast algorithms, "exact" direct summation only, with denormal numbers.
         dtype: "float32" or "float64".
 
     >>> spec = ConvSpec(in_size=100, in_channels=16, out_channels=32, kernel_size=7, batch=8, stride=2, padding="same")
