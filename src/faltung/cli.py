@@ -97,6 +97,7 @@ def info(clear_cache: bool) -> None:
     help="Write a page with plots, the report and the JSON into this directory. Compares.",
 )
 @click.option("--against", type=EXISTING_FILE, help="Say what is slower than in this old JSON. Compares.")
+@click.option("--choices", is_flag=True, help="Time all algorithms of faltung instead: does it choose the best one?")
 def bench(
     texts: tuple[str, ...],
     suite: tuple[str, ...],
@@ -110,6 +111,7 @@ def bench(
     markdown_file: Path | None,
     report: Path | None,
     against: Path | None,
+    choices: bool,
 ) -> None:
     """Measure convolutions against what this machine can do, or side by side with other libraries.
 
@@ -129,6 +131,13 @@ def bench(
         raise click.UsageError(
             'Nothing to measure: give a text such as "conv1d n1 w1000 ic64 oc64 kw7", or --suite core.'
         )
+    if choices:
+        if compares or json_file:
+            raise click.UsageError(
+                "--choices compares faltung's algorithms with each other: leave out --peers and files."
+            )
+        _count_choices(cases, layout=layout, threads=threads, seconds=seconds)
+        return
     if compares:
         files = (json_file, markdown_file, report, against)
         _compare(cases, texts, files, peers=peers, mode=mode, layout=layout, threads=threads, seconds=seconds)
@@ -145,6 +154,28 @@ def bench(
         json_file.write_text(json.dumps(measured.to_dict(), indent=1) + "\n", encoding="utf-8")
     if measured.wrong:
         raise Failure(f"wrong numbers: {', '.join(measured.wrong)}")
+
+
+def _count_choices(cases: dict[str, str], *, layout: str | None, threads: int | None, seconds: float) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from faltung.bench.choices import NEAR, measure_choice, share_near_best, table
+
+    if threads is not None:
+        ft.set_num_threads(threads)
+    watching, measured = Console(stderr=True), []
+    with Progress(console=watching, transient=True, disable=not watching.is_terminal) as progress:
+        for name in progress.track(cases):
+            choice = measure_choice(name, cases[name], layout=layout, seconds=seconds)
+            if choice.has_others:
+                measured.append(choice)
+    if not measured:
+        click.echo("No case has more than one algorithm.")
+        return
+    _console().print(table(measured))
+    near = f"{share_near_best(measured):.1%} of {len(measured)}"
+    click.echo(f"{near} choices take at most {NEAR:g} times as long as the best algorithm.")
 
 
 @main.command()

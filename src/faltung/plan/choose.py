@@ -56,6 +56,12 @@ def choose_plan(problem: Problem, target: Target) -> AnyPlan:
     return _cheapest(plans, reasons)
 
 
+def offers(problem: Problem, target: Target) -> list[AnyPlan]:
+    """The plans of all algorithms that could serve, the cheapest by the cost model first."""
+    plans, _ = _ask(RULES, problem, target)
+    return sorted(plans, key=lambda plan: plan.cycles)
+
+
 def choose_kernel_gradient(problem: Problem, target: Target) -> AnyPlan:
     """The plan for the kernel gradient of a forward problem on contiguous arrays."""
     plans, reasons = _ask(GRADIENT_RULES, problem, target)

@@ -1,0 +1,105 @@
+"""Is the cost model right? Every algorithm that could serve a convolution is timed beside the one it chose."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from faltung.bench.run import BATCH_SECONDS
+from faltung.bench.suite import in_layout
+from faltung.plan.choose import offers
+from faltung.plan.problem import Problem
+from faltung.runtime import target
+from faltung.runtime.executor import executor_of
+from faltung.spec import ConvSpec
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+NEAR = 1.1
+"""A choice is right that takes so many times as long as the best, or less."""
+ROUNDS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One convolution: what each algorithm took; the first one is what the cost model chose."""
+
+    case: str
+    seconds: dict[str, float]
+
+    @property
+    def chosen(self) -> str:
+        """The algorithm with the fewest cycles by the model."""
+        return next(iter(self.seconds))
+
+    @property
+    def has_others(self) -> bool:
+        """Was there a choice?"""
+        return len(self.seconds) > 1
+
+    @property
+    def best(self) -> str:
+        """The algorithm that was quickest."""
+        return min(self.seconds, key=self.seconds.__getitem__)
+
+    @property
+    def factor(self) -> float:
+        """How many times as long as the best the chosen one took."""
+        return self.seconds[self.chosen] / self.seconds[self.best]
+
+
+def share_near_best(choices: list[Choice]) -> float:
+    """The share of choices within NEAR of the best.
+
+    >>> share_near_best([Choice("a", {"runs": 1.0, "taps": 2.0}), Choice("b", {"taps": 2.0, "runs": 1.0})])
+    0.5
+    """
+    return sum(choice.factor <= NEAR for choice in choices) / len(choices)
+
+
+def measure_choice(name: str, text: str, *, layout: str | None = None, seconds: float = 0.5) -> Choice:
+    """Time the algorithms that could serve a spec text in turns, for about so many seconds."""
+    spec = in_layout(ConvSpec.from_text(text), layout)
+    rng = np.random.default_rng(0)
+    shapes = spec.input_shape, spec.kernel_shape, (spec.out_channels,)
+    x, kernel, numbers = (rng.standard_normal(shape).astype(spec.dtype) for shape in shapes)
+    bias, y = numbers if spec.bias else None, np.empty(spec.output_shape, spec.dtype)
+    executors = {plan.algorithm: executor_of(plan) for plan in offers(Problem.of(spec), target.current())}
+    calls = {algorithm: partial(executor, x, kernel, bias, y) for algorithm, executor in executors.items()}
+    counts = {algorithm: _count(call, seconds / len(calls) / ROUNDS) for algorithm, call in calls.items()}
+    taken: dict[str, list[float]] = {algorithm: [] for algorithm in calls}
+    for _ in range(ROUNDS):
+        for algorithm, call in calls.items():
+            taken[algorithm].append(_time(call, counts[algorithm]))
+    return Choice(name, {algorithm: median(times) for algorithm, times in taken.items()})
+
+
+def _count(call: Callable[[], object], seconds: float) -> int:
+    """How many calls fill a turn; the first ones also compile and warm up."""
+    call()
+    return max(1, int(max(seconds, BATCH_SECONDS) / _time(call, 1)))
+
+
+def _time(call: Callable[[], object], count: int) -> float:
+    start = time.perf_counter()
+    for _ in range(count):
+        call()
+    return (time.perf_counter() - start) / count
+
+
+def table(choices: list[Choice]) -> "Table":
+    """The choices that were not near the best, worst first."""
+    from rich.table import Table
+
+    shown = Table("case", "chosen", "µs", "best", "µs", "times as long")
+    for choice in sorted(choices, key=lambda choice: -choice.factor):
+        if choice.factor > NEAR:
+            chosen, best = choice.seconds[choice.chosen], choice.seconds[choice.best]
+            numbers = f"{1e6 * chosen:.1f}", choice.best, f"{1e6 * best:.1f}", f"{choice.factor:.2f}"
+            shown.add_row(choice.case, choice.chosen, *numbers)
+    return shown
