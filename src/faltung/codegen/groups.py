@@ -116,11 +116,10 @@ class _Panel:
         """Do the windows of all rows lie inside the input?"""
         e, k = self.e, self.kernel
         conditions = []
-        for axis, taps, dilation in zip(AXES, k.along_dhw("kernel_size"), k.along_dhw("dilation"), strict=True):
-            if taps > 1 or axis == "w":
-                reach = (taps - 1) * dilation + ((k.rows - 1) * k.stride[-1] if axis == "w" else 0)
-                conditions.append(e.compare(window[axis], ">=", 0))
-                conditions.append(e.compare(e.add(window[axis], reach), "<", self._size(axis)))
+        for axis, taps, dilation in zip(AXES[-len(k.axes) :], k.kernel_size, k.dilation, strict=True):
+            reach = (taps - 1) * dilation + ((k.rows - 1) * k.stride[-1] if axis == "w" else 0)
+            conditions.append(e.compare(window[axis], ">=", 0))
+            conditions.append(e.compare(e.add(window[axis], reach), "<", self._size(axis)))
         return e.all_of(*conditions)
 
     def _size(self, axis: str) -> Int:

@@ -36,9 +36,12 @@ class _Tile:
 
 def refuse_groups(problem: Problem, target: Target) -> str | None:
     """Why the groups kernel does not serve."""
-    if not problem.is_channels_last or (problem.x.c, problem.x.spatial[-1]) != (1, problem.in_channels):
+    refusal = refuse_lanes(problem, target)
+    if refusal is None and not (problem.is_channels_last and problem.x.c == 1):
         return "the input's channels do not lie side by side"
-    return refuse_lanes(problem, target)
+    if refusal is None and problem.x.spatial[-1] != problem.in_channels:
+        return "a line has gaps"
+    return refusal
 
 
 def refuse_lanes(problem: Problem, target: Target) -> str | None:
