@@ -40,9 +40,10 @@ def test_keras_own_tests_pass_on(backend: str, tmp_path: Path) -> None:
     if missing:
         pytest.skip(f"Keras's installation does not carry its tests: {', '.join(missing)}")
     results = tmp_path / "results.xml"
-    options = ["-q", "-p", "no:cacheprovider", "-p", "ours_in_place", "-c", os.devnull, f"--rootdir={files()[0].parents[4]}"]
+    options = ["-q", "-p", "no:cacheprovider", "-p", "ours_in_place", "-c", os.devnull]
+    options += [f"--rootdir={files()[0].parents[4]}", f"--junitxml={results}"]
     modules = [f"keras.src.layers.convolutional.{name}" for name in FILES]
-    command = [sys.executable, "-m", "pytest", *options, f"--junitxml={results}", "--pyargs", *modules]
+    command = [sys.executable, "-m", "pytest", *options, "--pyargs", *modules]
     paths = os.pathsep.join(filter(None, [str(FOLDER), os.environ.get("PYTHONPATH")]))
     environment = on_backend(backend) | {"PYTHONPATH": paths}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
