@@ -67,7 +67,7 @@ def runs() -> Iterator[dict[str, tuple[int, "subprocess.Popen[str]"]]]:
 @pytest.mark.parametrize("target", FAMILIES, ids=targets_id)
 def test_no_spec_touches_what_is_not_its_own(runs: dict[str, tuple[int, "subprocess.Popen[str]"]], target: str) -> None:
     seed, process = runs[target]
-    output, errors = process.communicate(timeout=300)
+    output, errors = process.communicate(timeout=1200)
     lines = output.splitlines()
     command = f"FALTUNG_TARGET={target} python tests/guarded.py {FAMILIES[target]} {NUM_SIZES} {seed}"
     last = lines[-1] if lines else "nothing ran"

@@ -40,7 +40,7 @@ def signal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_100_000_samples(browser: Any, signal: Path) -> None:
     """The page's own work counts, in processor time: tests share the machine with others, and frames wait for them."""
     paints, works, rates = [], [], []
-    for _ in range(3):
+    for _ in range(6):
         with opened(browser, signal) as tab:
             paints.append(tab.run(FIRST_PAINT))
             metrics = tab.page.context.new_cdp_session(tab.page)

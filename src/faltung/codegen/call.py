@@ -15,6 +15,10 @@ class Call:
             words.pointer_at(n, name) for n, name in enumerate(WORDS)
         )
 
+    def parameter(self, e: Emitter, name: str, names: tuple[str, ...]) -> Value:
+        """One of the plan's numbers, where no other is asked for."""
+        return e.words(self.parameters).word(names.index(name), name)
+
 
 class Parameters:
     """The plan's numbers by name, loaded where they are first asked for at the top of a kernel."""

@@ -1,7 +1,7 @@
 """Packing: the learned kernel laid out in the order in which a tile reads it, once a call, padded with zeros."""
 
 from faltung.codegen.call import Call
-from faltung.codegen.emitter import Buffer, Emitter, Int, Value
+from faltung.codegen.emitter import Buffer, Emitter, Int
 from faltung.plan.kernels import PACKED_STEPS, GroupsKernel, Kernel, RunsKernel, TapsKernel
 
 
@@ -14,7 +14,7 @@ def emit_runs_packing(e: Emitter, kernel: RunsKernel | GroupsKernel) -> None:
         g, panel = e.divide(index, panels)
         wanted = e.minimum(e.sub(kernel.group_out, e.mul(panel, width)), width)
         packed = e.buffer(call.workspace, panel=kernel.reduction * width, k=width, oc=1).moved(panel=index)
-        source = _source(e, kernel, call.kernel).moved(g=g, oc=e.mul(panel, width))
+        source = _source(e, kernel, call).moved(g=g, oc=e.mul(panel, width))
         masks = [e.mask(e.sub(wanted, lane)) for lane in range(0, width, e.lanes)]
         with e.loop("tap", kernel.num_taps) as tap, e.loop("ic", kernel.group_in) as ic:
             row, out = (
@@ -41,7 +41,7 @@ def emit_taps_packing(e: Emitter, kernel: TapsKernel) -> None:
         part, chunk = e.divide(index, chunks)
         first, first_group = e.mul(chunk, PACKED_STEPS), e.mul(part, kernel.groups_per_pack)
         packed = e.buffer(call.workspace, block=kernel.block_pitch, step=rows, oc=1)
-        source = _source(e, kernel, call.kernel)
+        source = _source(e, kernel, call)
         last_group = e.minimum(e.add(first_group, kernel.groups_per_pack), kernel.groups)
         last = e.minimum(e.add(first, PACKED_STEPS), kernel.reduction)
         with e.loop("g", last_group, first_group) as g, e.loop("step", last, first) as step:
@@ -54,11 +54,12 @@ def emit_taps_packing(e: Emitter, kernel: TapsKernel) -> None:
                 _copy(e, row.moved(oc=whole * rows), out.moved(block=whole), rest, kernel.w.outer)
 
 
-def _source(e: Emitter, kernel: Kernel, pointer: Value) -> Buffer:
+def _source(e: Emitter, kernel: Kernel, call: Call) -> Buffer:
     """The kernel as the caller holds it, through the problem's view."""
     view = kernel.w
     taps = dict(zip(("kd", "kh", "kw")[-len(view.taps) :], view.taps, strict=True))
-    return e.buffer(pointer, i=1, g=view.group, ic=view.inner, oc=view.outer, **taps).moved(i=view.offset)
+    source = e.buffer(call.kernel, i=1, g=view.group, ic=view.inner, oc=view.outer, **taps)
+    return source.moved(i=call.parameter(e, "w_offset", kernel.PARAMETERS))
 
 
 def _taps(e: Emitter, kernel: Kernel, tap: Int) -> dict[str, Int]:

@@ -60,7 +60,7 @@ def _emit_packing(e: Emitter, kernel: WinogradKernel) -> None:
         rest, segment = e.divide(line_of_taps, k.segments)
         d, h = e.divide(rest, kh)
         source = e.buffer(call.kernel, i=1, ic=k.w.inner, oc=k.w.outer, **view).moved(
-            i=k.w.offset, oc=e.mul(panel, width)
+            i=call.parameter(e, "w_offset", k.PARAMETERS), oc=e.mul(panel, width)
         )
         source = source.moved(**{axis: tap for axis, tap in (("d", d), ("h", h)) if axis in view})
         out = _packed(e, k, call).moved(panel=panel, step=e.mul(line_of_taps, k.in_channels))

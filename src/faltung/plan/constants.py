@@ -1,5 +1,6 @@
 """From a problem to the constants that every kernel has."""
 
+from dataclasses import replace
 from typing import Any
 
 from faltung.plan.problem import Problem
@@ -14,7 +15,7 @@ def constants_of(problem: Problem) -> dict[str, Any]:
         "groups": problem.groups,
         "in_channels": problem.in_channels,
         "out_channels": problem.out_channels,
-        "w": problem.w,
+        "w": replace(problem.w, offset=0),  # a parameter: phases of a stride share one program
         "y_step": problem.y.spatial[-1],
         "padding_mode": problem.padding_mode,
         "has_bias": problem.has_bias,

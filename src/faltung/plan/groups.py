@@ -99,6 +99,7 @@ def plan_groups(problem: Problem, target: Target) -> Plan:
             "num_oc_parts": parts,
             "panels_per_part": panels_per_part,
             "y_offset": problem.y_offset,
+            "w_offset": problem.w.offset,
         },
         phases=(("pack", panels), ("piece", blocks * w_blocks * parts)),
         shared_bytes=whole_lines(panels * kernel.reduction * width * item_bytes),
@@ -113,7 +114,7 @@ def plan_groups(problem: Problem, target: Target) -> Plan:
 def flat_view(problem: Problem) -> KernelView:
     """The kernel with the output channels of all groups on one axis."""
     view = problem.w
-    return KernelView(view.offset, 0, view.taps, view.inner, view.group if problem.group_out == 1 else view.outer)
+    return KernelView(0, 0, view.taps, view.inner, view.group if problem.group_out == 1 else view.outer)
 
 
 def _tiles(problem: Problem, target: Target) -> Iterator[_Tile]:

@@ -36,6 +36,8 @@ class Kernel:
     rows: int
     vectors: int
 
+    PARAMETERS: ClassVar[tuple[str, ...]]
+
     @property
     def axes(self) -> tuple[str, ...]:
         """The spatial axes by letter: ("w",), ("h", "w") or ("d", "h", "w")."""
@@ -78,7 +80,7 @@ class RunsKernel(Kernel):
     PARAMETERS: ClassVar[tuple[str, ...]] = (
         *("num_positions", "num_blocks", "piece_positions", "block_positions", "num_oc_parts", "panels_per_part"),
         *("out_d", "out_h", "out_w", "in_d", "in_h", "in_w", "low_d", "low_h", "low_w"),
-        *("x_n", "x_d", "x_h", "y_n", "y_d", "y_h", "y_offset"),
+        *("x_n", "x_d", "x_h", "y_n", "y_d", "y_h", "y_offset", "w_offset"),
     )
 
 
@@ -96,7 +98,7 @@ class GroupsKernel(Kernel):
     PARAMETERS: ClassVar[tuple[str, ...]] = (
         *("num_line_blocks", "num_w_blocks", "block_lines", "block_w", "num_oc_parts", "panels_per_part"),
         *("out_d", "lines", "out_w", "in_d", "in_lines", "in_w", "low_d", "low_h", "low_w"),
-        *("x_n", "x_d", "x_line", "y_n", "y_d", "y_line", "y_offset"),
+        *("x_n", "x_d", "x_line", "y_n", "y_d", "y_line", "y_offset", "w_offset"),
     )
 
     @property
@@ -162,7 +164,7 @@ class TapsKernel(Kernel):
         ),
         *("block_lines", "block_w", "stretch", "chunk", "out_d", "lines", "out_w"),
         *("in_d", "in_lines", "in_w", "low_d", "low_h", "low_w"),
-        *("x_n", "x_c", "x_d", "x_line", "y_n", "y_c", "y_d", "y_line", "y_offset"),
+        *("x_n", "x_c", "x_d", "x_line", "y_n", "y_c", "y_d", "y_line", "y_offset", "w_offset"),
         *("num_line_phases", "more_lines", "num_copies", "more_w"),
         *("pitch", "line_phase", "copy", "plane", "channel", "staged_at", "results_at", "results_pitch"),
     )
@@ -183,7 +185,7 @@ class WinogradKernel(Kernel):
     PARAMETERS: ClassVar[tuple[str, ...]] = (
         *("num_line_blocks", "num_tile_blocks", "block_lines", "block_tiles", "num_oc_parts", "panels_per_part"),
         *("out_d", "lines", "out_w", "in_d", "in_lines", "in_w", "low_d", "low_h", "low_w"),
-        *("x_n", "x_c", "x_d", "x_line", "y_n", "y_c", "y_d", "y_line", "y_offset"),
+        *("x_n", "x_c", "x_d", "x_line", "y_n", "y_c", "y_d", "y_line", "y_offset", "w_offset"),
         *("staged_tiles", "staged_lines", "more_lines", "sums_at", "line_at", "results_at"),
     )
 

@@ -76,6 +76,7 @@ def plan_positions(problem: Problem, target: Target, kernel: RunsKernel, cycles:
         "x_n": problem.x.n,
         "y_n": problem.y.n,
         "y_offset": problem.y_offset,
+        "w_offset": problem.w.offset,
     }
     return Plan(
         problem=problem,

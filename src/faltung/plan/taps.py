@@ -99,6 +99,7 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
         "stretch": stretch,
         "chunk": chunk,
         "y_offset": problem.y_offset,
+        "w_offset": problem.w.offset,
         "num_line_phases": shape.line_phases,
         "more_lines": shape.line_tap_reach,
         "num_copies": layout.copies,

@@ -116,6 +116,7 @@ def plan_winograd(problem: Problem, target: Target) -> Plan:
         "num_oc_parts": oc_parts,
         "panels_per_part": panels_per_part,
         "y_offset": problem.y_offset,
+        "w_offset": problem.w.offset,
         "staged_tiles": cut.tiles + cut.more_tiles,
         "staged_lines": cut.lines + cut.more_lines,
         "more_lines": cut.more_lines,
