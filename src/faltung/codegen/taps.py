@@ -115,24 +115,31 @@ class _Strips:
     def emit(self, strip: Int, start: Int, stop: Int, steps: tuple[Int, Int], oc_block: Int, rows: int) -> None:
         """Add steps of the reduction to `rows` output channels at positions start … stop - 1 of one strip."""
         e, k, p = self.e, self.kernel, self.p
-        blocks = -(-k.group_out // k.rows)
-        number = e.add(e.mul(self.g, blocks), oc_block)
-        packed = e.buffer(self.call.workspace, block=k.block_pitch, step=k.rows, oc=1).moved(block=number)
+        weights = self._weights(oc_block)
         block_oc = e.mul(oc_block, k.rows)
         oc = e.add(e.mul(self.g, k.group_out), block_oc)
         y = self._output().moved(oc=block_oc)
         bias = [self._bias(e.add(oc, r)) for r in range(rows)]
         x = self.staged.moved(i=e.mul(strip, p.pitch))
         if k.is_interleaved:
-            self._stretch(rows, x, start, stop, steps, packed, bias, self._results(start).moved(oc=block_oc))
+            self._stretch(rows, x, start, stop, steps, weights, bias, self._results(start).moved(oc=block_oc))
         elif k.has_results_apart:
-            self._stretch(rows, x, start, stop, steps, packed, bias, self._results(start))
+            self._stretch(rows, x, start, stop, steps, weights, bias, self._results(start))
             if k.crosses_samples:
                 self._scatter(rows, self._results(start), y)
             else:
                 self._spread(rows, start, stop, self._results(start), y.moved(line=strip))
         else:  # positions of a strip lie side by side in y
-            self._stretch(rows, x, start, stop, steps, packed, bias, y.moved(line=strip))
+            self._stretch(rows, x, start, stop, steps, weights, bias, y.moved(line=strip))
+
+    def _weights(self, oc_block: Int) -> Buffer:
+        """The kernel's numbers for a block of output channels."""
+        e, k = self.e, self.kernel
+        if k.is_packed:
+            number = e.add(e.mul(self.g, -(-k.group_out // k.rows)), oc_block)
+            return e.buffer(self.call.workspace, block=k.block_pitch, step=k.rows, oc=1).moved(block=number)
+        weights = e.buffer(self.call.kernel, i=1, g=k.w.group, step=1, oc=k.w.outer)
+        return weights.moved(i=self.p.w_offset, g=self.g, oc=e.mul(oc_block, k.rows))
 
     def fetch_ahead(self, strip: Int, start: Int, turn: Int, turns: Int) -> None:
         """Ask for a share of the next stretch: its channels are more streams than the processor foresees."""
@@ -192,7 +199,7 @@ class _Strips:
         start: Int,
         stop: Int,
         steps: tuple[Int, Int],
-        packed: Buffer,
+        weights: Buffer,
         bias: list[Value],
         y: Buffer,
     ) -> None:
@@ -204,7 +211,7 @@ class _Strips:
         with e.loop("q", wide_stop, start, step=width) as q:
             tile, here = RegisterTile(e, rows, k.vectors), y.moved(w=q)
             self._start(tile, steps, bias, here, None)
-            self._sum(tile, steps, x.moved(i=q), packed, None)
+            self._sum(tile, steps, x.moved(i=q), weights, None)
             for v in range(k.vectors):
                 self._store(tile, v, steps, here, e.lanes)
         with e.loop("q_rest", stop, wide_stop, step=e.lanes) as q:
@@ -213,7 +220,7 @@ class _Strips:
             mask = None if k.is_staged else e.mask(left)
             tile, here = RegisterTile(e, rows, 1), y.moved(w=q)
             self._start(tile, steps, bias, here, e.mask(left))
-            self._sum(tile, steps, x.moved(i=q), packed, mask)
+            self._sum(tile, steps, x.moved(i=q), weights, mask)
             self._store(tile, 0, steps, here, left)
 
     def _bias(self, oc: Int) -> Value:
@@ -232,14 +239,14 @@ class _Strips:
             with later:
                 tile.start(lambda r, v: e.load_masked(y.at(oc=r, w=v * e.lanes), mask))
 
-    def _sum(self, tile: RegisterTile, steps: tuple[Int, Int], x: Buffer, packed: Buffer, mask: Value | None) -> None:
+    def _sum(self, tile: RegisterTile, steps: tuple[Int, Int], x: Buffer, weights: Buffer, mask: Value | None) -> None:
         """Add some steps, of all input channels and taps, for the positions from x on."""
         e = self.e
         first, last = steps
         with e.loop("step", last, first) as step:
-            place, weights = x.moved(i=self.offsets.word(step)), packed.moved(step=step)
+            place, factors = x.moved(i=self.offsets.word(step)), weights.moved(step=step)
             tile.accumulate(
-                lambda r: weights.at(oc=r), lambda v: e.load_masked(place.at(i=v * e.lanes), mask, f"x_v{v}")
+                lambda r: factors.at(oc=r), lambda v: e.load_masked(place.at(i=v * e.lanes), mask, f"x_v{v}")
             )
 
     def _store(self, tile: RegisterTile, v: int, steps: tuple[Int, Int], y: Buffer, count: Int) -> None:
@@ -271,7 +278,7 @@ class _Lines(_Strips):
         """All lines and positions of the block, tile by tile."""
         e, k, p, block = self.e, self.kernel, self.p, self.block
         width, output = k.vectors * e.lanes, self._output()
-        packed = e.buffer(self.call.workspace, block=k.block_pitch, step=1).moved(block=self.g)
+        weights = self._weights(0)
         bias = self._bias(self.g)
         with e.loop("tile_line", block.num_lines, step=k.lines) as line, e.loop("q", block.width, step=width) as q:
             line = e.minimum(line, e.sub(block.num_lines, k.lines))
@@ -279,14 +286,14 @@ class _Lines(_Strips):
             q = q if k.is_staged else e.minimum(q, e.sub(block.width, width))
             tile = RegisterTile(e, k.lines, k.vectors)
             tile.start(lambda r, v: bias)
-            self._add(tile, self.staged.moved(i=e.add(e.mul(line, p.pitch), q)), packed)
+            self._add(tile, self.staged.moved(i=e.add(e.mul(line, p.pitch), q)), weights)
             y = output.moved(line=line, w=q)
             for v in range(tile.vectors):
                 count = e.minimum(e.sub(e.sub(block.width, q), v * e.lanes), e.lanes) if k.is_staged else e.lanes
                 for r in range(tile.rows):
                     self.epilogue.store(tile.value(r, v), y.at(line=r, w=v * e.lanes), count, e.mask(count))
 
-    def _add(self, tile: RegisterTile, x: Buffer, packed: Buffer) -> None:
+    def _add(self, tile: RegisterTile, x: Buffer, weights: Buffer) -> None:
         """Add the whole reduction, for each column of taps some at a time."""
         e, k = self.e, self.kernel
         kd, kh, kw = k.along_dhw("kernel_size")
@@ -295,7 +302,7 @@ class _Lines(_Strips):
 
             def add(h: Int, taps: int) -> None:
                 step = e.add(e.mul(e.add(e.mul(plane, kh), h), kw), w)
-                self._add_column(tile, x.moved(i=self.offsets.word(step)), packed.moved(step=step), taps)
+                self._add_column(tile, x.moved(i=self.offsets.word(step)), weights.moved(step=step), taps)
 
             with e.loop("kh", whole, step=k.line_taps) as h:
                 add(h, k.line_taps)

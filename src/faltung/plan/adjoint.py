@@ -9,6 +9,9 @@ s), these are k = k0 + j s/g, j = 0 … J - 1 (none unless g divides r), and the
 Counting j backwards this is a convolution of dy with stride 1, dilation d/g and padding low' = (k0 d - r)/s + (J -
 1) d/g - m0, whose t-th output is dx[s (m0 + t) + r - low]; m0 is the first m inside the input. In- and output
 channels change places.
+
+A sequence with a single channel, such as the signal that an inverse spectrogram builds, gives each phase one output
+channel, which suits no kernel. There the phases are the output channels of one problem: they lie side by side in dx.
 """
 
 from dataclasses import dataclass, replace
@@ -37,10 +40,28 @@ def adjoint_problems(forward: Problem) -> tuple[list[Problem], bool]:
     The forward problem must pad with zeros, if at all; its x is their y. Its epilogue becomes theirs: none for a
     gradient, bias and activation for a transposed convolution.
     """
+    if _has_alike_phases(forward):
+        return [_all_phases(forward)], False
     axes = [_phases(forward, axis) for axis in range(forward.rank)]
     problems = [_problem(forward, phases) for phases in product(*axes) if all(phase.size > 0 for phase in phases)]
     written = prod(sum(max(phase.size, 0) for phase in phases) for phases in axes)
     return problems, written < prod(forward.in_size)
+
+
+def _has_alike_phases(forward: Problem) -> bool:
+    """Do phases of a single channel differ in nothing but where they begin?"""
+    if (forward.rank, forward.in_channels, forward.dilation, forward.has_bias) != (1, 1, (1,), False):
+        return False
+    numbers = forward.kernel_size[0], forward.low[0], forward.in_size[0]
+    is_contiguous = (forward.x.c, forward.x.spatial) == (1 if forward.is_channels_last else forward.in_size[0], (1,))
+    return forward.stride[0] > 1 and not any(number % forward.stride[0] for number in numbers) and is_contiguous
+
+
+def _all_phases(forward: Problem) -> Problem:
+    """The phases of a single channel as output channels; s is their number."""
+    s, (step,) = forward.stride[0], forward.w.taps
+    problem = _problem(forward, (_phases(forward, 0)[0],))
+    return replace(problem, out_channels=s, y=replace(problem.y, c=1), w=replace(problem.w, group=0, outer=step))
 
 
 def _phases(forward: Problem, axis: int) -> list[_Phase]:

@@ -115,6 +115,7 @@ class TapsKernel(Kernel):
     is_staged: bool  # or read where it lies
     is_shifted: bool  # one staged copy for each tap along w, so that vectors run across lines
     is_chunked: bool  # chunk after chunk of the reduction, whose sums wait in y
+    is_packed: bool  # or read as the caller holds it, the steps of the reduction side by side
     lines: int  # output lines of a tile; more than one where a group has one output channel
     line_taps: int  # taps along h whose numbers such a tile keeps in registers
 

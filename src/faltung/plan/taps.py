@@ -29,6 +29,8 @@ SCATTER_CYCLES = 0.25
 """To copy one result of a 1-D strip across samples to its place."""
 STRETCH_SHARE = 0.5
 """Of the first cache, for the input of a stretch."""
+FEW = 2
+"""Times that the kernel is read, for which it is not packed."""
 FEWEST_STEPS = 48
 """Of a chunk: its sums are stored and loaded again."""
 FEWEST_PIECES = 8
@@ -61,6 +63,7 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
         is_staged=layout.is_staged,
         is_shifted=layout.is_shifted,
         is_chunked=False,
+        is_packed=True,
         lines=lines,
         line_taps=line_taps,
         writes_around_cache=False,  # lines of one channel need not be aligned
@@ -84,6 +87,10 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
         strip if kernel.crosses_samples else min(_stretch(layout, target, item_bytes, vectors), round_up(strip, lanes))
     )
     results_pitch = round_up(stretch, lanes)
+    strips = 1 if layout.is_shifted else layout.lines
+    kernel = replace(
+        kernel, is_packed=lines > 1 or not _is_in_order(problem) or layout.blocks * strips * ceil(strip / stretch) > FEW
+    )
     chunk = kernel.reduction if lines > 1 else _chunk(kernel, layout, target, item_bytes, min(stretch, strip))
     kernel = replace(kernel, is_chunked=chunk < kernel.reduction)
     waiting = group_out if kernel.is_interleaved else rows if kernel.has_results_apart else 0
@@ -113,22 +120,32 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
     else:
         steps = (parameters["x_line"], 0, 0, parameters["x_d"] * problem.dilation[0], problem.x.c)
     parameters |= zip(("pitch", "line_phase", "copy", "plane", "channel"), steps, strict=True)
+    packed_bytes = whole_lines(problem.groups * row_blocks * kernel.block_pitch * item_bytes)
     return Plan(
         problem=problem,
         kernel=kernel,
         cycles=problem.groups * cycles,
         parameters=parameters,
         phases=(
-            ("pack", kernel.pack_pieces),
+            ("pack", kernel.pack_pieces if kernel.is_packed else 0),
             ("piece", layout.blocks * group_parts * oc_parts),
         ),
-        shared_bytes=whole_lines(problem.groups * row_blocks * kernel.block_pitch * item_bytes),
+        shared_bytes=packed_bytes if kernel.is_packed else 0,
         scratch_bytes=whole_lines(results_at + waiting * results_pitch * item_bytes),
         reasons=(
             f"tile of {f'{lines} lines' if lines > 1 else f'{rows} channels'} x {vectors} vectors of {lanes}, "
             f"blocks of {layout.lines} lines x {layout.width} {layout.how}",
         ),
     )
+
+
+def _is_in_order(problem: Problem) -> bool:
+    """Do the steps of the reduction lie side by side in the caller's kernel, as in PyTorch's?"""
+    steps, step = [], 1
+    for taps in reversed(problem.kernel_size):
+        steps.append(step)
+        step *= taps
+    return (*reversed(steps), step) == (*problem.w.taps, problem.w.inner)
 
 
 def _stretch(layout: Layout, target: Target, item_bytes: int, vectors: int) -> int:
