@@ -142,9 +142,10 @@ class _Strips:
         return weights.moved(i=self.p.w_offset, g=self.g, oc=e.mul(oc_block, k.rows))
 
     def fetch_ahead(self, strip: Int, start: Int, turn: Int, turns: Int) -> None:
-        """Ask for a share of the next stretch: its channels are more streams than the processor foresees."""
+        """Ask for what the last tap reads in the next stretch: channels are more streams than the processor foresees."""
         e, k, p = self.e, self.kernel, self.p
-        x = e.buffer(self.staged.pointer, ic=p.channel, line=p.pitch, w=1).moved(line=strip, w=start)
+        last_tap = self.staged.moved(i=self.offsets.word(k.num_taps - 1))
+        x = e.buffer(last_tap.pointer, ic=p.channel, line=p.pitch, w=1).moved(line=strip, w=start)
         first, _ = e.divide(e.mul(turn, k.group_in), turns)
         last, _ = e.divide(e.mul(e.add(turn, 1), k.group_in), turns)
         with (
