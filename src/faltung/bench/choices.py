@@ -76,7 +76,13 @@ def measure_choice(name: str, text: str, *, layout: str | None = None, seconds: 
     for _ in range(ROUNDS):
         for algorithm, call in calls.items():
             taken[algorithm].append(_time(call, counts[algorithm]))
-    return Choice(name, {algorithm: median(times) for algorithm, times in taken.items()})
+    # the machine's speed changes: compare within a turn, with the turn's quickest
+    quickest = [min(turn) for turn in zip(*taken.values(), strict=True)]
+    shares = {
+        algorithm: median(time / best for time, best in zip(times, quickest, strict=True))
+        for algorithm, times in taken.items()
+    }
+    return Choice(name, {algorithm: share * median(quickest) for algorithm, share in shares.items()})
 
 
 def _count(call: Callable[[], object], seconds: float) -> int:

@@ -142,7 +142,7 @@ class _Strips:
         return weights.moved(i=self.p.w_offset, g=self.g, oc=e.mul(oc_block, k.rows))
 
     def fetch_ahead(self, strip: Int, start: Int, turn: Int, turns: Int) -> None:
-        """Ask for what the last tap reads in the next stretch: channels are more streams than the processor foresees."""
+        """Ask for what the last tap reads next: channels are more streams than the processor foresees."""
         e, k, p = self.e, self.kernel, self.p
         last_tap = self.staged.moved(i=self.offsets.word(k.num_taps - 1))
         x = e.buffer(last_tap.pointer, ic=p.channel, line=p.pitch, w=1).moved(line=strip, w=start)

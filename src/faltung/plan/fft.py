@@ -34,15 +34,15 @@ MOST_LOTS = 8
 MOST_SPECTRA_BYTES = 256 * 1024 * 1024
 
 # Cycles of one core, fitted to what the model's cycles of direct kernels take in the same run.
-BUTTERFLY_CYCLES = 0.6
+BUTTERFLY_CYCLES = 0.7
 """For a number of a transform and a factor of two of its size."""
-FAR_BUTTERFLY_CYCLES = 1.1
+FAR_BUTTERFLY_CYCLES = 1.2
 """The same where a transform takes a quarter of the second cache: input, spectrum, product and result fill it."""
-PRODUCT_CYCLES = 2.5
+PRODUCT_CYCLES = 3.0
 """To multiply and add one pair of complex numbers."""
 MATRIX_PRODUCT_CYCLES = 1.5
 """The same in a product of matrices."""
-MOVE_CYCLES, INTERLEAVED_MOVE_CYCLES = 4.0, 8.0
+MOVE_CYCLES, INTERLEAVED_MOVE_CYCLES = 4.5, 9.0
 """To gather one input, or to put one result in its place; with several channels side by side."""
 CALL_CYCLES = 300_000.0
 PIECE_CYCLES = 150_000.0

@@ -23,7 +23,7 @@ LINE_CYCLES = 8.0
 TILE_CYCLES = 20.0
 UNALIGNED_LOAD = 1.4
 """Loads that an unaligned one counts as: some touch two cache lines."""
-EXCHANGE_CYCLES = 0.5
+EXCHANGE_CYCLES = 0.4
 """To stage or to store one element where channels and positions change places."""
 SCATTER_CYCLES = 0.25
 """To copy one result of a 1-D strip across samples to its place."""

@@ -11,7 +11,6 @@ from faltung.plan.lines import line_counts, line_parameters
 from faltung.plan.pieces import piece_count
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.problem import ITEM_BYTES, Problem
-from faltung.plan.runs import TILE_CYCLES
 from faltung.plan.target import Target
 from faltung.plan.tiles import MOST_VECTORS, most_rows, step_cycles
 from faltung.plan.toom_cook import Matrix, matrices
@@ -23,9 +22,11 @@ FEWEST_TAPS = min(taps for _, taps in FORMS)
 """Two taps are too few: F(4,2) was 1.0 to 1.1 times as fast as direct summation."""
 FEWEST_CHANNELS = 8
 """On either side; below, the sums cost more than the products they save, and too few products even out their errors."""
-TERM_CYCLES = 0.6
+TILE_CYCLES = 8.0
+"""To start a tile and store its sums."""
+TERM_CYCLES = 0.5
 """To add one term to a vector of sums."""
-PLACE_CYCLES = 3.0
+PLACE_CYCLES = 2.5
 """To find where one position of a tile is read or written."""
 EXCHANGE_CYCLES = 5.0
 """To exchange channels and positions, for each vector."""
