@@ -13,7 +13,7 @@ from faltung.bench.run import BATCH_SECONDS
 from faltung.bench.suite import in_layout
 from faltung.plan.choose import offers
 from faltung.plan.problem import Problem
-from faltung.runtime import target
+from faltung.runtime import buffers, target
 from faltung.runtime.executor import executor_of
 from faltung.spec import ConvSpec
 
@@ -68,7 +68,8 @@ def measure_choice(name: str, text: str, *, layout: str | None = None, seconds: 
     rng = np.random.default_rng(0)
     shapes = spec.input_shape, spec.kernel_shape, (spec.out_channels,)
     x, kernel, numbers = (rng.standard_normal(shape).astype(spec.dtype) for shape in shapes)
-    bias, y = numbers if spec.bias else None, np.empty(spec.output_shape, spec.dtype)
+    bias = numbers if spec.bias else None
+    y = buffers.empty(spec.output_shape, np.dtype(spec.dtype), spec.output_bytes)  # aligned for writing around caches
     executors = {plan.algorithm: executor_of(plan) for plan in offers(Problem.of(spec), target.current())}
     calls = {algorithm: partial(executor, x, kernel, bias, y) for algorithm, executor in executors.items()}
     counts = {algorithm: _count(call, seconds / len(calls) / ROUNDS) for algorithm, call in calls.items()}
