@@ -121,7 +121,9 @@ def _tiles(problem: Problem, target: Target) -> Iterator[_Tile]:
     """What fits into the registers: sums, the taps of a column and one vector of inputs for each of the panel's."""
     registers, out_w = target.num_vector_registers, max(problem.out_size[-1], 1)
     needed = ceil(problem.out_channels / target.lanes(problem.dtype))
-    for vectors in range(1, min(needed, registers // 4) + 1):
+    # half a cache line at a time would fetch each line twice, from wherever it has gone to in between
+    fewest = min(needed, CACHE_LINE // target.vector_bytes)
+    for vectors in range(fewest, max(min(needed, registers // 4), fewest) + 1):
         for taps in range(1, problem.kernel_size[-1] + 1):
             most = (registers - taps * problem.group_in * vectors - vectors) // vectors
             if most < 1:
