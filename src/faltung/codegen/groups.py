@@ -42,16 +42,16 @@ def emit_groups(e: Emitter, kernel: GroupsKernel) -> None:
             # the last tile of a line begins where it ends with the line
             place = e.add(block.line, line), e.add(block.ow, e.minimum(w, e.sub(block.width, kernel.rows)))
             with e.loop("panel", last, first) as panel:
-                _Panel(e, kernel, call, p, epilogue, block, panel, width).emit_tile(*place)
+                _PanelTiles(e, kernel, call, p, epilogue, block, panel, width).emit_tile(*place)
             if rest:
                 with e.when(e.compare(e.add(part, 1), "==", p.num_oc_parts)):
-                    _Panel(e, kernel, call, p, epilogue, block, whole, rest).emit_tile(*place)
+                    _PanelTiles(e, kernel, call, p, epilogue, block, whole, rest).emit_tile(*place)
         if kernel.writes_around_cache:
             e.fence()
 
 
 @dataclass
-class _Panel:
+class _PanelTiles:
     """The tiles of one panel, which holds whole groups."""
 
     e: Emitter

@@ -10,15 +10,13 @@ from faltung.plan.lines import line_counts, line_parameters
 from faltung.plan.pieces import BYTES_PER_CYCLE, piece_count
 from faltung.plan.plan import CACHE_LINE, Plan, whole_lines
 from faltung.plan.problem import ITEM_BYTES, KernelView, Problem
-from faltung.plan.runs import TILE_CYCLES, writes_around_cache
+from faltung.plan.runs import TILE_CYCLES, edge_share, writes_around_cache
 from faltung.plan.target import Target
 
 MOST_PIECES = 32
-"""Lines are cut into shorter blocks only to get so many."""
+"""Of neighbouring lines: their inputs overlap."""
 UNALIGNED_LOAD = 1.2
 """Loads that one of the input counts as: some touch two cache lines."""
-L1_SHARE = 0.5
-"""Of the first cache, for the input lines that a panel reads more than once."""
 EVEN_TILES = 8
 """A line of up to so many tiles is cut evenly; in a longer one the last tile's share does not matter."""
 LOOKUP_CYCLES = 1.5
@@ -58,7 +56,7 @@ def refuse_lanes(problem: Problem, target: Target) -> str | None:
 
 
 def plan_groups(problem: Problem, target: Target) -> Plan:
-    """The cheapest tile by the cost model, and blocks of lines that stay in cache."""
+    """The cheapest tile by the cost model, and as few blocks as give the threads something to share."""
     lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
     cycles, tile = min(((_cycles(problem, lanes, tile), tile) for tile in _tiles(problem, target)), key=lambda c: c[0])
     width = tile.vectors * lanes
@@ -69,7 +67,6 @@ def plan_groups(problem: Problem, target: Target) -> Plan:
         vectors=tile.vectors,
         taps=tile.taps,
         fetches_ahead=problem.rank > 1 and problem.bytes_moved - problem.output_bytes > target.l2_bytes,
-        is_packed=True,
         lane_in=problem.group_in,
         lane_out=problem.group_out,
         writes_around_cache=fills_lines and writes_around_cache(problem, target, problem.out_channels),
@@ -77,10 +74,7 @@ def plan_groups(problem: Problem, target: Target) -> Plan:
     outer, lines, out_w = line_counts(problem)
     panels = ceil(problem.out_channels / width)
     wanted = min(piece_count(max(cycles, problem.bytes_moved / BYTES_PER_CYCLE), 1), MOST_PIECES)
-    reach = problem.effective_kernel[-2] - 1 if problem.rank > 1 else 0
-    line_bytes = problem.in_size[-1] * max(width * item_bytes, CACHE_LINE)
-    block_lines = max(int(L1_SHARE * target.l1_bytes / line_bytes) - reach, min(4, reach + 1), 1)
-    block_lines = max(min(block_lines, lines, ceil(outer * lines / wanted)), 1)
+    block_lines = max(min(lines, ceil(outer * lines / wanted)), 1)
     blocks = outer * ceil(lines / block_lines)
     block_w = _block_width(out_w, ceil(wanted / max(blocks, 1)), tile.rows)
     w_blocks = ceil(out_w / block_w)
@@ -147,7 +141,7 @@ def _cycles(problem: Problem, lanes: int, tile: _Tile) -> float:
     kw, stride, dilation, inputs = problem.kernel_size[-1], problem.stride[-1], problem.dilation[-1], problem.group_in
     out_w = max(problem.out_size[-1], 1)
 
-    edge = LOOKUP_CYCLES * _edge_share(problem, tile.rows)
+    edge = LOOKUP_CYCLES * edge_share(problem, tile.rows)
 
     def column(taps: int) -> float:
         read = len({row * stride + tap * dilation for row in range(tile.rows) for tap in range(taps)})
@@ -161,17 +155,3 @@ def _cycles(problem: Problem, lanes: int, tile: _Tile) -> float:
     panels = ceil(ceil(problem.out_channels / lanes) / tile.vectors)
     lines = problem.num_samples * prod(problem.out_size[:-1])
     return lines * ceil(out_w / tile.rows) * panels * (columns + TILE_CYCLES)
-
-
-def _edge_share(problem: Problem, rows: int) -> float:
-    """The share of tiles whose windows touch padding."""
-    inside = 1.0
-    for axis, (out, size, window, stride, low) in enumerate(
-        zip(problem.out_size, problem.in_size, problem.effective_kernel, problem.stride, problem.low, strict=True)
-    ):
-        first, last = max(ceil(low / stride), 0), min((size - window + low) // stride, out - 1)
-        clear = max(last - first + 1, 0)
-        if axis == problem.rank - 1 and clear < out:
-            clear = max(clear - rows + 1, 0)
-        inside *= min(clear / max(out, 1), 1.0)
-    return 1.0 - inside

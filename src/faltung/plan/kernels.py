@@ -90,10 +90,10 @@ class GroupsKernel(Kernel):
 
     taps: int  # along w, that a tile keeps in registers
     fetches_ahead: bool  # a line of the input before it is read
-    is_packed: bool
     lane_in: int  # input channels of a group
     lane_out: int  # output channels of a group; they divide the lanes
 
+    is_packed: ClassVar[bool] = True
     ALGORITHM: ClassVar[str] = "groups"
     PARAMETERS: ClassVar[tuple[str, ...]] = (
         *("num_line_blocks", "num_w_blocks", "block_lines", "block_w", "num_oc_parts", "panels_per_part"),

@@ -115,24 +115,20 @@ def _cycles(problem: Problem, lanes: int, rows: int, vectors: int) -> float:
     step = whole * step_cycles(rows, vectors) + (step_cycles(rows, rest) if rest else 0.0)
     tiles = ceil(problem.num_samples * prod(problem.out_size) / rows)
     panels = whole + (rest > 0)
-    start = TILE_CYCLES + gather_cycles(problem, rows)
+    lookups = edge_share(problem, rows, straddles_lines=True) * prod(problem.kernel_size) * rows
+    start = TILE_CYCLES + lookups * GATHER_CYCLES
     return tiles * (steps * step + panels * start) * (REMAINDER_COST if whole and rest else 1.0)
 
 
-def gather_cycles(problem: Problem, rows: int) -> float:
-    """What an average tile spends on looking up where its rows read."""
-    return _gathered_share(problem, rows) * prod(problem.kernel_size) * rows * GATHER_CYCLES
-
-
-def _gathered_share(problem: Problem, rows: int) -> float:
-    """The share of tiles that straddle lines or touch padding."""
+def edge_share(problem: Problem, rows: int, *, straddles_lines: bool = False) -> float:
+    """The share of tiles of `rows` positions whose windows touch padding, or that straddle lines where tiles may."""
     inside = 1.0
     for axis, (out, size, window, stride, low) in enumerate(
         zip(problem.out_size, problem.in_size, problem.effective_kernel, problem.stride, problem.low, strict=True)
     ):
         first, last = max(ceil(low / stride), 0), min((size - window + low) // stride, out - 1)
         clear = max(last - first + 1, 0)
-        if axis == problem.rank - 1 and (clear < out or out % rows):
+        if axis == problem.rank - 1 and (clear < out or (straddles_lines and out % rows)):
             clear = max(clear - rows + 1, 0)
         inside *= min(clear / max(out, 1), 1.0)
     return 1.0 - inside
