@@ -136,7 +136,7 @@ def bench(
             raise click.UsageError(
                 "--choices compares faltung's algorithms with each other: leave out --peers and files."
             )
-        _count_choices(cases, layout=layout, threads=threads, seconds=seconds)
+        _count_choices(cases, typed=texts, layout=layout, threads=threads, seconds=seconds)
         return
     if compares:
         files = (json_file, markdown_file, report, against)
@@ -154,28 +154,6 @@ def bench(
         json_file.write_text(json.dumps(measured.to_dict(), indent=1) + "\n", encoding="utf-8")
     if measured.wrong:
         raise Failure(f"wrong numbers: {', '.join(measured.wrong)}")
-
-
-def _count_choices(cases: dict[str, str], *, layout: str | None, threads: int | None, seconds: float) -> None:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from faltung.bench.choices import NEAR, measure_choice, share_near_best, table
-
-    if threads is not None:
-        ft.set_num_threads(threads)
-    watching, measured = Console(stderr=True), []
-    with Progress(console=watching, transient=True, disable=not watching.is_terminal) as progress:
-        for name in progress.track(cases):
-            choice = measure_choice(name, cases[name], layout=layout, seconds=seconds)
-            if choice.has_others:
-                measured.append(choice)
-    if not measured:
-        click.echo("No case has more than one algorithm.")
-        return
-    _console().print(table(measured))
-    near = f"{share_near_best(measured):.1%} of {len(measured)}"
-    click.echo(f"{near} choices take at most {NEAR:g} times as long as the best algorithm.")
 
 
 @main.command()
@@ -383,6 +361,35 @@ def _measure(cases: dict[str, str], *, typed: tuple[str, ...], layout: str | Non
                 raise
             report.refused[name] = _one_line(error)
     return report
+
+
+def _count_choices(
+    cases: dict[str, str], *, typed: tuple[str, ...], layout: str | None, threads: int | None, seconds: float
+) -> None:
+    """Time all algorithms of each case; what faltung refuses of a suite is told, of the user's own it is an error."""
+    from faltung.bench.choices import NEAR, measure_choice, share_near_best, table
+
+    if threads is not None:
+        ft.set_num_threads(threads)
+    measured = []
+    for name, text in _progress(list(cases.items()), "Measuring"):
+        try:
+            choice = measure_choice(name, text, layout=layout, seconds=seconds)
+        except (ShapeError, UnsupportedConvError) as error:
+            if name in typed:
+                raise
+            click.echo(f"not measured: {name}: {_one_line(error)}")
+        else:
+            if choice.has_others:
+                measured.append(choice)
+    if not measured:
+        click.echo("No case has more than one algorithm.")
+        return
+    misses = table(measured)
+    if misses.row_count:
+        _console().print(misses)
+    near = f"{share_near_best(measured):.1%} of {len(measured)}"
+    click.echo(f"{near} choices take at most {NEAR:g} times as long as the best algorithm.")
 
 
 def _compare(cases: dict[str, str], typed: tuple[str, ...], files: tuple[Path | None, ...], **options: Any) -> None:
