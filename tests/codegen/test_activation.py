@@ -103,7 +103,8 @@ def exact(name: str, x: float, parameter: float | None) -> Decimal:
 def activate(x: NDArray[Any], name: str, parameter: float | None = None) -> NDArray[Any]:
     """The activation of each number of x alone: one tap of 1, one channel."""
     activation = name if parameter is None else (name, parameter)
-    return ft.conv1d(x.reshape(1, -1, 1), np.ones((1, 1, 1), x.dtype), activation=activation).ravel()
+    kernel = np.ones((1, 1, 1), x.dtype)
+    return ft.conv1d(x.reshape(1, -1, 1), kernel, activation=activation, precision="exact").ravel()  # denormals too
 
 
 def grid(dtype: str) -> NDArray[Any]:

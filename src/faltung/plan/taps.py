@@ -33,6 +33,10 @@ FEW = 2
 """Times that the kernel is read, for which it is not packed."""
 FEWEST_STEPS = 48
 """Of a chunk: its sums are stored and loaded again."""
+LARGE_PART = 64
+"""Output channels of a part whose staging is small beside its multiply-adds."""
+EVEN_PIECES = 24
+"""So many that one more or less for a thread does not matter."""
 FEWEST_PIECES = 8
 """Enough to balance a few threads."""
 
@@ -70,10 +74,11 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
     )
 
     row_blocks = ceil(group_out / rows)
-    # each part of the output channels stages its input again: split them only where blocks are too few to share
+    # each part of the output channels stages its input again: they are split where blocks are few, or parts large
     all_cycles = max(problem.groups * cycles, problem.bytes_moved / BYTES_PER_CYCLE)
-    wanted = min(piece_count(all_cycles, problem.groups), FEWEST_PIECES)
-    oc_parts = max(1, min(row_blocks, ceil(wanted / max(layout.blocks, 1)))) if not kernel.is_interleaved else 1
+    worth_having = piece_count(all_cycles, problem.groups)
+    few, many = (ceil(min(worth_having, pieces) / max(layout.blocks, 1)) for pieces in (FEWEST_PIECES, EVEN_PIECES))
+    oc_parts = max(1, min(row_blocks, max(few, min(many, group_out // LARGE_PART)))) if not kernel.is_interleaved else 1
     blocks_per_part = ceil(row_blocks / oc_parts)
     oc_parts = ceil(row_blocks / blocks_per_part)
     # many small groups share a piece
