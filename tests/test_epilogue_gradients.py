@@ -191,8 +191,9 @@ def test_pytorch_is_asked_about_every_activation() -> None:
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_where_numbers_end_slopes_are_pytorchs(name: str, dtype: str) -> None:
     z = np.array(ENDS * 5, dtype)
+    counted = np.where(abs(z) < np.finfo(dtype).tiny, 0, z)  # denormal numbers count as zeros
     # PyTorch in float64: 1e15 cubed is still a number there
-    leaf = torch.tensor(z.astype("f8"), requires_grad=True)
+    leaf = torch.tensor(counted.astype("f8"), requires_grad=True)
     (theirs,) = torch.autograd.grad(TORCHS[name](leaf).sum(), leaf)
     is_number = np.isfinite(theirs.numpy())
     assert is_number[abs(z) < 1e30].all()

@@ -58,7 +58,12 @@ def refuse_lanes(problem: Problem, target: Target) -> str | None:
 def plan_groups(problem: Problem, target: Target) -> Plan:
     """The cheapest tile by the cost model, and as few blocks as give the threads something to share."""
     lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
-    cycles, tile = min(((_cycles(problem, lanes, tile), tile) for tile in _tiles(problem, target)), key=lambda c: c[0])
+    tiles = list(_tiles(problem, target))
+    # half a cache line at a time would fetch each line twice, from wherever it has gone to in between
+    whole_lines_wide = [tile for tile in tiles if tile.vectors * target.vector_bytes >= CACHE_LINE]
+    cycles, tile = min(
+        ((_cycles(problem, lanes, t), t) for t in whole_lines_wide or tiles), key=lambda choice: choice[0]
+    )
     width = tile.vectors * lanes
     fills_lines = width * item_bytes % CACHE_LINE == 0
     kernel = GroupsKernel(
@@ -115,9 +120,7 @@ def _tiles(problem: Problem, target: Target) -> Iterator[_Tile]:
     """What fits into the registers: sums, the taps of a column and one vector of inputs for each of the panel's."""
     registers, out_w = target.num_vector_registers, max(problem.out_size[-1], 1)
     needed = ceil(problem.out_channels / target.lanes(problem.dtype))
-    # half a cache line at a time would fetch each line twice, from wherever it has gone to in between
-    fewest = min(needed, CACHE_LINE // target.vector_bytes)
-    for vectors in range(fewest, max(min(needed, registers // 4), fewest) + 1):
+    for vectors in range(1, min(needed, max(registers // 4, CACHE_LINE // target.vector_bytes)) + 1):
         for taps in range(1, problem.kernel_size[-1] + 1):
             most = (registers - taps * problem.group_in * vectors - vectors) // vectors
             if most < 1:

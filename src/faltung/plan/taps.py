@@ -9,7 +9,7 @@ from faltung.plan.blocks import Layout, Shape, is_interleaved, layouts_of, round
 from faltung.plan.constants import constants_of
 from faltung.plan.kernels import TapsKernel
 from faltung.plan.lines import line_parameters
-from faltung.plan.pieces import BYTES_PER_CYCLE, piece_count
+from faltung.plan.pieces import BYTES_PER_CYCLE, SMALLEST_PARALLEL_CYCLES, piece_count
 from faltung.plan.plan import CACHE_LINE, Plan, whole_lines
 from faltung.plan.problem import Problem
 from faltung.plan.target import Target
@@ -52,6 +52,7 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
     if group_out <= 2 and vectors_of_all >= 8:  # too few rows to keep the pipelines busy: more vectors instead
         tiles += [tile for tile in candidates(target, group_out, 8) if tile[1] == 8]
     layouts = list(layouts_of(problem, shape, lanes, group_in, target.l2_bytes // 2 // item_bytes))
+    layouts = [layout for layout in layouts if _can_be_shared(problem, layout, lanes)] or layouts
     choices: list[tuple[float, Layout, int, int, int, int]] = []
     for layout in layouts:
         choices += [(_cycles(problem, layout, *tile), layout, *tile, 1, 1) for tile in tiles]
@@ -142,6 +143,14 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
             f"blocks of {layout.lines} lines x {layout.width} {layout.how}",
         ),
     )
+
+
+def _can_be_shared(problem: Problem, layout: Layout, lanes: int) -> bool:
+    """Are there blocks enough for some threads, where the work is worth sharing and output channels are not shared?"""
+    outputs = problem.num_samples * prod(problem.out_size) * problem.out_channels
+    cycles = outputs * prod(problem.kernel_size) * problem.group_in / lanes / 2
+    is_worth_it = is_interleaved(problem) and cycles > SMALLEST_PARALLEL_CYCLES
+    return not is_worth_it or layout.blocks * problem.groups >= FEWEST_PIECES
 
 
 def _is_in_order(problem: Problem) -> bool:
