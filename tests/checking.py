@@ -35,6 +35,11 @@ def options_of(spec: ft.ConvSpec) -> dict[str, Any]:
     return {name: getattr(spec, name) for name in names} | {"activation": activation}
 
 
+def plain_options(spec: ft.ConvSpec) -> dict[str, Any]:
+    """The options of a gradient: those of the convolution, without activation."""
+    return {name: value for name, value in options_of(spec).items() if name != "activation"}
+
+
 def call(spec: ft.ConvSpec, x: Any, kernel: Any, bias: Any = None, out: Array | None = None) -> Array:
     """Convolve with the public function of the spec's rank."""
     return FUNCTIONS[spec.rank](x, kernel, bias, out=out, **options_of(spec))

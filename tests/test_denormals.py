@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checking import assert_is_right, call, options_of
+from checking import assert_is_right, call, plain_options
 from numpy.typing import NDArray
 from strategies import random_arrays
 
@@ -25,7 +25,7 @@ SPECS = [
 
 
 def gradients(x: Array, kernel: Array, dy: Array, spec: ft.ConvSpec) -> tuple[Array, Array]:
-    options = {name: value for name, value in options_of(spec).items() if name not in ("activation",)}
+    options = plain_options(spec)
     return (
         ft.input_gradient(dy, kernel, spec.input_shape, **options),
         ft.kernel_gradient(x, dy, spec.kernel_size, **options),

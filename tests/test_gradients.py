@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from checking import Array, options_of, python, random_dy, repro
+from checking import Array, options_of, plain_options, python, random_dy, repro
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from strategies import conv_specs, random_arrays
@@ -16,11 +16,6 @@ from faltung import reference
 
 SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
 TRANSPOSED = {1: ft.conv1d_transpose, 2: ft.conv2d_transpose, 3: ft.conv3d_transpose}
-
-
-def plain_options(spec: ft.ConvSpec) -> dict[str, Any]:
-    """The options of a gradient: those of the convolution, without activation."""
-    return {name: value for name, value in options_of(spec).items() if name != "activation"}
 
 
 def without_epilogue(spec: ft.ConvSpec) -> ft.ConvSpec:

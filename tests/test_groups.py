@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from checking import assert_is_right, call, options_of, random_dy
+from checking import assert_is_right, call, plain_options, random_dy
 from strategies import random_arrays
 
 import faltung as ft
@@ -55,7 +55,7 @@ def test_gradients(groups: str, window: tuple[int, int, int, int], size: tuple[i
     spec = spec_of(groups, window, size, layout).replace(bias=False, activation=None)
     x, kernel, _ = random_arrays(spec, 2)
     dy = random_dy(spec, 3)
-    options = {name: value for name, value in options_of(spec).items() if name != "activation"}
+    options = plain_options(spec)
     dx = ft.input_gradient(dy, kernel, spec.input_shape, **options)
     dw = ft.kernel_gradient(x, dy, spec.kernel_size, **options)
     dx_bound = reference.input_gradient_bound(dy, kernel, spec=spec)

@@ -52,8 +52,7 @@ def bound(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None = None, *, spe
     """
     num_terms = math.prod(spec.kernel_size) * (spec.in_channels // spec.groups) + spec.bias
     with np.errstate(all="ignore"):
-        bias_size = None if bias is None else _size(bias, spec)
-        magnitude = _pre_activation(_size(x, spec), _size(kernel, spec), bias_size, spec)
+        magnitude = _magnitude(x, kernel, bias, spec)
         error = _rounding(num_terms, magnitude, spec)
         if spec.activation is None:
             return error
@@ -125,8 +124,7 @@ def output_gradient_bound(
     eps = float(np.finfo(spec.dtype).eps)
     with np.errstate(all="ignore"):
         z = _pre_activation(x, kernel, bias, spec)
-        bias_size = None if bias is None else _size(bias, spec)
-        magnitude = _pre_activation(_size(x, spec), _size(kernel, spec), bias_size, spec)
+        magnitude = _magnitude(x, kernel, bias, spec)
         off = _rounding(num_terms, magnitude, spec) + 4 * eps * np.abs(z)
         above, below = (activation_gradient(z + d, spec.activation, spec.activation_parameter) for d in (off, -off))
         slope_off = _bend(spec) * off + np.abs(above - below) + 8 * _lipschitz(spec) * eps
@@ -247,6 +245,11 @@ def _grouped_kernel(kernel: ArrayLike, spec: ConvSpec) -> Array:
         kernel = np.moveaxis(kernel, (1, 0), (-2, -1))
     kernel = kernel.reshape(*kernel.shape[:-1], spec.groups, spec.out_channels // spec.groups)
     return np.moveaxis(kernel, -2, -3)
+
+
+def _magnitude(x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None, spec: ConvSpec) -> Array:
+    """What an output's terms add up to without their signs."""
+    return _pre_activation(_size(x, spec), _size(kernel, spec), None if bias is None else _size(bias, spec), spec)
 
 
 def _size(array: ArrayLike, spec: ConvSpec) -> Array:

@@ -1,6 +1,5 @@
 """Is the cost model right? Every algorithm that could serve a convolution is timed beside the one it chose."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from faltung.bench.run import BATCH_SECONDS
+from faltung.bench.run import BATCH_SECONDS, seconds_of
 from faltung.bench.suite import in_layout
 from faltung.plan.choose import offers
 from faltung.plan.problem import Problem
@@ -76,7 +75,7 @@ def measure_choice(name: str, text: str, *, layout: str | None = None, seconds: 
     taken: dict[str, list[float]] = {algorithm: [] for algorithm in calls}
     for _ in range(ROUNDS):
         for algorithm, call in calls.items():
-            taken[algorithm].append(_time(call, counts[algorithm]))
+            taken[algorithm].append(seconds_of(call, counts[algorithm]))
     # the machine's speed changes: compare within a turn, with the turn's quickest
     quickest = [min(turn) for turn in zip(*taken.values(), strict=True)]
     shares = {
@@ -89,14 +88,7 @@ def measure_choice(name: str, text: str, *, layout: str | None = None, seconds: 
 def _count(call: Callable[[], object], seconds: float) -> int:
     """How many calls fill a turn; the first ones also compile and warm up."""
     call()
-    return max(1, int(max(seconds, BATCH_SECONDS) / _time(call, 1)))
-
-
-def _time(call: Callable[[], object], count: int) -> float:
-    start = time.perf_counter()
-    for _ in range(count):
-        call()
-    return (time.perf_counter() - start) / count
+    return max(1, int(max(seconds, BATCH_SECONDS) / seconds_of(call, 1)))
 
 
 def table(choices: list[Choice]) -> "Table":

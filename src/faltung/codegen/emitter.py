@@ -21,6 +21,7 @@ POINTER = ir.PointerType()
 VOID = ir.VoidType()
 ELEMENTS = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
 ELEMENT_BYTES = {"float32": 4, "float64": 8}
+IS_X86 = platform.machine() in ("x86_64", "AMD64")
 
 
 class Emitter:
@@ -394,21 +395,21 @@ class Emitter:
 
     def pause(self) -> None:
         """Tell the processor that this thread only waits."""
-        if platform.machine() in ("x86_64", "AMD64"):
+        if IS_X86:
             self.b.call(self._declared("llvm.x86.sse2.pause", VOID, []), [])
         else:
             self.b.call(self._declared("llvm.aarch64.hint", VOID, [I32]), [I32(1)])
 
     def float_control(self) -> Value:
         """How this thread rounds and what it does with denormal numbers, as the processor keeps it."""
-        if platform.machine() not in ("x86_64", "AMD64"):
+        if not IS_X86:
             return self.b.call(self._declared("llvm.aarch64.get.fpcr", I64, []), [])
         slot = self._stack_slot(I32, "control")
         self.b.call(self._declared("llvm.x86.sse.stmxcsr", VOID, [POINTER]), [slot])
         return self.b.zext(self.b.load(slot, typ=I32), I64)
 
     def set_float_control(self, control: Int) -> None:
-        if platform.machine() not in ("x86_64", "AMD64"):
+        if not IS_X86:
             self.b.call(self._declared("llvm.aarch64.set.fpcr", VOID, [I64]), [control])
             return
         slot = self._stack_slot(I32, "control")
@@ -417,8 +418,7 @@ class Emitter:
 
     def without_denormals(self, control: Value) -> Value:
         """The same, but denormal numbers are read and written as zeros."""
-        is_x86 = platform.machine() in ("x86_64", "AMD64")
-        return self.b.or_(control, I64(0x8040 if is_x86 else 1 << 24))
+        return self.b.or_(control, I64(0x8040 if IS_X86 else 1 << 24))
 
     # -- vectors -------------------------------------------------------------------------------------------------
 

@@ -8,19 +8,19 @@ is spread. The rows of a tile are neighbouring positions of a line: an input is 
 while the taps that meet it wait in registers. A tile whose windows touch padding looks up where each input lies.
 """
 
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 
 from faltung.codegen.block import Block
 from faltung.codegen.call import Call, Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.epilogue import Epilogue
+from faltung.codegen.lanes import inputs_of, load_inputs, spread
 from faltung.codegen.padding import padded_index
 from faltung.codegen.panel import Panel
 from faltung.codegen.tile import RegisterTile
 from faltung.plan.kernels import GroupsKernel
+from faltung.plan.tiles import meetings
 
 AXES = ("d", "line", "w")
 
@@ -71,16 +71,15 @@ class _PanelTiles:
         self.x = e.buffer(self.call.x, n=p.x_n, d=p.x_d, line=p.x_line, w=k.in_channels, ic=1).moved(n=block.n, ic=ic)
         y = e.buffer(self.call.y, n=p.y_n, d=p.y_d, line=p.y_line, w=k.y_step, oc=1)
         self.y = y.moved(n=block.n, d=block.od, oc=e.add(oc, p.y_offset))
-        self.inputs_of_vector = e.lanes // k.lane_out * k.lane_in
-        outputs = [min(e.lanes, self.channels - lane) for lane in range(0, self.channels, e.lanes)]
-        self.inputs = [-(-count // k.lane_out) * k.lane_in for count in outputs]
-        self.zeros = e.zero_elements(sum(self.inputs), "zeros") if k.padding_mode == "zeros" else None
+        self.outputs = [min(e.lanes, self.channels - lane) for lane in range(0, self.channels, e.lanes)]
+        is_padded = k.padding_mode == "zeros"
+        self.zeros = e.zero_elements(inputs_of(self.channels, k), "zeros") if is_padded else None
 
     def emit_tile(self, line: Int, ow: Int) -> None:
         """Compute the panel's channels at `rows` positions of an output line, from ow on."""
         e, k = self.e, self.kernel
-        bias = [self.out.bias(v) for v in range(len(self.inputs))]
-        tile = RegisterTile(e, k.rows, len(self.inputs))
+        bias = [self.out.bias(v) for v in range(len(self.outputs))]
+        tile = RegisterTile(e, k.rows, len(self.outputs))
         tile.start(lambda r, v: bias[v])
         window = self._window(line, ow)
         if k.padding_mode is None:
@@ -181,29 +180,15 @@ class _PanelTiles:
 
     def _add_column(self, tile: RegisterTile, tap: Int, taps: int, input_at: Callable[[Int], Buffer]) -> None:
         """Add `taps` neighbouring taps: each input is loaded once, for every row that reads it."""
-        k = self.kernel
-        readers: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for row, t in product(range(tile.rows), range(taps)):
-            readers[row * k.stride[-1] + t * k.dilation[-1]].append((row, t))
+        e, k = self.e, self.kernel
         weights = [
             [[self.out.vector(rows, i, v) for v in range(tile.vectors)] for i in range(k.lane_in)]
-            for rows in (self.out.rows_of_tap(self.e.add(tap, t)) for t in range(taps))
+            for rows in (self.out.rows_of_tap(e.add(tap, t)) for t in range(taps))
         ]
-        for position, pairs in sorted(readers.items()):
-            spread = self._spread(input_at(position))
+        for position, pairs in meetings(tile.rows, taps, k.stride[-1], k.dilation[-1]):
+            here = input_at(position)
+            loaded = load_inputs(e, k, lambda ic, here=here: here.at(ic=ic), self.outputs)  # type: ignore[misc]
+            inputs = [spread(e, k, loaded, i) for i in range(k.lane_in)]
             for row, t in pairs:
                 for i in range(k.lane_in):
-                    tile.add_to_row(row, weights[t][i], spread[i])
-
-    def _spread(self, x: Buffer) -> list[list[Value]]:
-        """For each input of a group, the vectors in which each lane has that of its own group."""
-        e, k = self.e, self.kernel
-        loaded = [
-            e.load_masked(x.at(ic=v * self.inputs_of_vector), e.mask(count), f"x_v{v}")
-            for v, count in enumerate(self.inputs)
-        ]
-        if k.lane_in == k.lane_out == 1:
-            return [loaded]
-        # lane l belongs to group l // O, whose inputs begin at l // O * I
-        lanes = [[lane // k.lane_out * k.lane_in + i for lane in range(e.lanes)] for i in range(k.lane_in)]
-        return [[e.shuffle(vector, vector, of_i) for vector in loaded] for of_i in lanes]
+                    tile.add_to_row(row, weights[t][i], inputs[i])

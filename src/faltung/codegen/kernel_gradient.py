@@ -9,16 +9,17 @@ partial result of its own. A second phase adds the partial results in their orde
 threads. With small groups the rows are taps, and each lane has the group of its own output channel.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass
 from itertools import product
 
 from faltung.codegen.block import Block
 from faltung.codegen.call import Call, Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
+from faltung.codegen.lanes import load_inputs, spread
 from faltung.codegen.positions import Positions, emit_gather_positions
 from faltung.codegen.tile import RegisterTile
 from faltung.plan.kernels import GradientKernel, GroupsGradientKernel
+from faltung.plan.tiles import meetings
 
 
 def emit_kernel_gradient(e: Emitter, kernel: GradientKernel) -> None:
@@ -200,25 +201,12 @@ class _GroupSums(_Sums):
             [e.load_masked(dy.at(t=t, oc=v * e.lanes), mask, f"dy_v{v}") for v, mask in enumerate(masks)]
             for t in range(count)
         ]
-        meetings: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for t, w in product(range(count), range(w_taps)):
-            meetings[t * k.stride[-1] + w * k.dilation[-1]].append((t, w))
-        for h, (_, pairs) in product(range(k.line_taps), sorted(meetings.items())):
+        for h, (_, pairs) in product(range(k.line_taps), meetings(count, w_taps, k.stride[-1], k.dilation[-1])):
             t, w = pairs[0]
-            inputs = self._inputs(x.moved(kh=h, kw=w, t=t), i, outputs)
+            here = x.moved(kh=h, kw=w, t=t)
+            inputs = spread(e, k, load_inputs(e, k, lambda j, here=here: here.at(j=j), outputs), i)  # type: ignore[misc]
             for t, w in pairs:
                 tile.add_to_row(h * w_taps + w, inputs, gradients[t])
-
-    def _inputs(self, x: Buffer, i: int, outputs: list[int]) -> list[Value]:
-        """The vectors in which each lane has input i of its own group."""
-        e, k = self.e, self.kernel
-        step = e.lanes // k.lane_out * k.lane_in
-        masks = [e.mask(-(-count // k.lane_out) * k.lane_in) for count in outputs]
-        loaded = [e.load_masked(x.at(j=v * step), mask, f"x_v{v}") for v, mask in enumerate(masks)]
-        if k.lane_in == k.lane_out == 1:
-            return loaded
-        lanes = [lane // k.lane_out * k.lane_in + i for lane in range(e.lanes)]
-        return [e.shuffle(vector, vector, lanes) for vector in loaded]
 
 
 def _emit_total(e: Emitter, kernel: GradientKernel) -> None:

@@ -13,9 +13,7 @@ It is made for channels-first layouts. With few output channels it serves channe
 then exchange channels and positions, which costs less than the empty lanes of the runs kernel.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass
-from itertools import product
 
 from faltung.codegen.block import Block
 from faltung.codegen.call import Call, Parameters
@@ -24,6 +22,7 @@ from faltung.codegen.epilogue import Epilogue
 from faltung.codegen.staging import Staging, emit_stage_lines, line_offset, w_offset
 from faltung.codegen.tile import RegisterTile
 from faltung.plan.kernels import TapsKernel
+from faltung.plan.tiles import meetings
 
 CACHE_LINE = 64
 
@@ -314,10 +313,7 @@ class _Lines(_Strips):
         """Add some taps along h: each input line is loaded once, for every line of outputs that reads it."""
         e, p = self.e, self.p
         stride, dilation = self.kernel.along_dhw("stride")[1], self.kernel.along_dhw("dilation")[1]
-        readers: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for row, tap in product(range(tile.rows), range(taps)):
-            readers[row * stride + tap * dilation].append((row, tap))
-        for line, pairs in sorted(readers.items()):
+        for line, pairs in meetings(tile.rows, taps, stride, dilation):
             whole, phase = divmod(line, stride)
             here = x.moved(i=e.add(e.mul(p.pitch, whole), e.mul(p.line_phase, phase)))
             vectors = [e.load(here.at(i=v * e.lanes), f"x_v{v}") for v in range(tile.vectors)]

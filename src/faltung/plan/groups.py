@@ -12,6 +12,7 @@ from faltung.plan.plan import CACHE_LINE, Plan, whole_lines
 from faltung.plan.problem import ITEM_BYTES, KernelView, Problem
 from faltung.plan.runs import TILE_CYCLES, edge_share, writes_around_cache
 from faltung.plan.target import Target
+from faltung.plan.tiles import meetings
 
 MOST_PIECES = 32
 """Of neighbouring lines: their inputs overlap."""
@@ -147,7 +148,7 @@ def _cycles(problem: Problem, lanes: int, tile: _Tile) -> float:
     edge = LOOKUP_CYCLES * edge_share(problem, tile.rows)
 
     def column(taps: int) -> float:
-        read = len({row * stride + tap * dilation for row in range(tile.rows) for tap in range(taps)})
+        read = len(meetings(tile.rows, taps, stride, dilation))
         products = tile.rows * taps * inputs * tile.vectors / 2
         spread = read * inputs * tile.vectors if problem.group_out > 1 else 0
         loads = (read * UNALIGNED_LOAD + taps * inputs) * tile.vectors / 2

@@ -12,7 +12,7 @@ from faltung.plan.pieces import BYTES_PER_CYCLE, piece_count
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.problem import ITEM_BYTES, Problem
 from faltung.plan.target import Target
-from faltung.plan.tiles import REMAINDER_COST, candidates, step_cycles
+from faltung.plan.tiles import REMAINDER_COST, candidates, meetings, step_cycles
 
 MOST_PIECES = 16
 """Each chunk of positions has a partial result, which takes memory and is added at the end."""
@@ -142,7 +142,7 @@ def _group_cycles(problem: Problem, vectors: int, line_taps: int, w_taps: int, p
     kw, width = problem.kernel_size[-1], max(problem.out_size[-1], 1)
 
     def tile(taps: int, positions: int) -> float:
-        read = len({position * stride + tap * dilation for position in range(positions) for tap in range(taps)})
+        read = len(meetings(positions, taps, stride, dilation))
         loads = (line_taps * read * UNALIGNED_LOAD + positions) * vectors / 2
         return max(line_taps * taps * positions * vectors / 2, loads, 4.0 * positions)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import product
 from math import ceil, prod
 
 from faltung.plan.blocks import Layout, Shape, is_interleaved, layouts_of, round_up
@@ -13,7 +12,7 @@ from faltung.plan.pieces import BYTES_PER_CYCLE, SMALLEST_PARALLEL_CYCLES, piece
 from faltung.plan.plan import CACHE_LINE, Plan, whole_lines
 from faltung.plan.problem import Problem
 from faltung.plan.target import Target
-from faltung.plan.tiles import MOST_VECTORS, REMAINDER_COST, candidates, step_cycles
+from faltung.plan.tiles import MOST_VECTORS, REMAINDER_COST, candidates, meetings, step_cycles
 
 STAGE_CYCLES = {1: 0.12, 2: 0.25, 3: 0.4, 4: 0.5}
 """To stage one element, by the stride along w."""
@@ -29,7 +28,7 @@ SCATTER_CYCLES = 0.25
 """To copy one result of a 1-D strip across samples to its place."""
 STRETCH_SHARE = 0.5
 """Of the first cache, for the input of a stretch."""
-FEW = 2
+FEW_READS = 2
 """Times that the kernel is read, for which it is not packed."""
 FEWEST_STEPS = 48
 """Of a chunk: its sums are stored and loaded again."""
@@ -94,11 +93,10 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
     )
     results_pitch = round_up(stretch, lanes)
     strips = 1 if layout.is_shifted else layout.lines
-    kernel = replace(
-        kernel, is_packed=lines > 1 or not _is_in_order(problem) or layout.blocks * strips * ceil(strip / stretch) > FEW
-    )
+    reads = layout.blocks * strips * ceil(strip / stretch)
+    is_packed = lines > 1 or not _is_in_order(problem) or reads > FEW_READS
     chunk = kernel.reduction if lines > 1 else _chunk(kernel, layout, target, item_bytes, min(stretch, strip))
-    kernel = replace(kernel, is_chunked=chunk < kernel.reduction)
+    kernel = replace(kernel, is_packed=is_packed, is_chunked=chunk < kernel.reduction)
     waiting = group_out if kernel.is_interleaved else rows if kernel.has_results_apart else 0
     parameters = line_parameters(problem) | {
         "num_line_blocks": ceil(shape.lines / layout.lines),
@@ -225,7 +223,7 @@ def _line_tiles(problem: Problem, layout: Layout, target: Target) -> Iterator[_L
 def _line_cycles(problem: Problem, layout: Layout, tile: _LineTile) -> float:
     """The model's cycles for one group of one output channel by tiles of several lines."""
     stride, dilation = problem.stride[-2], problem.dilation[-2]
-    read = len({row * stride + tap * dilation for row, tap in product(range(tile.lines), range(tile.taps))})
+    read = len(meetings(tile.lines, tile.taps, stride, dilation))
     loads = (read * tile.vectors * UNALIGNED_LOAD + tile.taps) / 2
     column = max(tile.lines * tile.vectors * tile.taps / 2, loads, 5.0 * tile.taps)
     cycles = layout.channels * prod(problem.kernel_size) / tile.taps * column + TILE_CYCLES

@@ -5,7 +5,9 @@ and eight do not. It ranks tiles; it does not predict times. Measured on Zen 5 (
 docs/performance-notes.md.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
+from itertools import product
 
 from faltung.plan.target import Target
 
@@ -22,6 +24,18 @@ def most_rows(target: Target, vectors: int) -> int:
 def step_cycles(rows: int, vectors: int) -> float:
     """Cycles for one step: bound by multiply-adds, by loads, or by the latency of too few accumulators."""
     return max(rows * vectors / 2, (rows + vectors) / 2, 5.0)
+
+
+def meetings(rows: int, taps: int, stride: int, dilation: int) -> list[tuple[int, list[tuple[int, int]]]]:
+    """Which neighbouring outputs (rows) read an input through which taps: (input, [(row, tap), …]), in order.
+
+    >>> meetings(2, 2, 1, 1)
+    [(0, [(0, 0)]), (1, [(0, 1), (1, 0)]), (2, [(1, 1)])]
+    """
+    found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for row, tap in product(range(rows), range(taps)):
+        found[row * stride + tap * dilation].append((row, tap))
+    return sorted(found.items())
 
 
 def candidates(target: Target, most_rows_wanted: int, most_vectors_wanted: int) -> Iterator[tuple[int, int]]:
