@@ -14,6 +14,8 @@ GATHER_CYCLES = 3.0
 """To look up where one row of a tile reads one tap."""
 TILE_CYCLES = 20.0
 """To start a tile, find its place and store it."""
+LOAD_CYCLES = 0.01
+"""What a load costs beside multiply-adds: of tiles that are equal otherwise, the one that loads less is quicker."""
 
 
 def plan_runs(problem: Problem, target: Target) -> Plan:
@@ -117,6 +119,7 @@ def _cycles(problem: Problem, lanes: int, rows: int, vectors: int) -> float:
     panels = whole + (rest > 0)
     lookups = edge_share(problem, rows, straddles_lines=True) * prod(problem.kernel_size) * rows
     start = TILE_CYCLES + lookups * GATHER_CYCLES
+    step += panels * (rows + vectors) * LOAD_CYCLES
     return tiles * (steps * step + panels * start) * (REMAINDER_COST if whole and rest else 1.0)
 
 

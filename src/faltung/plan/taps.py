@@ -28,6 +28,8 @@ SCATTER_CYCLES = 0.25
 """To copy one result of a 1-D strip across samples to its place."""
 STRETCH_SHARE = 0.5
 """Of the first cache, for the input of a stretch."""
+NEAR_VECTORS, FAR_COST = 4, 1.1
+"""Where fewer vectors of positions fit there, their input comes from the second cache, or in chunks that wait in y."""
 FEW_READS = 2
 """Times that the kernel is read, for which it is not packed."""
 FEWEST_STEPS = 48
@@ -54,7 +56,8 @@ def plan_taps(problem: Problem, target: Target) -> Plan:
     layouts = [layout for layout in layouts if _can_be_shared(problem, layout, lanes)] or layouts
     choices: list[tuple[float, Layout, int, int, int, int]] = []
     for layout in layouts:
-        choices += [(_cycles(problem, layout, *tile), layout, *tile, 1, 1) for tile in tiles]
+        near = _near_positions(layout, target, item_bytes)
+        choices += [(_cycles(problem, layout, near, *tile), layout, *tile, 1, 1) for tile in tiles]
         for tile in _line_tiles(problem, layout, target):
             cycles = _line_cycles(problem, layout, tile)
             choices.append((cycles, layout, 1, tile.vectors, tile.lines, tile.taps))
@@ -163,9 +166,13 @@ def _is_in_order(problem: Problem) -> bool:
 def _stretch(layout: Layout, target: Target, item_bytes: int, vectors: int) -> int:
     """Positions whose input stays in the first cache: at least two tiles; with little input, all of them."""
     tile = vectors * layout.lanes
+    return max(_near_positions(layout, target, item_bytes) // tile, 2) * tile
+
+
+def _near_positions(layout: Layout, target: Target, item_bytes: int) -> int:
+    """Positions whose input of all channels takes that share of the first cache."""
     numbers_per_position = layout.channels * layout.shape.planes * (layout.copies if layout.is_staged else 1)
-    positions = STRETCH_SHARE * target.l1_bytes / (numbers_per_position * item_bytes)
-    return max(int(positions) // tile, 2) * tile
+    return int(STRETCH_SHARE * target.l1_bytes / (numbers_per_position * item_bytes))
 
 
 def _chunk(kernel: TapsKernel, layout: Layout, target: Target, item_bytes: int, stretch: int) -> int:
@@ -178,7 +185,7 @@ def _chunk(kernel: TapsKernel, layout: Layout, target: Target, item_bytes: int, 
     return kernel.reduction if kernel.has_results_apart or chunks <= 2 or steps < FEWEST_STEPS else steps
 
 
-def _cycles(problem: Problem, layout: Layout, rows: int, vectors: int) -> float:
+def _cycles(problem: Problem, layout: Layout, near_positions: int, rows: int, vectors: int) -> float:
     """The model's cycles for one group: multiply-adds, tile starts and staging."""
     group_out = problem.group_out
     whole, rest = divmod(group_out, rows)
@@ -191,6 +198,8 @@ def _cycles(problem: Problem, layout: Layout, rows: int, vectors: int) -> float:
             block += count * number * (wide_tile + single * (steps * step_cycles(size, 1) + TILE_CYCLES))
     if whole and rest:
         block *= REMAINDER_COST
+    if near_positions < NEAR_VECTORS * layout.lanes:
+        block *= FAR_COST
     return _all_blocks(problem, layout, block)
 
 

@@ -12,6 +12,8 @@ from itertools import product
 from faltung.plan.target import Target
 
 MOST_VECTORS = 8
+VECTOR_CYCLES = 1.1
+"""To load a vector of the kernel: it often comes from the second cache."""
 REMAINDER_COST = 1.03
 """A tile that leaves a remainder of channels puts a second tile into the program: it must be worth compiling."""
 
@@ -23,7 +25,7 @@ def most_rows(target: Target, vectors: int) -> int:
 
 def step_cycles(rows: int, vectors: int) -> float:
     """Cycles for one step: bound by multiply-adds, by loads, or by the latency of too few accumulators."""
-    return max(rows * vectors / 2, (rows + vectors) / 2, 5.0)
+    return max(rows * vectors / 2, (rows + vectors) / 2, vectors * VECTOR_CYCLES, 5.0)
 
 
 def meetings(rows: int, taps: int, stride: int, dilation: int) -> list[tuple[int, list[tuple[int, int]]]]:

@@ -10,6 +10,7 @@ from keras_layers import compare, convolved, gradients, numbers, values
 
 import faltung as ft
 import faltung.keras as ours
+from faltung.frontends.keras.backend import ACTIVATIONS
 
 BACKEND = keras.backend.backend()
 
@@ -65,6 +66,22 @@ def test_outputs_and_gradients_are_those_of_keras(case):
     compare(values(mine(x)), values(theirs(x)))
     for got, wanted in zip(gradients(mine, x), gradients(theirs, x), strict=True):
         compare(got, wanted)
+
+
+@pytest.mark.parametrize("activation", [*ACTIVATIONS.values(), "leaky_relu", "mish", "softmax"])
+@pytest.mark.parametrize("name", ["Conv1D", "Conv1DTranspose"])
+def test_activations_are_those_of_keras(name, activation):
+    theirs, mine, x = pair(name, (2, 20, 3), (4, 5), {"activation": activation})
+    compare(values(mine(x)), values(theirs(x)))
+    for got, wanted in zip(gradients(mine, x), gradients(theirs, x), strict=True):
+        compare(got, wanted)
+
+
+def test_who_computes_an_activation(monkeypatch):
+    called = []
+    monkeypatch.setattr(keras.src.backend.nn, "relu", lambda x: called.append(x) or x)
+    ours.Conv1D(4, 5, activation="relu")(numbers((2, 20, 3)))
+    assert bool(called) == (BACKEND == "torch")  # elsewhere it is part of the convolution
 
 
 @pytest.mark.parametrize("case", BEYOND_TENSORFLOW.values(), ids=BEYOND_TENSORFLOW)

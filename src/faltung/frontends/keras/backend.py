@@ -1,12 +1,16 @@
 """Which framework computes, and what goes to Keras's own call.
 
 A module for each of Keras's backends, found by its name when the first layer is called, gives three functions:
-`refusal(x)`, `convolve(x, kernel, bias, request)` and `convolve_transposed` of the same; x has one batch axis.
+`refusal(x)`, `convolve(x, kernel, bias, request)` and `convolve_transposed` of the same; x has one batch axis. Its
+TOGETHER are the activations that it computes in the same pass.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
+from inspect import isfunction
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +20,12 @@ from faltung.frontends.keras.request import Request
 
 BACKENDS = ("jax", "tensorflow", "torch")
 COMPUTED = ("float32", "float64")
+
+Activation = Callable[[Any], Any] | None
+
+_NAMES = "relu relu6 elu selu gelu silu sigmoid tanh softplus hard_sigmoid hard_silu"
+ACTIVATIONS: dict[Activation, str] = {getattr(keras.activations, name): name for name in _NAMES.split()}
+"""Keras's functions that faltung knows, by their defaults."""
 
 
 def refusal(x: Any, *weights: Any) -> str | None:
@@ -30,14 +40,23 @@ def refusal(x: Any, *weights: Any) -> str | None:
     return reason
 
 
-def convolve(x: Any, kernel: Any, bias: Any | None, request: Request) -> Any:
-    """Convolve x (*batch, *sizes, C_in), or channels first."""
-    return _with_one_batch_axis(_framework().convolve, x, kernel, bias, request)
+def convolve(x: Any, kernel: Any, bias: Any | None, request: Request, activation: Activation = None) -> Any:
+    """Convolve x (*batch, *sizes, C_in), or channels first, and apply the activation."""
+    return _compute("convolve", x, kernel, bias, request, activation)
 
 
-def convolve_transposed(x: Any, kernel: Any, bias: Any | None, request: Request) -> Any:
-    """Convolve x transposed."""
-    return _with_one_batch_axis(_framework().convolve_transposed, x, kernel, bias, request)
+def convolve_transposed(x: Any, kernel: Any, bias: Any | None, request: Request, activation: Activation = None) -> Any:
+    """Convolve x transposed and apply the activation."""
+    return _compute("convolve_transposed", x, kernel, bias, request, activation)
+
+
+def _compute(function: str, x: Any, kernel: Any, bias: Any | None, request: Request, activation: Activation) -> Any:
+    framework = _framework()
+    name = ACTIVATIONS.get(activation) if isfunction(activation) else None
+    if name in framework.TOGETHER:
+        request, activation = replace(request, activation=name), None
+    y = _with_one_batch_axis(getattr(framework, function), x, kernel, bias, request)
+    return y if activation is None else activation(y)
 
 
 @cache

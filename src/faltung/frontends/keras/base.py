@@ -68,7 +68,7 @@ class LayerByFaltung(keras.layers.Layer):
         raise NotImplementedError
 
     def _convolve(self, inputs: Any, *weights: Any) -> Any:
-        """Compute by faltung, without the activation."""
+        """Compute by faltung, activation included."""
         raise NotImplementedError
 
     def _request(self, channels: int) -> Request:
@@ -90,12 +90,10 @@ class LayerByFaltung(keras.layers.Layer):
         weights = [None if weight is None else ops.convert_to_tensor(weight) for weight in self._operands()]
         reason = backend.refusal(inputs, *weights)
         if reason is None:
-            y = self._convolve(inputs, *weights)
-        elif self._is_computed_by_keras(len(inputs.shape)):
+            return self._convolve(inputs, *weights)
+        if self._is_computed_by_keras(len(inputs.shape)):
             return super().call(inputs)
-        else:
-            y = self._in_float32(reason, inputs, weights)
-        return y if self.activation is None else self.activation(y)
+        return self._in_float32(reason, inputs, weights)
 
     def compute_output_shape(self, input_shape: OpenShape) -> OpenShape:
         """Return the shape of the result; sizes that are None stay None."""

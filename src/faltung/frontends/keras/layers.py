@@ -34,11 +34,11 @@ class _Convolution(LayerByFaltung):
 
     def _convolve(self, inputs: Any, kernel: Any, bias: Any | None) -> Any:
         if type(self).convolution_op is _Convolution.convolution_op:
-            return backend.convolve(inputs, kernel, bias, self._request(0))
+            return backend.convolve(inputs, kernel, bias, self._request(0), self.activation)
         y = self.convolution_op(inputs, kernel)
-        if bias is None:
-            return y
-        return ops.add(y, bias if self.is_last else ops.reshape(bias, (-1, *(1,) * self.rank)))
+        if bias is not None:
+            y = ops.add(y, bias if self.is_last else ops.reshape(bias, (-1, *(1,) * self.rank)))
+        return y if self.activation is None else self.activation(y)
 
 
 class _Transposed(LayerByFaltung):
@@ -53,7 +53,7 @@ class _Transposed(LayerByFaltung):
         return replace(super()._request(channels), is_transposed=True, output_padding=self.output_padding)
 
     def _convolve(self, inputs: Any, kernel: Any, bias: Any | None) -> Any:
-        return backend.convolve_transposed(inputs, kernel, bias, self._request(0))
+        return backend.convolve_transposed(inputs, kernel, bias, self._request(0), self.activation)
 
 
 class _ByChannel(LayerByFaltung):
@@ -65,18 +65,18 @@ class _ByChannel(LayerByFaltung):
     def _request(self, channels: int) -> Request:
         return replace(super()._request(channels), groups=channels)
 
-    def _by_channel(self, inputs: Any, kernel: Any, bias: Any | None) -> Any:
+    def _by_channel(self, inputs: Any, kernel: Any, bias: Any | None, activation: backend.Activation) -> Any:
         """Convolve with Keras's kernel (*kernel_size, C_in, depth_multiplier)."""
         channels = kernel.shape[-2]
         kernel = ops.reshape(kernel, self._kernel_shape(channels))
-        return backend.convolve(inputs, kernel, bias, self._request(channels))
+        return backend.convolve(inputs, kernel, bias, self._request(channels), activation)
 
 
 class _Depthwise(_ByChannel):
     """Nothing else."""
 
     def _convolve(self, inputs: Any, kernel: Any, bias: Any | None) -> Any:
-        return self._by_channel(inputs, kernel, bias)
+        return self._by_channel(inputs, kernel, bias, self.activation)
 
 
 class _Separable(_ByChannel):
@@ -92,7 +92,8 @@ class _Separable(_ByChannel):
     def _convolve(self, inputs: Any, depthwise: Any, pointwise: Any, bias: Any | None) -> Any:
         ones = (1,) * self.rank
         dense = Request(self.stock.__name__, self.rank, ones, "valid", ones, is_last=self.is_last)
-        return backend.convolve(self._by_channel(inputs, depthwise, None), pointwise, bias, dense)
+        inner = self._by_channel(inputs, depthwise, None, None)
+        return backend.convolve(inner, pointwise, bias, dense, self.activation)
 
 
 @registered

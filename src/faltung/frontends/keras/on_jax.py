@@ -3,7 +3,10 @@
 import jax
 
 from faltung.frontends.jax import operators
+from faltung.frontends.jax.activation import FUNCTIONS
 from faltung.frontends.keras.request import Request, spec_of, transposed_spec_of
+
+TOGETHER = FUNCTIONS
 
 
 def refusal(x: jax.Array) -> str | None:

@@ -6,7 +6,10 @@ import tensorflow as tf
 
 from faltung.frontends.keras.request import Request, transposed_spec_of
 from faltung.frontends.tensorflow import operators
+from faltung.frontends.tensorflow.activation import SLOPES, activated
 from faltung.frontends.tensorflow.asked import Asked
+
+TOGETHER = SLOPES
 
 SOME = 16
 """Stands for a size that is not known yet; those of a transposed result grow with it by the stride."""
@@ -31,7 +34,8 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, request: R
         padding_mode=request.padding_mode,
     )
     x, kernel, bias = _tensors(x, kernel, bias)
-    return operators.convolve(asked, x, kernel, bias)
+    activation = None if request.activation is None else (request.activation, None)
+    return operators.convolve(asked, x, kernel, bias, activation)
 
 
 def convolve_transposed(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, request: Request) -> tf.Tensor:
@@ -60,9 +64,9 @@ def convolve_transposed(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None,
 
     static = tuple(map(known, range(len(shape))))
     y = operators.input_gradient(Asked.of(spec), x, kernel, operators.Shape(static, sizes))
-    if bias is None:
-        return y
-    return y + (bias if request.is_last else tf.reshape(bias, (-1, *(1,) * request.rank)))
+    if bias is not None:
+        y += bias if request.is_last else tf.reshape(bias, (-1, *(1,) * request.rank))
+    return activated(y, request.activation, None)
 
 
 def _tensors(*operands: Any) -> list[Any]:

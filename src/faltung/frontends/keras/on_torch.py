@@ -6,6 +6,8 @@ from torch import Tensor
 from faltung.frontends.keras.request import Request, transposed_spec_of
 from faltung.frontends.torch import calls, coverage, operators
 
+TOGETHER = ()
+
 
 def refusal(x: Tensor) -> str | None:
     """Return why Keras's own call computes with this tensor."""

@@ -31,6 +31,7 @@ class Request:
     padding_mode: str = "zeros"
     is_transposed: bool = False
     output_padding: Shape | None = None
+    activation: str | None = None
 
     @property
     def layout(self) -> str:
@@ -56,6 +57,7 @@ def spec_of(request: Request, x_shape: Shape, kernel_shape: Shape, dtype: str, h
         groups=request.groups,
         layout=request.layout,
         padding_mode=request.padding_mode,
+        activation=request.activation,
     )
 
 
@@ -82,6 +84,7 @@ def transposed_spec_of(
         output_padding=more,
         dilation=request.dilation,
         layout=request.layout,
+        activation=request.activation,
     )
 
 
