@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import faltung as ft
 from faltung import reference
-from faltung.plan import choose, winograd
+from faltung.plan import choose
 from faltung.plan.problem import Problem
 from faltung.plan.target import Target
 
@@ -81,15 +81,16 @@ def assert_is_right(
     )
 
 
-def rules_for_winograd() -> tuple[Any, ...]:
-    """Return the rules of plan/choose.py such that the Winograd kernel computes whatever it can, paying or not."""
+def rules_for(algorithm: str) -> tuple[Any, ...]:
+    """Return the rules of plan/choose.py such that this algorithm computes whatever it can, paying or not."""
+    (wanted,) = (rule for rule in choose.RULES if rule.algorithm == algorithm)
 
     def yielding(rule: Any) -> Any:
         def refusal(problem: Problem, target: Target) -> str | None:
-            served = winograd.refuse_winograd(problem, target) is None
-            return rule.refusal(problem, target) or ("the Winograd kernel is to compute it" if served else None)
+            served = wanted.refusal(problem, target) is None
+            return rule.refusal(problem, target) or (f"{algorithm} is to compute it" if served else None)
 
-        return rule if rule.algorithm == "winograd" else replace(rule, refusal=refusal)
+        return rule if rule is wanted else replace(rule, refusal=refusal)
 
     return tuple(yielding(rule) for rule in choose.RULES)
 

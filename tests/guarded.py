@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from checking import assert_is_right, call, options_of, random_dy, repro, resized, rules_for_winograd
+from checking import assert_is_right, call, options_of, random_dy, repro, resized, rules_for
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
@@ -217,7 +217,7 @@ def main(arguments: list[str]) -> None:
         return
     num_families, num_sizes, seed = map(int, arguments)
     rng = np.random.default_rng(seed)
-    rules = choose.RULES, rules_for_winograd()
+    rules = choose.RULES, rules_for("winograd"), rules_for("turned runs")
 
     @hypothesis_seed(seed)
     @settings(
@@ -230,7 +230,7 @@ def main(arguments: list[str]) -> None:
     @given(st.one_of(conv_specs(max_macs=50_000), conv_specs(max_macs=50_000), winograd_specs(max_macs=100_000)))
     def run_family(spec: ft.ConvSpec) -> None:
         cut_finely(bool(rng.integers(2)))
-        choose.RULES = rules[int(rng.integers(2))]
+        choose.RULES = rules[int(rng.integers(len(rules)))]
         for number in range(num_sizes):
             sized = resized(spec, rng, max_macs=2_000_000 if number % 4 == 3 else 50_000) if number else spec
             try:

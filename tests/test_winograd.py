@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from checking import assert_is_right, call, random_dy, repro, resized, rules_for_winograd
+from checking import assert_is_right, call, random_dy, repro, resized, rules_for
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import random_arrays, winograd_specs
@@ -27,7 +27,7 @@ MOST_TIMES_DIRECT = 8  # the accuracy rule of precision="high"
 @pytest.fixture
 def preferred(monkeypatch: pytest.MonkeyPatch) -> None:
     """The Winograd kernel computes whatever it can, also where it does not pay."""
-    monkeypatch.setattr(choose, "RULES", rules_for_winograd())
+    monkeypatch.setattr(choose, "RULES", rules_for("winograd"))
 
 
 @pytest.mark.parametrize("form", winograd.FORMS, ids=str)

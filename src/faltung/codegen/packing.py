@@ -2,10 +2,10 @@
 
 from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int
-from faltung.plan.kernels import PACKED_STEPS, GroupsKernel, Kernel, RunsKernel, TapsKernel
+from faltung.plan.kernels import PACKED_STEPS, GroupsKernel, Kernel, RunsKernel, TapsKernel, TurnedKernel
 
 
-def emit_runs_packing(e: Emitter, kernel: RunsKernel | GroupsKernel) -> None:
+def emit_runs_packing(e: Emitter, kernel: RunsKernel | TurnedKernel | GroupsKernel) -> None:
     """pack(call, panel): one panel of `vectors * lanes` output channels, [tap, ic, oc], of the workspace."""
     width = kernel.vectors * e.lanes
     panels = -(-kernel.group_out // width)

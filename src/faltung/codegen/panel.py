@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
-from faltung.plan.kernels import GroupsKernel, RunsKernel
+from faltung.plan.kernels import GroupsKernel, RunsKernel, TurnedKernel
 
 
 @dataclass
@@ -12,7 +12,7 @@ class Panel:
     """The output channels of one panel: where their kernel rows and biases lie."""
 
     e: Emitter
-    kernel: RunsKernel | GroupsKernel
+    kernel: RunsKernel | TurnedKernel | GroupsKernel
     call: Call
     panel: Int
     oc: Int

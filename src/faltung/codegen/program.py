@@ -7,6 +7,7 @@ from faltung.codegen.kernel_gradient import emit_kernel_gradient
 from faltung.codegen.packing import emit_runs_packing, emit_taps_packing
 from faltung.codegen.runs import emit_runs
 from faltung.codegen.taps import emit_taps
+from faltung.codegen.turned import emit_turned
 from faltung.codegen.winograd import emit_winograd
 from faltung.codegen.winograd_gradient import emit_winograd_gradient
 from faltung.plan.kernels import (
@@ -15,6 +16,7 @@ from faltung.plan.kernels import (
     GradientKernel,
     GroupsKernel,
     RunsKernel,
+    TurnedKernel,
     WinogradGradientKernel,
     WinogradKernel,
 )
@@ -36,6 +38,9 @@ def emit_program(e: Emitter, kernel: AnyKernel) -> None:
     elif isinstance(kernel, RunsKernel):
         emit_runs_packing(e, kernel)
         emit_runs(e, kernel)
+    elif isinstance(kernel, TurnedKernel):
+        emit_runs_packing(e, kernel)
+        emit_turned(e, kernel)
     else:
         emit_taps_packing(e, kernel)
         emit_taps(e, kernel)

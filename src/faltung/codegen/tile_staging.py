@@ -15,6 +15,7 @@ from faltung.codegen.call import Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.padding import padded_index
 from faltung.codegen.staging import is_there
+from faltung.codegen.turning import chunks, turn
 from faltung.plan.kernels import WinogradKernel
 from faltung.plan.toom_cook import Matrix
 
@@ -77,7 +78,7 @@ class TileStaging:
                 w = padded_index(e, e.add(start, i * k.dilation[-1]), size, self.padding_mode)
                 there = e.choose_pointer(e.below(w, limit), source.at(w=w), zeros.pointer)
                 places.append(e.buffer(there, c=1))
-            for start_c, stop_c, mask in _chunks(e, self.channels):
+            for start_c, stop_c, mask in chunks(e, self.channels):
                 with e.loop("c", stop_c, start_c, e.lanes) as c:
                     self._multiply([e.load_masked(there.at(c=c), mask) for there in places], place(tile, c))
 
@@ -90,33 +91,25 @@ class TileStaging:
     ) -> None:
         """A channels-first line, `lanes` channels at a time."""
         e, k = self.e, self.kernel
-        for start_c, stop_c, mask in _chunks(e, self.channels):
+        length = e.add(e.mul(self.num_tiles, k.outputs), (len(self.matrix[0]) - k.outputs) * k.dilation[-1])
+        for start_c, stop_c, mask in chunks(e, self.channels):
             count = e.lanes if mask is None else stop_c - start_c
             with e.loop("c", stop_c, start_c, e.lanes) as c:
-                self._turn(source.moved(c=c), first, limit, size, count)
+                turn(
+                    e,
+                    source.moved(c=c),
+                    self.line,
+                    count=count,
+                    first=first,
+                    length=length,
+                    limit=limit,
+                    size=size,
+                    padding_mode=self.padding_mode,
+                )
                 with e.loop("tile", self.num_tiles) as tile:
                     here = self.line.moved(w=tile_position(e, k, tile))
                     vectors = [e.load(here.at(w=i * k.dilation[-1])) for i in range(len(self.matrix[0]))]
                     self._multiply(vectors, place(tile, c))
-
-    def _turn(self, source: Buffer, first: Int, limit: Int, size: Int, count: int) -> None:
-        """line[w, c] = source[c, first + w], padded, for `count` channels and all positions that tiles read."""
-        e, k = self.e, self.kernel
-        length = e.add(e.mul(self.num_tiles, k.outputs), (len(self.matrix[0]) - k.outputs) * k.dilation[-1])
-        with e.loop("w", length, step=e.lanes) as w:
-            start = e.add(first, w)
-            is_inside = e.all_of(e.compare(start, ">=", 0), e.compare(e.add(start, e.lanes), "<=", limit))
-            with e.either(is_inside, likely=True) as (inside, edge):
-                with inside:
-                    rows = [e.load(source.at(c=n, w=start)) if n < count else e.splat(0.0) for n in range(e.lanes)]
-                    for n, channels in enumerate(e.transpose(rows)):
-                        e.store(channels, self.line.at(w=e.add(w, n)))
-                with edge, e.loop("n", e.lanes) as n:
-                    index = padded_index(e, e.add(start, n), size, self.padding_mode)
-                    here = self.line.moved(w=e.add(w, n))
-                    e.store(e.splat(0.0), here.pointer)
-                    with e.when(e.below(index, limit)), e.loop("row", count) as c:
-                        e.store_scalar(e.load_scalar(source.at(c=c, w=index)), here.at(c=c))
 
 
 def stage_input(
@@ -142,10 +135,3 @@ def stage_input(
             return here.moved(tile=tile, c=c)
 
         staging.emit(source, e.sub(block.ow, p.low_w), limit, p.in_w, place)
-
-
-def _chunks(e: Emitter, channels: int) -> list[tuple[int, int, Value]]:
-    """(first, end, mask) of whole vectors of channels, and of the rest."""
-    whole = channels // e.lanes * e.lanes
-    chunks = [(0, whole, None), (whole, channels, e.mask(channels - whole))]
-    return [chunk for chunk in chunks if chunk[0] < chunk[1]]

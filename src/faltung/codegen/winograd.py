@@ -18,6 +18,7 @@ from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.epilogue import Epilogue
 from faltung.codegen.tile import RegisterTile
 from faltung.codegen.tile_staging import TileStaging, stage_input, tile_position, weighted_sum
+from faltung.codegen.turning import turn_back
 from faltung.plan.kernels import WinogradKernel
 from faltung.plan.toom_cook import matrices
 
@@ -184,11 +185,6 @@ class _Block:
 
     def _exchange(self, oc: Int, channels: int) -> None:
         """Move the results of a panel to y, where the positions of a channel lie side by side."""
-        e = self.e
-        with e.loop("line", self.block.num_lines) as line, e.loop("w", self.block.width, step=e.lanes) as w:
-            mask = e.mask(e.sub(self.block.width, w))
-            y, results = self.y.moved(line=line, oc=oc, w=w), self.results.moved(line=line, w=w)
-            for lane in range(0, channels, e.lanes):
-                rows = e.transpose([e.load(results.at(w=n, oc=lane)) for n in range(e.lanes)])
-                for n in range(min(e.lanes, channels - lane)):
-                    e.store_masked(rows[n], y.at(oc=lane + n), mask)
+        e, width = self.e, self.block.width
+        with e.loop("line", self.block.num_lines) as line:
+            turn_back(e, self.results.moved(line=line), self.y.moved(line=line, oc=oc), channels=channels, width=width)

@@ -12,6 +12,7 @@ from faltung.plan.problem import Problem
 from faltung.plan.runs import plan_runs
 from faltung.plan.taps import plan_taps
 from faltung.plan.target import Target
+from faltung.plan.turned import plan_turned, refuse_turned
 from faltung.plan.winograd import plan_winograd, refuse_winograd
 from faltung.plan.winograd_gradient import plan_winograd_gradient, refuse_winograd_gradient
 
@@ -39,6 +40,7 @@ RULES = (
     _Rule("groups", refuse_groups, plan_groups),
     _Rule("taps", _refuse_taps, plan_taps),
     _Rule("runs", _refuse_runs, plan_runs),
+    _Rule("turned runs", refuse_turned, plan_turned),
     _Rule("winograd", refuse_winograd, plan_winograd),
     _Rule("fft", refuse_fft, plan_fft),
 )

@@ -85,6 +85,27 @@ class RunsKernel(Kernel):
 
 
 @dataclass(frozen=True, slots=True)
+class TurnedKernel(Kernel):
+    """Channels first, by tiles as of runs: a piece turns its lines of channels into positions, and its results back."""
+
+    pitch: int  # elements from one turned position to the next
+
+    is_packed: ClassVar[bool] = True
+    ALGORITHM: ClassVar[str] = "turned runs"
+    PARAMETERS: ClassVar[tuple[str, ...]] = (
+        *("num_line_blocks", "num_w_blocks", "block_lines", "block_w", "num_oc_parts", "panels_per_part"),
+        *("out_d", "lines", "out_w", "in_d", "in_lines", "in_w", "low_d", "low_h", "low_w"),
+        *("x_n", "x_c", "x_d", "x_line", "y_n", "y_c", "y_d", "y_line", "y_offset", "w_offset"),
+        "results_at",
+    )
+
+    @property
+    def is_merged(self) -> bool:
+        """Are the taps of a window one run?"""
+        return self.kernel_size[-1] == 1 or (self.dilation[-1] == 1 and self.pitch == self.in_channels)
+
+
+@dataclass(frozen=True, slots=True)
 class GroupsKernel(Kernel):
     """Channels last, small groups: each lane has the group of its own output channel. `groups` is 1 here."""
 
@@ -323,6 +344,7 @@ class EpilogueGradientKernel:
 
 AnyKernel = (
     RunsKernel
+    | TurnedKernel
     | GroupsKernel
     | TapsKernel
     | WinogradKernel

@@ -28,7 +28,9 @@ SCATTER_CYCLES = 0.25
 """To copy one result of a 1-D strip across samples to its place."""
 STRETCH_SHARE = 0.5
 """Of the first cache, for the input of a stretch."""
-NEAR_VECTORS, FAR_COST = 4, 1.1
+MOST_STREAMS, STREAMS_COST = 32, 1.2
+"""Of channels read in place: more are too many pages for the processor to remember."""
+NEAR_VECTORS, FAR_COST = 10, 1.15
 """Where fewer vectors of positions fit there, their input comes from the second cache, or in chunks that wait in y."""
 FEW_READS = 2
 """Times that the kernel is read, for which it is not packed."""
@@ -200,6 +202,8 @@ def _cycles(problem: Problem, layout: Layout, near_positions: int, rows: int, ve
         block *= REMAINDER_COST
     if near_positions < NEAR_VECTORS * layout.lanes:
         block *= FAR_COST
+    if not layout.is_staged and layout.channels > MOST_STREAMS:
+        block *= STREAMS_COST
     return _all_blocks(problem, layout, block)
 
 
