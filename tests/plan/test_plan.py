@@ -217,8 +217,8 @@ def test_strides_that_nothing_reads_list_every_refusal() -> None:
         choose_plan(scattered, TARGETS["AVX2"])
     assert str(caught.value).endswith(
         ": groups: passed over, there is one group; taps: passed over, neighbours along w, or their channels, "
-        "do not lie side by side; runs: passed over, a line has gaps; winograd: passed over, a line has gaps; fft: "
-        "passed over, fewer than 64 taps."
+        "do not lie side by side; runs: passed over, a line has gaps; turned runs: passed over, channels lie side by "
+        "side as it is; winograd: passed over, a line has gaps; fft: passed over, fewer than 64 taps."
     )
 
 

@@ -10,9 +10,9 @@ from faltung.plan.lines import line_counts, line_parameters
 from faltung.plan.pieces import piece_count
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.problem import ITEM_BYTES, Problem
-from faltung.plan.runs import LOAD_CYCLES, TILE_CYCLES
+from faltung.plan.runs import TILE_CYCLES
 from faltung.plan.target import Target
-from faltung.plan.tiles import REMAINDER_COST, candidates, step_cycles
+from faltung.plan.tiles import row_cycles, tile_of
 
 TURN_CYCLES = 0.5
 """To turn one number."""
@@ -38,7 +38,7 @@ def refuse_turned(problem: Problem, _: Target) -> str | None:
 
 
 def plan_turned(problem: Problem, target: Target) -> Plan:
-    """The cheapest tile by the cost model, and stretches that fit into the second cache."""
+    """One tile for all lengths, and stretches that fit into the second cache."""
     problem = _with_long_lines(problem)
     lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
     volumes, lines, width = line_counts(problem)
@@ -46,17 +46,15 @@ def plan_turned(problem: Problem, target: Target) -> Plan:
     pitch = _pitch(problem, lanes)
     reach, stride = problem.effective_kernel[-1], problem.stride[-1]
     fitting = int(L2_SHARE * target.l2_bytes) // (pitch * item_bytes)
-    cycles, rows, vectors, stretch = min(
-        (_cycles(problem, lanes, needed, tile, stretch), *tile, stretch)
-        for tile in candidates(target, width, needed)
-        for stretch in (_stretch(width, lcm(tile[0], lanes), (fitting - reach) // stride),)
-    )
+    rows, vectors = tile_of(target, needed)
+    stretch = _stretch(width, lcm(rows, lanes), (fitting - reach) // stride)
+    cycles = _cycles(problem, lanes, rows, vectors, stretch)
     kernel = TurnedKernel(**constants_of(problem), rows=rows, vectors=vectors, pitch=pitch, writes_around_cache=False)
     blocks = volumes * lines * ceil(width / stretch)
     panels = ceil(needed / vectors)
     # each part of the output channels turns its input again: they are split where blocks are few
     wanted = min(piece_count(cycles, 1), EVEN_PIECES)
-    panels_per_part = ceil(panels / max(1, min(panels, ceil(wanted / max(blocks, 1)))))
+    panels_per_part = ceil(panels / max(1, min(panels, ceil(wanted / blocks))))
     oc_parts = ceil(panels / panels_per_part)
     # rows of the last tile may lie behind the stretch, and positions are turned a vector at a time
     turned = (round_up(stretch, rows) - 1) * stride + reach + lanes
@@ -99,18 +97,14 @@ def _stretch(width: int, step: int, fitting: int) -> int:
     return round_up(ceil(max(width, 1) / ceil(max(width, 1) / longest)), step)
 
 
-def _cycles(problem: Problem, lanes: int, needed: int, tile: tuple[int, int], stretch: int) -> float:
+def _cycles(problem: Problem, lanes: int, rows: int, vectors: int, stretch: int) -> float:
     """The model's cycles: products, turning inputs and results, packing."""
-    rows, vectors = tile
     volumes, lines, width = line_counts(problem)
-    whole, rest = divmod(needed, vectors)
-    panels = whole + (rest > 0)
-    step = whole * step_cycles(rows, vectors) + (step_cycles(rows, rest) if rest else 0.0)
-    step += panels * (rows + vectors) * LOAD_CYCLES
+    needed = ceil(problem.out_channels / lanes)
     steps = problem.kernel_size[-1] * problem.in_channels
     whole_stretches, last = divmod(width, stretch)
     tiles = whole_stretches * (stretch // rows) + ceil(last / rows)
-    sums = tiles * (steps * step + panels * TILE_CYCLES) * (REMAINDER_COST if whole and rest else 1.0)
+    sums = tiles * (steps * rows * row_cycles(needed, rows, vectors) + ceil(needed / vectors) * TILE_CYCLES)
     turned = width * problem.stride[-1] * problem.in_channels + width * needed * lanes
     return volumes * lines * (sums + turned * TURN_CYCLES) + steps * needed * lanes * PACK_CYCLES
 

@@ -12,7 +12,7 @@ from faltung.plan.pieces import piece_count
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.problem import ITEM_BYTES, Problem
 from faltung.plan.target import Target
-from faltung.plan.tiles import MOST_VECTORS, most_rows, step_cycles
+from faltung.plan.tiles import row_cycles, tile_of
 from faltung.plan.toom_cook import Matrix, matrices
 
 FORMS = ((2, 3), (4, 3), (6, 3), (4, 4), (4, 5), (3, 6))
@@ -79,7 +79,7 @@ def refuse_winograd(problem: Problem, target: Target, more_channels: int = 0) ->
 def plan_winograd(problem: Problem, target: Target) -> Plan:
     """The cheapest cut and tile by the cost model."""
     lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
-    rows, vectors = tile_of(problem, target)
+    rows, vectors = tile_of(target, ceil(problem.out_channels / lanes))
     cycles, cut = min(
         ((_cycles(problem, lanes, cut, rows, vectors), cut) for cut in cuts_of(problem, target)),
         key=lambda choice: choice[0],
@@ -138,19 +138,6 @@ def plan_winograd(problem: Problem, target: Target) -> Plan:
             f"vectors of {lanes}, blocks of {cut.lines} lines x {cut.tiles} tiles",
         ),
     )
-
-
-def tile_of(problem: Problem, target: Target) -> tuple[int, int]:
-    """The rows and vectors that take the fewest cycles for a row of all output channels, whatever the length."""
-    needed = ceil(problem.out_channels / target.lanes(problem.dtype))
-    tiles = [(most_rows(target, vectors), vectors) for vectors in range(1, min(MOST_VECTORS, needed) + 1)]
-    return min((tile for tile in tiles if tile[0]), key=lambda tile: row_cycles(needed, *tile))
-
-
-def row_cycles(vectors_needed: int, rows: int, vectors: int) -> float:
-    """Cycles of one row of a tile, for one step and all output channels."""
-    whole, rest = divmod(vectors_needed, vectors)
-    return (whole * step_cycles(rows, vectors) + (step_cycles(rows, rest) if rest else 0.0)) / rows
 
 
 def tiles_of_line(problem: Problem, outputs: int) -> int:

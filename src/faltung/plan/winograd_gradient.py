@@ -11,9 +11,9 @@ from faltung.plan.pieces import piece_count
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.problem import ITEM_BYTES, Problem
 from faltung.plan.target import Target
-from faltung.plan.tiles import step_cycles
+from faltung.plan.tiles import step_cycles, tile_of
 from faltung.plan.toom_cook import matrices
-from faltung.plan.winograd import Cut, cuts_of, refuse_winograd, staging_cycles, tile_cycles, tile_of, tiles_of_line
+from faltung.plan.winograd import Cut, cuts_of, refuse_winograd, staging_cycles, tile_cycles, tiles_of_line
 
 FAR_FLUSH_CYCLES = 10.0
 """To add one accumulator to a partial result that the second cache does not hold, and that to the total."""
@@ -32,14 +32,15 @@ def refuse_winograd_gradient(problem: Problem, target: Target) -> str | None:
 
 def _staged_out(problem: Problem, target: Target) -> int:
     """Output channels rounded up to whole panels."""
-    _, vectors = tile_of(problem, target)
-    return round_up(problem.out_channels, vectors * target.lanes(problem.dtype))
+    lanes = target.lanes(problem.dtype)
+    _, vectors = tile_of(target, ceil(problem.out_channels / lanes))
+    return round_up(problem.out_channels, vectors * lanes)
 
 
 def plan_winograd_gradient(problem: Problem, target: Target) -> Plan:
     """The cheapest cut by the cost model."""
     lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
-    rows, vectors = tile_of(problem, target)
+    rows, vectors = tile_of(target, ceil(problem.out_channels / lanes))
     rows = min(rows, problem.in_channels)
     width = vectors * lanes
     panels = ceil(problem.out_channels / width)
