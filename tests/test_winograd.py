@@ -59,6 +59,9 @@ LAYERS = [
     "conv1d n2 w200 ic128 oc32 kw5 f32",
     "conv1d n2 w200 ic64 oc32 kw7 f32",
     "conv1d n2 w200 ic64 oc32 kw6 ncw oiw f32",
+    "conv1d n2 w400 ic64 oc32 kw7 sw2 same f32",
+    "conv1d n2 w401 ic64 oc32 kw5 sw2 same ncw oiw f32",
+    "conv1d n2 w600 ic32 oc32 kw10 sw3 f32",
     "conv2d n2 h20 w20 ic64 oc64 kh3 kw3 same f32",
     "conv2d n2 h20 w20 ic64 oc64 kh3 kw3 same nchw oihw f32",
     "conv3d n1 d8 h12 w12 ic32 oc32 kd3 kh3 kw3 same f32",
@@ -95,7 +98,10 @@ def test_dense_layers_of_three_taps_are_served(layer: str) -> None:
 @pytest.mark.parametrize(
     ("layer", "why"),
     [
-        ("conv1d n2 w200 ic128 oc128 kw3 sw2 f32", "the stride is not 1"),
+        ("conv2d n2 h20 w20 ic64 oc64 kh3 kw3 sh2 f32", "the stride of lines is not 1"),
+        ("conv1d n2 w200 ic128 oc128 kw3 sw2 f32", "fewer than 3 taps along w in a phase"),
+        ("conv1d n2 w200 ic128 oc128 kw7 sw2 dw2 f32", "a stride together with a dilation"),
+        ("conv1d n2 w200 ic130 oc128 kw7 sw2 f32", "the channels of a phase do not fill vectors"),
         ("conv1d n2 w200 ic128 oc128 kw2 f32", "fewer than 3 taps along w"),
         ("conv1d n2 w200 ic128 oc128 kw3 g32 f32", "channels in or out of a group"),
         ("conv1d n2 w200 ic4 oc128 kw3 f32", "channels in or out of a group"),
@@ -107,6 +113,18 @@ def test_what_it_refuses_it_explains(layer: str, why: str) -> None:
         reason for reason in ft.compile(ft.ConvSpec.from_text(layer)).plan.reasons if reason.startswith("winograd")
     ]
     assert len(reasons) == 1 and why in reasons[0]
+
+
+STRIDES = ["kw7 sw2", "kw5 sw2", "kw10 sw3", "kw13 sw4", "kw9 sw3 reflect pw4"]
+
+
+@pytest.mark.parametrize(("window", "ending"), list(product(STRIDES, ("", " bias relu", " ncw oiw"))))
+def test_phases_of_a_stride_are_further_inputs(preferred: None, window: str, ending: str) -> None:
+    for width in (30, 61, 250):
+        spec = ft.ConvSpec.from_text(f"conv1d n3 w{width} ic16 oc24 {window}{ending} f32")
+        assert Convolution(spec).algorithm == "winograd"
+        arrays, line = random_arrays(spec, width), repro(spec, width)
+        assert_is_right(call(spec, *arrays), spec, *arrays, line)
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -45,7 +45,8 @@ def tile_position(e: Emitter, kernel: WinogradKernel, tile: Int) -> Int:
 class TileStaging:
     """Fills a staged block, line by line: for each tile, `matrix` times the numbers at its positions.
 
-    A block begins at tile 0 of its lines; `line` is room for a line of `lanes` channels, channels last.
+    A block begins at tile 0 of its lines; `line` is room for a line of `lanes` channels, channels last. The positions
+    of a tile lie `phases` apart; the numbers between them follow as further channels.
     """
 
     e: Emitter
@@ -55,6 +56,7 @@ class TileStaging:
     padding_mode: str | None
     num_tiles: Int
     line: Buffer
+    phases: int = 1
 
     def emit(self, source: Buffer, first: Int, limit: Int, size: Int, place: Callable[[Int, Int], Buffer]) -> None:
         """Stage the tiles of one line that lies at `source`.
@@ -71,16 +73,23 @@ class TileStaging:
         e, k = self.e, self.kernel
         padded = -(-self.channels // e.lanes) * e.lanes
         zeros = e.zero_elements(padded, "zeros")
-        with e.loop("tile", self.num_tiles) as tile:
-            start = e.add(first, tile_position(e, k, tile))
+        with e.loop("tile", self.num_tiles) as tile, e.loop("phase", self.phases) as phase:
+            start = e.add(first, e.mul(tile_position(e, k, tile), self.phases), phase)
             places = []
-            for i in range(len(self.matrix[0])):
-                w = padded_index(e, e.add(start, i * k.dilation[-1]), size, self.padding_mode)
+            for i in self._places:
+                w = padded_index(e, e.add(start, i), size, self.padding_mode)
                 there = e.choose_pointer(e.below(w, limit), source.at(w=w), zeros.pointer)
                 places.append(e.buffer(there, c=1))
             for start_c, stop_c, mask in chunks(e, self.channels):
                 with e.loop("c", stop_c, start_c, e.lanes) as c:
-                    self._multiply([e.load_masked(there.at(c=c), mask) for there in places], place(tile, c))
+                    vectors = [e.load_masked(there.at(c=c), mask) for there in places]
+                    self._multiply(vectors, place(tile, e.add(e.mul(phase, self.channels), c)))
+
+    @property
+    def _places(self) -> range:
+        """Where the numbers of a tile lie, from its first one on."""
+        step = self.phases * self.kernel.dilation[-1]
+        return range(0, len(self.matrix[0]) * step, step)
 
     def _multiply(self, vectors: list[Value], target: Buffer) -> None:
         for product, weights in enumerate(self.matrix):
@@ -91,7 +100,8 @@ class TileStaging:
     ) -> None:
         """A channels-first line, `lanes` channels at a time."""
         e, k = self.e, self.kernel
-        length = e.add(e.mul(self.num_tiles, k.outputs), (len(self.matrix[0]) - k.outputs) * k.dilation[-1])
+        more = (len(self.matrix[0]) - k.outputs) * k.dilation[-1]
+        length = e.mul(e.add(e.mul(self.num_tiles, k.outputs), more), self.phases)
         for start_c, stop_c, mask in chunks(e, self.channels):
             count = e.lanes if mask is None else stop_c - start_c
             with e.loop("c", stop_c, start_c, e.lanes) as c:
@@ -106,10 +116,10 @@ class TileStaging:
                     size=size,
                     padding_mode=self.padding_mode,
                 )
-                with e.loop("tile", self.num_tiles) as tile:
-                    here = self.line.moved(w=tile_position(e, k, tile))
-                    vectors = [e.load(here.at(w=i * k.dilation[-1])) for i in range(len(self.matrix[0]))]
-                    self._multiply(vectors, place(tile, c))
+                with e.loop("tile", self.num_tiles) as tile, e.loop("phase", self.phases) as phase:
+                    here = self.line.moved(w=e.add(e.mul(tile_position(e, k, tile), self.phases), phase))
+                    vectors = [e.load(here.at(w=i)) for i in self._places]
+                    self._multiply(vectors, place(tile, e.add(e.mul(phase, self.channels), c)))
 
 
 def stage_input(
@@ -134,4 +144,4 @@ def stage_input(
         def place(tile: Int, c: Int, here: Buffer = target) -> Buffer:
             return here.moved(tile=tile, c=c)
 
-        staging.emit(source, e.sub(block.ow, p.low_w), limit, p.in_w, place)
+        staging.emit(source, e.sub(e.mul(block.ow, k.phases), p.low_w), limit, p.in_w, place)

@@ -64,19 +64,20 @@ def _emit_packing(e: Emitter, kernel: WinogradKernel) -> None:
             i=call.parameter(e, "w_offset", k.PARAMETERS), oc=e.mul(panel, width)
         )
         source = source.moved(**{axis: tap for axis, tap in (("d", d), ("h", h)) if axis in view})
-        out = _packed(e, k, call).moved(panel=panel, step=e.mul(line_of_taps, k.in_channels))
+        out = _packed(e, k, call).moved(panel=panel, step=e.mul(line_of_taps, k.inputs))
         wanted = e.sub(k.out_channels, e.mul(panel, width))
         gathered = e.elements(e.lanes, "gathered")
-        with e.loop("ic", k.in_channels) as ic:
+        with e.loop("phase", k.phases) as phase, e.loop("ic", k.in_channels) as ic:
+            step = e.add(e.mul(phase, k.in_channels), ic)
             for lane in range(0, width, e.lanes):
                 vectors = []
                 for t in range(k.segment_taps):
-                    tap = e.add(e.mul(segment, k.segment_taps), t)
+                    tap = e.add(e.mul(e.add(e.mul(segment, k.segment_taps), t), k.phases), phase)
                     count = e.choose(e.compare(tap, "<", kw), e.maximum(e.sub(wanted, lane), 0), 0)
                     place = source.moved(ic=ic, w=tap, oc=lane)
                     vectors.append(_load_channels(e, place, count, gathered))
                 for product, weights in enumerate(g):
-                    e.store(weighted_sum(e, weights, vectors), out.at(product=product, step=ic, oc=lane))
+                    e.store(weighted_sum(e, weights, vectors), out.at(product=product, step=step, oc=lane))
 
 
 def _load_channels(e: Emitter, place: Buffer, count: Int, gathered: Buffer) -> Value:
@@ -121,7 +122,7 @@ class _Block:
         e, k, p = self.e, self.kernel, self.p
         line = e.buffer(e.byte_buffer(self.scratch).at(i=p.line_at), w=e.lanes, c=1)
         _, _, b = matrices(k.outputs, k.segment_taps)
-        staging = TileStaging(e, k, b, k.in_channels, k.padding_mode, p.staged_tiles, line)
+        staging = TileStaging(e, k, b, k.in_channels, k.padding_mode, p.staged_tiles, line, k.phases)
         stage_input(e, k, p, self.call.x, self.block, staging, self.staged)
 
     def emit(self, panel: Int, channels: int) -> None:
@@ -154,10 +155,10 @@ class _Block:
         # a segment's taps are whole tiles apart
         tile_step = k.segment_taps // k.outputs * k.dilation[-1]
         with e.loop("kd", kd) as d, e.loop("kh", kh) as h, e.loop("segment", k.segments) as segment:
-            step = e.mul(e.add(e.mul(e.add(e.mul(d, kh), h), k.segments), segment), k.in_channels)
+            step = e.mul(e.add(e.mul(e.add(e.mul(d, kh), h), k.segments), segment), k.inputs)
             rows = staged.moved(plane=d, line=e.mul(h, line_step), tile=e.mul(segment, tile_step))
             weights = packed.moved(step=step)
-            with e.loop("ic", k.in_channels) as ic:
+            with e.loop("ic", k.inputs) as ic:
                 tile.accumulate(
                     lambda r: rows.at(tile=r, c=ic),
                     lambda v: e.load(weights.at(step=ic, oc=v * e.lanes), f"w_v{v}"),

@@ -104,7 +104,7 @@ class _Sums:
         e, k, p = self.e, self.kernel, self.p
         a, _, b = matrices(k.outputs, k.segment_taps)
         line = e.buffer(e.byte_buffer(self.scratch).at(i=p.line_at), w=e.lanes, c=1)
-        staging = TileStaging(e, k, b, k.in_channels, k.padding_mode, p.staged_tiles, line)
+        staging = TileStaging(e, k, b, k.in_channels, k.padding_mode, p.staged_tiles, line, k.phases)
         stage_input(e, k, p, self.call.x, block, staging, self.x)
         # positions that no output has are zeros here, so that they add nothing
         staging = TileStaging(e, k, tuple(zip(*a, strict=True)), k.out_channels, None, p.block_tiles, line)
@@ -128,10 +128,10 @@ class _Sums:
         kd, kh = k.tap_lines
         line_step = k.dilation[-2] if kh > 1 else 1
         tile_step = k.segment_taps // k.outputs * k.dilation[-1]
-        whole, rest = divmod(k.in_channels, k.rows)
+        whole, rest = divmod(k.inputs, k.rows)
         with e.loop("kd", kd) as d, e.loop("kh", kh) as h, e.loop("segment", k.segments) as segment:
             rows = x.moved(plane=d, line=e.mul(h, line_step), tile=e.mul(segment, tile_step))
-            here = partial.moved(step=e.mul(e.add(e.mul(e.add(e.mul(d, kh), h), k.segments), segment), k.in_channels))
+            here = partial.moved(step=e.mul(e.add(e.mul(e.add(e.mul(d, kh), h), k.segments), segment), k.inputs))
             with e.loop("row", whole * k.rows, step=k.rows) as row:
                 self._add_tile(block, rows.moved(c=row), dy, here.moved(step=row), k.rows, vectors)
             if rest:
@@ -165,7 +165,8 @@ def _emit_total(e: Emitter, kernel: WinogradGradientKernel) -> None:
         dw = e.buffer(call.y, ic=k.w.inner, oc=k.w.outer, **view)
         first = e.mul(index, p.rows_per_piece)
         with e.loop("step", e.minimum(e.add(first, p.rows_per_piece), k.reduction), first) as step:
-            line_of_taps, ic = e.divide(step, k.in_channels)
+            line_of_taps, number = e.divide(step, k.inputs)
+            phase, ic = e.divide(number, k.in_channels)
             rest, segment = e.divide(line_of_taps, k.segments)
             d, h = e.divide(rest, kh)
             target = dw.moved(ic=ic, **{axis: tap for axis, tap in (("d", d), ("h", h)) if axis in view})
@@ -175,7 +176,7 @@ def _emit_total(e: Emitter, kernel: WinogradGradientKernel) -> None:
                     for product in range(k.products)
                 ]
                 for t, weights in enumerate(zip(*g, strict=True)):
-                    tap = e.add(e.mul(segment, k.segment_taps), t)
+                    tap = e.add(e.mul(e.add(e.mul(segment, k.segment_taps), t), k.phases), phase)
                     with e.when(e.compare(tap, "<", k.kernel_size[-1])):
                         here, count = target.moved(w=tap, oc=oc), e.sub(k.out_channels, oc)
                         store_channels(e, weighted_sum(e, weights, sums), here, count, k.w.outer)

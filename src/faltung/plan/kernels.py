@@ -196,7 +196,8 @@ class TapsKernel(Kernel):
 class WinogradKernel(Kernel):
     """As runs, on sums of inputs and of taps whose products serve `outputs` positions along w at once.
 
-    The taps along w are cut into segments of `segment_taps`, the last one filled with zeros.
+    The taps along w are cut into segments of `segment_taps`, the last one filled with zeros. The phases of a stride
+    along w are further inputs: what lies between the positions of neighbouring outputs meets taps of its own.
     """
 
     outputs: int
@@ -217,9 +218,19 @@ class WinogradKernel(Kernel):
         return self.outputs + self.segment_taps - 1
 
     @property
+    def phases(self) -> int:
+        """Inputs of each channel that lie between the positions of neighbouring outputs."""
+        return self.stride[-1]
+
+    @property
+    def inputs(self) -> int:
+        """Numbers that one tap of a phase adds up: of all channels and phases."""
+        return self.in_channels * self.phases
+
+    @property
     def segments(self) -> int:
         """Segments along w."""
-        return -(-self.kernel_size[-1] // self.segment_taps)
+        return -(-self.kernel_size[-1] // (self.phases * self.segment_taps))
 
     @property
     def tap_lines(self) -> tuple[int, int]:
@@ -231,11 +242,11 @@ class WinogradKernel(Kernel):
     def reduction(self) -> int:
         """Products summed for one output, in each of its `products` sums."""
         kd, kh = self.tap_lines
-        return kd * kh * self.segments * self.group_in
+        return kd * kh * self.segments * self.inputs
 
     def padded_in(self, lanes: int) -> int:
-        """Input channels rounded up to whole vectors."""
-        return -(-self.in_channels // lanes) * lanes
+        """Inputs rounded up to whole vectors."""
+        return -(-self.inputs // lanes) * lanes
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,9 +32,15 @@ def refuse_turned(problem: Problem, _: Target) -> str | None:
         return "neighbours along w do not lie side by side"
     if problem.groups > 1:
         return "there are groups"
-    if any(options != (1, 0) for options in zip(problem.kernel_size[:-1], problem.low[:-1], strict=True)):
+    if not all(_is_inside(problem, axis) for axis in range(problem.rank - 1)):
         return "there are taps or padding along other axes than w"
     return None
+
+
+def _is_inside(problem: Problem, axis: int) -> bool:
+    """Does every output read a single position along this axis, inside the input?"""
+    is_single = (problem.kernel_size[axis], problem.low[axis]) == (1, 0)
+    return is_single and (problem.out_size[axis] - 1) * problem.stride[axis] < problem.in_size[axis]
 
 
 def plan_turned(problem: Problem, target: Target) -> Plan:

@@ -1,7 +1,7 @@
 """Planning the Winograd kernel: how many outputs and taps at once, tile, blocks and pieces."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 
 from faltung.plan.blocks import round_up
@@ -69,19 +69,34 @@ def refuse_winograd(problem: Problem, target: Target, more_channels: int = 0) ->
         return 'precision "exact" asks for direct summation'
     if problem.groups > 1 or min(problem.in_channels, problem.out_channels) < FEWEST_CHANNELS:
         return f"fewer than {FEWEST_CHANNELS} channels in or out of a group"
-    if set(problem.stride) != {1}:
-        return "the stride is not 1"
-    if problem.kernel_size[-1] < FEWEST_TAPS:
-        return f"fewer than {FEWEST_TAPS} taps along w"
-    return None if any(True for _ in cuts_of(problem, target, more_channels)) else "a few tiles fill the second cache"
+    if any(step > 1 for step in problem.stride[:-1]):
+        return "the stride of lines is not 1"
+    is_strided = problem.stride[-1] > 1
+    if is_strided and problem.dilation[-1] > 1:
+        return "there is a stride together with a dilation"
+    if is_strided and problem.in_channels % target.lanes(problem.dtype):
+        return "the channels of a phase do not fill vectors"
+    merged = by_phases(problem)
+    if merged.kernel_size[-1] < FEWEST_TAPS:
+        return f"fewer than {FEWEST_TAPS} taps along w{' in a phase' if is_strided else ''}"
+    return None if any(True for _ in cuts_of(merged, target, more_channels)) else "a few tiles fill the second cache"
+
+
+def by_phases(problem: Problem) -> Problem:
+    """The sizes of the same problem without a stride along w, whose phases are further input channels."""
+    stride = problem.stride[-1]
+    taps = (*problem.kernel_size[:-1], ceil(problem.kernel_size[-1] / stride))
+    steps = (*problem.stride[:-1], 1)
+    return replace(problem, in_channels=problem.in_channels * stride, kernel_size=taps, stride=steps)
 
 
 def plan_winograd(problem: Problem, target: Target) -> Plan:
     """The cheapest cut and tile by the cost model."""
     lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
     rows, vectors = tile_of(target, ceil(problem.out_channels / lanes))
+    merged = by_phases(problem)
     cycles, cut = min(
-        ((_cycles(problem, lanes, cut, rows, vectors), cut) for cut in cuts_of(problem, target)),
+        ((_cycles(merged, lanes, cut, rows, vectors), cut) for cut in cuts_of(merged, target)),
         key=lambda choice: choice[0],
     )
     kernel = WinogradKernel(
@@ -105,8 +120,7 @@ def plan_winograd(problem: Problem, target: Target) -> Plan:
     line_at = sums_at + whole_lines(cut.products * rows * vectors * lanes * item_bytes)
     results_at, scratch_bytes = line_at, line_at
     if not problem.is_channels_last:
-        staged_w = (cut.tiles + cut.more_tiles) * cut.outputs + (cut.taps - 1) * problem.dilation[-1]
-        results_at += whole_lines(round_up(staged_w, lanes) * lanes * item_bytes)
+        results_at += line_bytes(problem, cut, lanes)
         results = cut.lines * cut.tiles * cut.outputs + lanes
         scratch_bytes = results_at + whole_lines(results * vectors * lanes * item_bytes)
     parameters = line_parameters(problem) | {
@@ -138,6 +152,12 @@ def plan_winograd(problem: Problem, target: Target) -> Plan:
             f"vectors of {lanes}, blocks of {cut.lines} lines x {cut.tiles} tiles",
         ),
     )
+
+
+def line_bytes(problem: Problem, cut: Cut, lanes: int) -> int:
+    """Room for a line of a block, turned."""
+    positions = (cut.tiles + cut.more_tiles) * cut.outputs + (cut.taps - 1) * problem.dilation[-1]
+    return whole_lines(round_up(positions * problem.stride[-1], lanes) * lanes * ITEM_BYTES[problem.dtype])
 
 
 def tiles_of_line(problem: Problem, outputs: int) -> int:

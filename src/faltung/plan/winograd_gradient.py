@@ -13,7 +13,16 @@ from faltung.plan.problem import ITEM_BYTES, Problem
 from faltung.plan.target import Target
 from faltung.plan.tiles import step_cycles, tile_of
 from faltung.plan.toom_cook import matrices
-from faltung.plan.winograd import Cut, cuts_of, refuse_winograd, staging_cycles, tile_cycles, tiles_of_line
+from faltung.plan.winograd import (
+    Cut,
+    by_phases,
+    cuts_of,
+    line_bytes,
+    refuse_winograd,
+    staging_cycles,
+    tile_cycles,
+    tiles_of_line,
+)
 
 FAR_FLUSH_CYCLES = 10.0
 """To add one accumulator to a partial result that the second cache does not hold, and that to the total."""
@@ -41,12 +50,13 @@ def plan_winograd_gradient(problem: Problem, target: Target) -> Plan:
     """The cheapest cut by the cost model."""
     lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
     rows, vectors = tile_of(target, ceil(problem.out_channels / lanes))
-    rows = min(rows, problem.in_channels)
+    merged = by_phases(problem)
+    rows = min(rows, merged.in_channels)
     width = vectors * lanes
     panels = ceil(problem.out_channels / width)
-    cuts = cuts_of(problem, target, _staged_out(problem, target))
+    cuts = cuts_of(merged, target, _staged_out(problem, target))
     cycles, cut = min(
-        ((_cycles(problem, target, cut, rows, vectors), cut) for cut in cuts), key=lambda choice: choice[0]
+        ((_cycles(merged, target, cut, rows, vectors), cut) for cut in cuts), key=lambda choice: choice[0]
     )
     kernel = WinogradGradientKernel(
         **constants_of(problem),
@@ -66,8 +76,6 @@ def plan_winograd_gradient(problem: Problem, target: Target) -> Plan:
     kd, _ = kernel.tap_lines
     dy_at = whole_lines(kd * cut.staged * cut.products * kernel.padded_in(lanes) * item_bytes)
     line_at = dy_at + whole_lines(cut.lines * cut.tiles * cut.products * panels * width * item_bytes)
-    staged_w = (cut.tiles + cut.more_tiles) * cut.outputs + (cut.taps - 1) * problem.dilation[-1]
-    line_bytes = 0 if problem.is_channels_last else whole_lines(round_up(staged_w, lanes) * lanes * item_bytes)
     parameters = line_parameters(problem) | {
         "num_chunks": chunks,
         "num_parts": parts,
@@ -91,7 +99,7 @@ def plan_winograd_gradient(problem: Problem, target: Target) -> Plan:
         parameters=parameters,
         phases=(("partial", chunks * parts), ("total", ceil(kernel.reduction / STEPS_PER_PIECE))),
         shared_bytes=whole_lines(chunks * partial_bytes),
-        scratch_bytes=line_at + line_bytes,
+        scratch_bytes=line_at + (0 if problem.is_channels_last else line_bytes(problem, cut, lanes)),
         reasons=(
             f"{cut.outputs} outputs of {cut.taps} taps from {cut.products} products, tile of {rows} inputs x {vectors} "
             f"vectors of {lanes}, blocks of {cut.lines} lines x {cut.tiles} tiles, {chunks} chunks of blocks",
