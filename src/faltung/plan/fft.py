@@ -47,6 +47,8 @@ MOVE_CYCLES, INTERLEAVED_MOVE_CYCLES = 4.5, 9.0
 CALL_CYCLES = 300_000.0
 PIECE_CYCLES = 150_000.0
 """Python's share of a call and of a piece."""
+ALONE_COST = 2.0
+"""What one thread does while others wait costs more: direct summation would share it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +226,11 @@ def _cycles(problem: Problem, target: Target, size: int) -> float:
     product = MATRIX_PRODUCT_CYCLES if multiplies_matrices(problem) else PRODUCT_CYCLES
     move = INTERLEAVED_MOVE_CYCLES if problem.is_channels_last and problem.is_multichannel else MOVE_CYCLES
     block = lines * (transform + size * move * scale) + pairs * size / 2 * product * scale
-    lots = problem.groups * (pairs * (transform + size * MOVE_CYCLES) + problem.num_samples * blocks * block)
+    kernel = CALL_CYCLES + problem.groups * pairs * (transform + size * MOVE_CYCLES)
     samples, groups, blocks_of_piece = pieces_of(problem, size, blocks)
     pieces = ceil(problem.num_samples / samples) * ceil(problem.groups / groups) * ceil(blocks / blocks_of_piece)
-    return CALL_CYCLES + pieces * PIECE_CYCLES + lots
+    sums = problem.groups * problem.num_samples * blocks * block + pieces * PIECE_CYCLES
+    return ALONE_COST * kernel + (ALONE_COST if pieces == 1 else 1.0) * sums
 
 
 def _sizes(problem: Problem) -> Iterator[int]:
