@@ -47,7 +47,7 @@ MOVE_CYCLES, INTERLEAVED_MOVE_CYCLES = 4.5, 9.0
 CALL_CYCLES = 300_000.0
 PIECE_CYCLES = 150_000.0
 """Python's share of a call and of a piece."""
-ALONE_COST = 2.0
+ALONE_COST = 1.5
 """What one thread does while others wait costs more: direct summation would share it."""
 
 
