@@ -26,8 +26,11 @@ def turn(
     `length` is written too.
     """
     is_single = to.strides["w"] == 1
+    further = source.moved(c=e.lanes)
     with e.loop("w", length, step=e.lanes) as w:
         start = e.add(first, w)
+        for n in range(0 if is_single else e.lanes):  # channels lie far apart: the processor does not foresee them
+            e.prefetch(further.at(c=n, w=start))
         is_inside = e.all_of(e.compare(start, ">=", 0), e.compare(e.add(start, e.lanes), "<=", limit))
         with e.either(is_inside, likely=True) as (inside, edge):
             with inside:
