@@ -2,10 +2,13 @@
 
 from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int
+from faltung.codegen.turning import turn
 from faltung.plan.kernels import PACKED_STEPS, GroupsKernel, Kernel, RunsKernel, TapsKernel, TurnedKernel
 
+PanelKernel = RunsKernel | TurnedKernel | GroupsKernel
 
-def emit_runs_packing(e: Emitter, kernel: RunsKernel | TurnedKernel | GroupsKernel) -> None:
+
+def emit_runs_packing(e: Emitter, kernel: PanelKernel) -> None:
     """pack(call, panel): one panel of `vectors * lanes` output channels, [tap, ic, oc], of the workspace."""
     width = kernel.vectors * e.lanes
     panels = -(-kernel.group_out // width)
@@ -15,20 +18,45 @@ def emit_runs_packing(e: Emitter, kernel: RunsKernel | TurnedKernel | GroupsKern
         wanted = e.minimum(e.sub(kernel.group_out, e.mul(panel, width)), width)
         packed = e.buffer(call.workspace, panel=kernel.reduction * width, k=width, oc=1).moved(panel=index)
         source = _source(e, kernel, call).moved(g=g, oc=e.mul(panel, width))
-        masks = [e.mask(e.sub(wanted, lane)) for lane in range(0, width, e.lanes)]
-        with e.loop("tap", kernel.num_taps) as tap, e.loop("ic", kernel.group_in) as ic:
-            row, out = (
-                source.moved(ic=ic, **_taps(e, kernel, tap)),
-                packed.moved(k=e.add(e.mul(tap, kernel.group_in), ic)),
-            )
-            if kernel.w.outer == 1:
-                for n, mask in enumerate(masks):
-                    e.store(e.load_masked(row.at(oc=n * e.lanes), mask), out.at(oc=n * e.lanes))
-            else:
-                with e.loop("oc", wanted) as oc:
-                    e.store_scalar(e.load_scalar(row.at(oc=oc)), out.at(oc=oc))
-                with e.loop("oc_rest", width, wanted) as oc:
-                    e.store_scalar(e.zero(), out.at(oc=oc))
+        if _can_turn(e, kernel):
+            with e.either(e.compare(wanted, "==", width), likely=True) as (whole, part):
+                with whole:
+                    _turn_panel(e, kernel, source, packed, width)
+                with part:
+                    _copy_panel(e, kernel, source, packed, width, wanted)
+        else:
+            _copy_panel(e, kernel, source, packed, width, wanted)
+
+
+def _can_turn(e: Emitter, kernel: PanelKernel) -> bool:
+    """Do input channels fill vectors, side by side and with a single tap, as in PyTorch's 1 x 1 layers?"""
+    are_side_by_side = kernel.w.inner == 1 and kernel.w.outer > 1 and kernel.num_taps == 1
+    return are_side_by_side and kernel.group_in % e.lanes == 0
+
+
+def _turn_panel(e: Emitter, kernel: PanelKernel, source: Buffer, packed: Buffer, width: int) -> None:
+    size = kernel.group_in
+    rows = e.buffer(source.pointer, c=kernel.w.outer, w=1)
+    for lane in range(0, width, e.lanes):
+        to = e.buffer(packed.at(oc=lane), w=width, c=1)
+        turn(e, rows.moved(c=lane), to, count=e.lanes, first=0, length=size, limit=size, size=size, padding_mode=None)
+
+
+def _copy_panel(e: Emitter, kernel: PanelKernel, source: Buffer, packed: Buffer, width: int, wanted: Int) -> None:
+    masks = [e.mask(e.sub(wanted, lane)) for lane in range(0, width, e.lanes)]
+    with e.loop("tap", kernel.num_taps) as tap, e.loop("ic", kernel.group_in) as ic:
+        row, out = (
+            source.moved(ic=ic, **_taps(e, kernel, tap)),
+            packed.moved(k=e.add(e.mul(tap, kernel.group_in), ic)),
+        )
+        if kernel.w.outer == 1:
+            for n, mask in enumerate(masks):
+                e.store(e.load_masked(row.at(oc=n * e.lanes), mask), out.at(oc=n * e.lanes))
+        else:
+            with e.loop("oc", wanted) as oc:
+                e.store_scalar(e.load_scalar(row.at(oc=oc)), out.at(oc=oc))
+            with e.loop("oc_rest", width, wanted) as oc:
+                e.store_scalar(e.zero(), out.at(oc=oc))
 
 
 def emit_taps_packing(e: Emitter, kernel: TapsKernel) -> None:
