@@ -17,7 +17,7 @@ from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.epilogue import Epilogue
 from faltung.codegen.lanes import inputs_of, load_inputs, spread
 from faltung.codegen.padding import padded_index
-from faltung.codegen.panel import Panel
+from faltung.codegen.panel import Panel, each_panel
 from faltung.codegen.tile import RegisterTile
 from faltung.plan.kernels import GroupsKernel
 from faltung.plan.tiles import meetings
@@ -28,24 +28,20 @@ AXES = ("d", "line", "w")
 def emit_groups(e: Emitter, kernel: GroupsKernel) -> None:
     """piece(call, index, scratch): a range of output channels at a block of output lines."""
     epilogue = Epilogue(e, kernel)
-    width = kernel.vectors * e.lanes
-    whole, rest = divmod(kernel.out_channels, width)
     with e.function("piece", "*call", "index", "*scratch") as (pointer, index, _):
         call = Call(e, pointer)
         p = Parameters(e, call.parameters, kernel.PARAMETERS)
         number, part = e.divide(index, p.num_oc_parts)
         block = Block.numbered(e, p, number)
-        first = e.mul(part, p.panels_per_part)
-        last = e.minimum(e.add(first, p.panels_per_part), whole)
         # all panels of a tile before the next tile: inputs are read in the order in which they lie
         with e.loop("line", block.num_lines) as line, e.loop("w", block.width, step=kernel.rows) as w:
             # the last tile of a line begins where it ends with the line
             place = e.add(block.line, line), e.add(block.ow, e.minimum(w, e.sub(block.width, kernel.rows)))
-            with e.loop("panel", last, first) as panel:
-                _PanelTiles(e, kernel, call, p, epilogue, block, panel, width).emit_tile(*place)
-            if rest:
-                with e.when(e.compare(e.add(part, 1), "==", p.num_oc_parts)):
-                    _PanelTiles(e, kernel, call, p, epilogue, block, whole, rest).emit_tile(*place)
+
+            def emit(panel: Int, channels: int, place: tuple[Int, Int] = place) -> None:
+                _PanelTiles(e, kernel, call, p, epilogue, block, panel, channels).emit_tile(*place)
+
+            each_panel(e, p, part, kernel.out_channels, kernel.vectors * e.lanes, emit)
         if kernel.writes_around_cache:
             e.fence()
 

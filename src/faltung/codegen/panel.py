@@ -1,8 +1,9 @@
 """A panel: some vectors of neighbouring output channels, with their part of the kernel and their biases."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from faltung.codegen.call import Call
+from faltung.codegen.call import Call, Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.plan.kernels import GroupsKernel, RunsKernel, TurnedKernel
 
@@ -46,3 +47,17 @@ class Panel:
         lane = v * self.e.lanes
         place = self.e.buffer(self.call.bias, oc=1).at(oc=self.e.add(self.oc, lane))
         return self.e.load_masked(place, self.e.mask(self.channels - lane))
+
+
+def each_panel(
+    e: Emitter, p: Parameters, oc_part: Int, channels: int, width: int, body: Callable[[Int, int], None]
+) -> None:
+    """Run body(panel, its channels) for the whole panels of a part, and in the last part for what they leave."""
+    whole, rest = divmod(channels, width)
+    if whole:
+        first = e.mul(oc_part, p.panels_per_part)
+        with e.loop("panel", e.minimum(e.add(first, p.panels_per_part), whole), first) as panel:
+            body(panel, width)
+    if rest:
+        with e.when(e.compare(e.add(oc_part, 1), "==", p.num_oc_parts)):
+            body(whole, rest)

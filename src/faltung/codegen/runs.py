@@ -10,12 +10,13 @@ or in a line of zeros. Both sum in the same order.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from faltung.codegen.call import Call, Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value, Variable
 from faltung.codegen.epilogue import Epilogue
 from faltung.codegen.padding import padded_index
-from faltung.codegen.panel import Panel
+from faltung.codegen.panel import Panel, each_panel
 from faltung.codegen.tile import RegisterTile
 from faltung.plan.kernels import RunsKernel
 
@@ -24,7 +25,6 @@ def emit_runs(e: Emitter, kernel: RunsKernel) -> None:
     """piece(call, index, scratch): all output channels of one group at `piece_positions` output positions."""
     epilogue = Epilogue(e, kernel)
     width = kernel.vectors * e.lanes
-    whole, rest = divmod(kernel.group_out, width)
     with e.function("piece", "*call", "index", "*scratch") as (pointer, index, _):
         call = Call(e, pointer)
         p = Parameters(e, call.parameters, kernel.PARAMETERS)
@@ -36,13 +36,7 @@ def emit_runs(e: Emitter, kernel: RunsKernel) -> None:
         # a block of positions stays in cache while the panels of output channels pass over it
         with e.loop("block", last, first, p.block_positions) as block:
             stop = e.minimum(e.add(block, p.block_positions), last)
-            if whole:
-                start = e.mul(oc_part, p.panels_per_part)
-                with e.loop("panel", e.minimum(e.add(start, p.panels_per_part), whole), start) as panel:
-                    strips.emit(block, stop, panel, width)
-            if rest:
-                with e.when(e.compare(e.add(oc_part, 1), "==", p.num_oc_parts)):
-                    strips.emit(block, stop, whole, rest)
+            each_panel(e, p, oc_part, kernel.group_out, width, partial(strips.emit, block, stop))
         if kernel.writes_around_cache:
             e.fence()
 

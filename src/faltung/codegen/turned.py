@@ -14,7 +14,7 @@ from faltung.codegen.block import Block
 from faltung.codegen.call import Call, Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.epilogue import Epilogue
-from faltung.codegen.panel import Panel
+from faltung.codegen.panel import Panel, each_panel
 from faltung.codegen.tile import RegisterTile
 from faltung.codegen.turning import chunks, turn, turn_back
 from faltung.plan.kernels import TurnedKernel
@@ -23,20 +23,13 @@ from faltung.plan.kernels import TurnedKernel
 def emit_turned(e: Emitter, kernel: TurnedKernel) -> None:
     """piece(call, index, scratch): a range of output channels at a stretch of one line of outputs."""
     epilogue = Epilogue(e, kernel)
-    width = kernel.vectors * e.lanes
-    whole, rest = divmod(kernel.out_channels, width)
     with e.function("piece", "*call", "index", "*scratch") as (pointer, index, scratch):
         call = Call(e, pointer)
         p = Parameters(e, call.parameters, kernel.PARAMETERS)
         number, oc_part = e.divide(index, p.num_oc_parts)
         stretch = _Stretch(e, kernel, call, p, epilogue, Block.numbered(e, p, number), scratch)
         stretch.turn()
-        first = e.mul(oc_part, p.panels_per_part)
-        with e.loop("panel", e.minimum(e.add(first, p.panels_per_part), whole), first) as panel:
-            stretch.emit(panel, width)
-        if rest:
-            with e.when(e.compare(e.add(oc_part, 1), "==", p.num_oc_parts)):
-                stretch.emit(whole, rest)
+        each_panel(e, p, oc_part, kernel.out_channels, kernel.vectors * e.lanes, stretch.emit)
 
 
 @dataclass

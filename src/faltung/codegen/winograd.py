@@ -16,6 +16,7 @@ from faltung.codegen.block import Block
 from faltung.codegen.call import Call, Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.epilogue import Epilogue
+from faltung.codegen.panel import each_panel
 from faltung.codegen.tile import RegisterTile
 from faltung.codegen.tile_staging import TileStaging, stage_input, tile_position, weighted_sum
 from faltung.codegen.turning import turn_back
@@ -27,20 +28,13 @@ def emit_winograd(e: Emitter, kernel: WinogradKernel) -> None:
     """pack(call, index): one panel and segment of taps. piece(call, index, scratch): a block of lines and tiles."""
     _emit_packing(e, kernel)
     epilogue = Epilogue(e, kernel)
-    width = kernel.vectors * e.lanes
-    whole, rest = divmod(kernel.out_channels, width)
     with e.function("piece", "*call", "index", "*scratch") as (pointer, index, scratch):
         call = Call(e, pointer)
         p = Parameters(e, call.parameters, kernel.PARAMETERS)
         block_number, oc_part = e.divide(index, p.num_oc_parts)
         block = _Block(e, kernel, call, p, epilogue, block_number, scratch)
         block.stage()
-        first = e.mul(oc_part, p.panels_per_part)
-        with e.loop("panel", e.minimum(e.add(first, p.panels_per_part), whole), first) as panel:
-            block.emit(panel, width)
-        if rest:
-            with e.when(e.compare(e.add(oc_part, 1), "==", p.num_oc_parts)):
-                block.emit(whole, rest)
+        each_panel(e, p, oc_part, kernel.out_channels, kernel.vectors * e.lanes, block.emit)
 
 
 def _packed(e: Emitter, kernel: WinogradKernel, call: Call) -> Buffer:
