@@ -67,7 +67,9 @@ def plan_positions(problem: Problem, target: Target, kernel: RunsKernel, cycles:
     piece_positions = ceil(piece_positions / rows) * rows
     num_blocks = ceil(positions / piece_positions)
     position_bytes = item_bytes * (problem.in_channels * prod(problem.stride) + problem.out_channels)
-    block_rows = max(target.l1_bytes // 2 // (position_bytes * rows), 1) if is_kernel_cached else piece_positions
+    # where panels come from far away, a block stays in the second cache beside the panel that passes over it
+    cache_bytes = target.l1_bytes if is_kernel_cached else target.l2_bytes
+    block_rows = max(cache_bytes // 2 // (position_bytes * rows), 1)
     parameters = {
         "num_positions": positions,
         "num_blocks": num_blocks,
