@@ -20,7 +20,7 @@ class Convolution:
     """One ConvSpec, planned and compiled for this processor.
 
     >>> import faltung as ft
-    >>> conv = ft.compile(ft.ConvSpec.from_text("conv1d n8 w100 ic16 oc32 kw7 sw2 same relu f32"))
+    >>> conv = ft.compile(ft.ConvSpec.from_text("conv1d n8 w100 ic16 oc32 kw3 sw2 same relu f32"))
     >>> conv.algorithm
     'runs'
     >>> conv(np.zeros((8, 100, 16), "f4"), np.zeros((7, 16, 32), "f4")).shape
