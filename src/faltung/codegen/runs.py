@@ -19,6 +19,7 @@ from faltung.codegen.padding import padded_index
 from faltung.codegen.panel import Panel, each_panel
 from faltung.codegen.tile import RegisterTile
 from faltung.plan.kernels import RunsKernel
+from faltung.plan.plan import CACHE_LINE
 
 
 def emit_runs(e: Emitter, kernel: RunsKernel) -> None:
@@ -118,6 +119,8 @@ class _Strips:
             tile.start(lambda r, v: bias[v])
             with e.either(self._is_inside(place, position, stop), likely=True) as (inline, gathered):
                 with inline:
+                    if k.fetches_ahead:
+                        self._fetch_ahead(place, panel)
                     self._inline_tile(tile, place, out)
                     here = y.at(**place.indices("o"))
                     self._store(tile, [e.buffer(here, w=k.y_step).at(w=r) for r in range(k.rows)], channels)
@@ -154,6 +157,20 @@ class _Strips:
     def _window_start(self, axis: str, index: Int) -> Int:
         """Where the window of an output begins along one axis of the input; negative in the padding."""
         return self.e.sub(self.e.mul(index, self.stride[axis]), self.low[axis])
+
+    def _fetch_ahead(self, place: _Place, panel: Int) -> None:
+        """Ask for what the same tile of the next block reads: a share of it with each panel."""
+        e, k, p = self.e, self.kernel, self.p
+        starts = {axis: self._window_start(axis, place[axis]) for axis in k.axes}
+        row_step = k.stride[-1] * k.in_channels
+        x = e.buffer(self.x.at(n=place["n"], **starts), row=row_step, j=1)
+        line = CACHE_LINE // e.element_bytes
+        panels = -(-k.group_out // (k.vectors * e.lanes))
+        share = -(-row_step // (line * panels)) * line
+        first = e.mul(panel, share)
+        with e.loop("ahead", e.minimum(e.add(first, share), row_step), first, line) as j:
+            for r in range(k.rows):
+                e.prefetch(x.at(row=e.add(p.block_positions, r), j=j))
 
     def _inline_tile(self, tile: RegisterTile, place: _Place, out: Panel) -> None:
         e, k = self.e, self.kernel

@@ -22,9 +22,8 @@ from faltung.codegen.epilogue import Epilogue
 from faltung.codegen.staging import Staging, emit_stage_lines, line_offset, w_offset
 from faltung.codegen.tile import RegisterTile
 from faltung.plan.kernels import TapsKernel
+from faltung.plan.plan import CACHE_LINE
 from faltung.plan.tiles import meetings
-
-CACHE_LINE = 64
 
 
 def emit_taps(e: Emitter, kernel: TapsKernel) -> None:

@@ -75,6 +75,7 @@ class RunsKernel(Kernel):
     """Channels last: rows of the tile are output positions, vectors lie along output channels."""
 
     is_packed: bool  # or read as the caller holds it, channels side by side
+    fetches_ahead: bool  # what the next block of positions reads
 
     ALGORITHM: ClassVar[str] = "runs"
     PARAMETERS: ClassVar[tuple[str, ...]] = (

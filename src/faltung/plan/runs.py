@@ -5,7 +5,7 @@ from math import ceil, prod
 from faltung.plan.constants import constants_of
 from faltung.plan.kernels import RunsKernel
 from faltung.plan.pieces import BYTES_PER_CYCLE, SMALLEST_PARALLEL_CYCLES, piece_count
-from faltung.plan.plan import Plan, whole_lines
+from faltung.plan.plan import CACHE_LINE, Plan, whole_lines
 from faltung.plan.problem import ITEM_BYTES, KernelView, Problem
 from faltung.plan.target import Target
 from faltung.plan.tiles import REMAINDER_COST, candidates, step_cycles
@@ -14,6 +14,8 @@ GATHER_CYCLES = 3.0
 """To look up where one row of a tile reads one tap."""
 TILE_CYCLES = 20.0
 """To start a tile, find its place and store it."""
+FEWEST_CACHE_LINES = 4
+"""Of a position, for which it pays to ask for them ahead."""
 LOAD_CYCLES = 0.01
 """What a load costs beside multiply-adds: of tiles that are equal otherwise, the one that loads less is quicker."""
 
@@ -35,9 +37,18 @@ def plan_runs(problem: Problem, target: Target) -> Plan:
         rows=rows,
         vectors=vectors,
         is_packed=is_packed,
+        fetches_ahead=_fetches_ahead(problem, target),
         writes_around_cache=writes_around_cache(problem, target, group_out),
     )
     return plan_positions(problem, target, kernel, problem.groups * _cycles(problem, lanes, rows, vectors))
+
+
+def _fetches_ahead(problem: Problem, target: Target) -> bool:
+    """Are blocks short, and their positions so many cache lines that the processor does not foresee them?"""
+    has_one_line = problem.groups == 1 and prod(problem.kernel_size[:-1]) == 1
+    position_bytes = problem.stride[-1] * problem.in_channels * ITEM_BYTES[problem.dtype]
+    is_kernel_cached = problem.kernel_bytes <= target.l2_bytes // 2
+    return has_one_line and is_kernel_cached and position_bytes >= FEWEST_CACHE_LINES * CACHE_LINE
 
 
 def writes_around_cache(problem: Problem, target: Target, channels: int) -> bool:

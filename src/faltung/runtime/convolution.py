@@ -23,7 +23,7 @@ class Convolution:
     >>> conv = ft.compile(ft.ConvSpec.from_text("conv1d n8 w100 ic16 oc32 kw3 sw2 same relu f32"))
     >>> conv.algorithm
     'runs'
-    >>> conv(np.zeros((8, 100, 16), "f4"), np.zeros((7, 16, 32), "f4")).shape
+    >>> conv(np.zeros((8, 100, 16), "f4"), np.zeros((3, 16, 32), "f4")).shape
     (8, 50, 32)
     """
 
