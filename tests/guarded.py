@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from checking import assert_is_right, call, options_of, random_dy, repro, resized, rules_for
+from checking import assert_is_right, call, plain_options, random_dy, repro, resized, rules_for
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
@@ -142,7 +142,7 @@ def run_gradients(
     guard: Guard, spec: ft.ConvSpec, placed: Placed, x: Array, kernel: Array, is_at_end: bool, line: str
 ) -> None:
     """Compute both gradients of one spec in one placement; the inputs lie where the convolution left them."""
-    options = {name: value for name, value in options_of(spec).items() if name != "activation"}
+    options = plain_options(spec)
     dy = random_dy(spec, len(line))
     arrays = {role: placed(role, array) for role, array in (("x", x), ("kernel", kernel), ("dy", dy))}
     dx = guard.empty("dx", spec.input_shape, spec.dtype, is_at_end, (0,) * x.ndim)

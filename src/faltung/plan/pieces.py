@@ -7,6 +7,8 @@ PIECE_CYCLES = 20_000.0
 BYTES_PER_CYCLE = 16.0
 """What one core moves to and from its second cache."""
 MOST_PIECES = 128
+EVEN_PIECES = 24
+"""So many that one more or less for a thread does not matter."""
 
 
 def piece_count(cycles: float, groups: int) -> int:

@@ -8,7 +8,7 @@ from faltung.plan.pieces import BYTES_PER_CYCLE, SMALLEST_PARALLEL_CYCLES, piece
 from faltung.plan.plan import CACHE_LINE, Plan, whole_lines
 from faltung.plan.problem import ITEM_BYTES, KernelView, Problem
 from faltung.plan.target import Target
-from faltung.plan.tiles import REMAINDER_COST, candidates, step_cycles
+from faltung.plan.tiles import REMAINDER_COST, candidates, panels_cycles
 
 GATHER_CYCLES = 3.0
 """To look up where one row of a tile reads one tap."""
@@ -127,7 +127,7 @@ def _cycles(problem: Problem, lanes: int, rows: int, vectors: int) -> float:
     """The model's cycles for one group."""
     steps = prod(problem.kernel_size) * problem.group_in
     whole, rest = divmod(ceil(problem.group_out / lanes), vectors)
-    step = whole * step_cycles(rows, vectors) + (step_cycles(rows, rest) if rest else 0.0)
+    step = panels_cycles(ceil(problem.group_out / lanes), rows, vectors)
     tiles = ceil(problem.num_samples * prod(problem.out_size) / rows)
     panels = whole + (rest > 0)
     lookups = edge_share(problem, rows, straddles_lines=True) * prod(problem.kernel_size) * rows

@@ -8,7 +8,7 @@ from faltung.plan.blocks import Layout, Shape, is_interleaved, layouts_of, round
 from faltung.plan.constants import constants_of
 from faltung.plan.kernels import TapsKernel
 from faltung.plan.lines import line_parameters
-from faltung.plan.pieces import BYTES_PER_CYCLE, SMALLEST_PARALLEL_CYCLES, piece_count
+from faltung.plan.pieces import BYTES_PER_CYCLE, EVEN_PIECES, SMALLEST_PARALLEL_CYCLES, piece_count
 from faltung.plan.plan import CACHE_LINE, Plan, whole_lines
 from faltung.plan.problem import Problem
 from faltung.plan.target import Target
@@ -38,8 +38,6 @@ FEWEST_STEPS = 48
 """Of a chunk: its sums are stored and loaded again."""
 LARGE_PART = 64
 """Output channels of a part whose staging is small beside its multiply-adds."""
-EVEN_PIECES = 24
-"""So many that one more or less for a thread does not matter."""
 FEWEST_PIECES = 8
 """Enough to balance a few threads."""
 

@@ -28,16 +28,16 @@ def step_cycles(rows: int, vectors: int) -> float:
     return max(rows * vectors / 2, (rows + vectors) / 2, vectors * VECTOR_CYCLES, 5.0)
 
 
-def row_cycles(vectors_needed: int, rows: int, vectors: int) -> float:
-    """Cycles of one row of a tile, for one step and all output channels."""
+def panels_cycles(vectors_needed: int, rows: int, vectors: int) -> float:
+    """Cycles for one step of the tiles of all output channels."""
     whole, rest = divmod(vectors_needed, vectors)
-    return (whole * step_cycles(rows, vectors) + (step_cycles(rows, rest) if rest else 0.0)) / rows
+    return whole * step_cycles(rows, vectors) + (step_cycles(rows, rest) if rest else 0.0)
 
 
 def tile_of(target: Target, vectors_needed: int) -> tuple[int, int]:
     """The rows and vectors that take the fewest cycles for a row of all output channels, whatever the length."""
     tiles = [(most_rows(target, vectors), vectors) for vectors in range(1, min(MOST_VECTORS, vectors_needed) + 1)]
-    return min((tile for tile in tiles if tile[0]), key=lambda tile: row_cycles(vectors_needed, *tile))
+    return min((tile for tile in tiles if tile[0]), key=lambda tile: panels_cycles(vectors_needed, *tile) / tile[0])
 
 
 def meetings(rows: int, taps: int, stride: int, dilation: int) -> list[tuple[int, list[tuple[int, int]]]]:

@@ -7,17 +7,15 @@ from faltung.plan.blocks import ALIASING_ELEMENTS, round_up
 from faltung.plan.constants import constants_of
 from faltung.plan.kernels import TurnedKernel
 from faltung.plan.lines import line_counts, line_parameters
-from faltung.plan.pieces import piece_count
+from faltung.plan.pieces import EVEN_PIECES, piece_count
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.problem import ITEM_BYTES, Problem
 from faltung.plan.runs import TILE_CYCLES
 from faltung.plan.target import Target
-from faltung.plan.tiles import row_cycles, tile_of
+from faltung.plan.tiles import panels_cycles, tile_of
 
 TURN_CYCLES = 0.5
 """To turn one number."""
-EVEN_PIECES = 24
-"""So many that one more or less for a thread does not matter."""
 L2_SHARE = 2 / 3
 """Of the second cache, for turned positions: panels of the kernel pass by them."""
 PACK_CYCLES = 2.0
@@ -110,7 +108,7 @@ def _cycles(problem: Problem, lanes: int, rows: int, vectors: int, stretch: int)
     steps = problem.kernel_size[-1] * problem.in_channels
     whole_stretches, last = divmod(width, stretch)
     tiles = whole_stretches * (stretch // rows) + ceil(last / rows)
-    sums = tiles * (steps * rows * row_cycles(needed, rows, vectors) + ceil(needed / vectors) * TILE_CYCLES)
+    sums = tiles * (steps * panels_cycles(needed, rows, vectors) + ceil(needed / vectors) * TILE_CYCLES)
     turned = width * problem.stride[-1] * problem.in_channels + width * needed * lanes
     return volumes * lines * (sums + turned * TURN_CYCLES) + steps * needed * lanes * PACK_CYCLES
 

@@ -12,7 +12,7 @@ from faltung.plan.pieces import piece_count
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.problem import ITEM_BYTES, Problem
 from faltung.plan.target import Target
-from faltung.plan.tiles import row_cycles, tile_of
+from faltung.plan.tiles import panels_cycles, tile_of
 from faltung.plan.toom_cook import Matrix, matrices
 
 FORMS = ((2, 3), (4, 3), (6, 3), (4, 4), (4, 5), (3, 6))
@@ -213,7 +213,7 @@ def _cycles(problem: Problem, lanes: int, cut: Cut, rows: int, vectors: int) -> 
     out_vectors = ceil(problem.out_channels / lanes)
     panels = ceil(out_vectors / vectors)
     steps = prod(problem.kernel_size[:-1]) * cut.segments * problem.in_channels
-    step = rows * row_cycles(out_vectors, rows, vectors)
+    step = panels_cycles(out_vectors, rows, vectors)
     tiles = cut.lines * (cut.tiles + cut.more_tiles)
     products = ceil(tiles / rows) * cut.products * (steps * step + panels * TILE_CYCLES)
     ending = tiles * tile_cycles(a, out_vectors, 0 if problem.is_channels_last else cut.outputs)
