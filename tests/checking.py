@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 import faltung as ft
 from faltung import reference
-from faltung.plan import choose
+from faltung.algorithms import choose
+from faltung.machine.target import Target
 from faltung.plan.problem import Problem
-from faltung.plan.target import Target
 
 Array = NDArray[Any]
 

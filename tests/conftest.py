@@ -12,13 +12,13 @@ import pytest
 CACHE = "FALTUNG_TESTS_CACHE_DIR"
 TESTS = Path(__file__).parent
 LONGEST = (
-    "test_safety.py",
-    "frontends/keras/test_own_suite.py",
-    "frontends/keras/test_backends.py",
-    "test_ops.py",
+    "operators/test_safety.py",
+    "keras/test_own_suite.py",
+    "keras/test_backends.py",
+    "arrays/test_conv.py",
     "bench/test_peers.py",
     "test_demo.py",
-    "test_gradients.py",
+    "arrays/test_gradients.py",
 )
 """The files that take a minute and more, first: no worker of pytest-xdist is left alone with one at the end."""
 

@@ -26,9 +26,13 @@ from strategies import conv_specs, random_arrays, winograd_specs
 
 import faltung as ft
 from faltung import reference
-from faltung.plan import choose, epilogue_gradient, pieces, runs, taps
+from faltung.algorithms import choose
+from faltung.algorithms.direct_nchw import plan as taps
+from faltung.algorithms.direct_nhwc import plan as runs
+from faltung.algorithms.epilogue_gradient import plan as epilogue_gradient
+from faltung.operators.epilogue_gradient import epilogue_gradient_of
+from faltung.plan import tasks
 from faltung.runtime import buffers
-from faltung.runtime.epilogue_gradient import epilogue_gradient_of
 from faltung.spec.activation import shows_slope
 
 Array = NDArray[Any]
@@ -197,7 +201,7 @@ def guard_workspaces(guard: Guard) -> None:
 
 def cut_finely(is_fine: bool) -> None:
     """Let several threads share small work, or nobody share it, from the next plan on."""
-    for module in (pieces, runs, taps):
+    for module in (tasks, runs, taps):
         for name in ("PIECE_CYCLES", "SMALLEST_PARALLEL_CYCLES"):
             if hasattr(module, name):
                 setattr(module, name, 200.0 if is_fine else 60_000.0)

@@ -9,15 +9,15 @@
 from importlib import import_module
 from typing import Any
 
+from faltung.arrays.conv import conv, conv1d, conv2d, conv3d
+from faltung.arrays.gradients import conv_gradients, input_gradient, kernel_gradient
+from faltung.arrays.separable import depthwise_conv1d, depthwise_conv2d, separable_conv1d, separable_conv2d
+from faltung.arrays.transposed import conv1d_transpose, conv2d_transpose, conv3d_transpose
 from faltung.errors import CodegenError, DtypeError, FaltungError, ModelError, ShapeError, UnsupportedConvError
 from faltung.frontends.accelerate import accelerate
-from faltung.gradients import conv_gradients, input_gradient, kernel_gradient
-from faltung.ops import conv, conv1d, conv2d, conv3d
-from faltung.runtime.convolution import Convolution, compile
+from faltung.operators.convolution import Convolution, compile
 from faltung.runtime.pool import get_num_threads, set_num_threads
-from faltung.separable import depthwise_conv1d, depthwise_conv2d, separable_conv1d, separable_conv2d
 from faltung.spec import ConvSpec
-from faltung.transposed import conv1d_transpose, conv2d_transpose, conv3d_transpose
 
 __version__ = "0.1.0"
 

@@ -6,14 +6,14 @@ import pytest
 import faltung as ft
 from faltung.bench import machine
 from faltung.bench.machine import Peak, Stream, memory
-from faltung.runtime import target
+from faltung.runtime import processor
 
 
 @pytest.mark.slow
 def test_the_machine_is_measured() -> None:
     host = machine.measure()
-    assert host.processor and host.target == target.current().cpu
-    assert host.vector_bits == 8 * target.current().vector_bytes
+    assert host.processor and host.target == processor.current().cpu
+    assert host.vector_bits == 8 * processor.current().vector_bytes
     assert host.threads == ft.get_num_threads()
     assert 0.4 < host.peak_gflops_f32 / (2 * host.peak_gflops_f64) < 2.5  # others may slow down one of them
     assert 0 < host.processor_share <= 1
@@ -22,7 +22,7 @@ def test_the_machine_is_measured() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_peak_lies_within_what_processors_do(dtype: str) -> None:
-    flops_each_cycle = 4 * target.current().lanes(dtype)  # two pipelines, a multiplication and an addition
+    flops_each_cycle = 4 * processor.current().lanes(dtype)  # two pipelines, a multiplication and an addition
     peak = Peak(dtype)
     assert 0.05 < peak.gflops(0.01) / (flops_each_cycle * ft.get_num_threads()) < 8  # GHz
     assert 0 < peak.processor_share <= 1

@@ -21,7 +21,7 @@ def convolve():
 @pytest.fixture
 def lent():
     """PyTorch's team, as `import faltung.torch` lends it; afterwards as before."""
-    from faltung.frontends.torch import threads
+    from faltung.torch import threads
 
     before = team._parallel
     threads.share()

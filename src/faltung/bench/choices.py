@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from faltung.algorithms.choose import offers
 from faltung.bench.run import BATCH_SECONDS, seconds_of
 from faltung.bench.suite import in_layout
-from faltung.plan.choose import offers
+from faltung.operators.executor import executor_of
 from faltung.plan.problem import Problem
-from faltung.runtime import buffers, target
-from faltung.runtime.executor import executor_of
+from faltung.runtime import buffers, processor
 from faltung.spec import ConvSpec
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def measure_choice(name: str, text: str, *, layout: str | None = None, seconds: 
     x, kernel, numbers = (rng.standard_normal(shape).astype(spec.dtype) for shape in shapes)
     bias = numbers if spec.bias else None
     y = buffers.empty(spec.output_shape, np.dtype(spec.dtype), spec.output_bytes)  # aligned for writing around caches
-    executors = {plan.algorithm: executor_of(plan) for plan in offers(Problem.of(spec), target.current())}
+    executors = {plan.algorithm: executor_of(plan) for plan in offers(Problem.of(spec), processor.current())}
     calls = {algorithm: partial(executor, x, kernel, bias, y) for algorithm, executor in executors.items()}
     counts = {algorithm: _count(call, seconds / len(calls) / ROUNDS) for algorithm, call in calls.items()}
     taken: dict[str, list[float]] = {algorithm: [] for algorithm in calls}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from faltung.codegen import roofline
 from faltung.runtime import compile as compiler
-from faltung.runtime import pool, target
+from faltung.runtime import pool, processor
 from faltung.runtime.launch import Job
 
 REPETITIONS = 6
@@ -55,7 +55,7 @@ class Machine:
 
 def measure() -> Machine:
     """Measure the machine, in about a second: the best of REPETITIONS short ones of each kind, taken in turns."""
-    size = max(STREAM_BYTES, 4 * target.cache_sizes().get("L3", 0))
+    size = max(STREAM_BYTES, 4 * processor.cache_sizes().get("L3", 0))
     peaks = {dtype: Peak(dtype) for dtype in ("float32", "float64")}
     streams = {"read": Stream(size, 0), "write": Stream(0, size), "copy": Stream(size // 2, size // 2)}
     source = memory(max(stream.read_bytes + stream.written_bytes for stream in streams.values()))
@@ -68,11 +68,11 @@ def measure() -> Machine:
         for name, stream in streams.items():
             seconds = stream.seconds(source, source[stream.read_bytes :], SECONDS)
             rates[name] = max(rates[name], stream.num_bytes / seconds / 1e9)
-    processor = target.current()
+    host = processor.current()
     return Machine(
-        processor=target.processor_name(),
-        target=processor.cpu,
-        vector_bits=8 * processor.vector_bytes,
+        processor=processor.processor_name(),
+        target=host.cpu,
+        vector_bits=8 * host.vector_bytes,
         threads=pool.get_num_threads(),
         peak_gflops_f32=rates["float32"],
         peak_gflops_f64=rates["float64"],
@@ -87,12 +87,12 @@ class Peak:
     """Fused multiply-adds on registers, on all threads."""
 
     def __init__(self, dtype: str) -> None:
-        processor = target.current()
-        chains = roofline.num_chains(processor.num_vector_registers)
-        self._piece_flops = 2 * STEPS * roofline.STEPS_UNROLLED * chains * processor.lanes(dtype)
+        host = processor.current()
+        chains = roofline.num_chains(host.num_vector_registers)
+        self._piece_flops = 2 * STEPS * roofline.STEPS_UNROLLED * chains * host.lanes(dtype)
         self._job = Job(_functions(dtype)["multiply_add"], (STEPS,))
         # sum * 1/2 + 1 stays near 2
-        self._numbers = np.repeat(np.array([0.5, 1.0], dtype), processor.lanes(dtype))
+        self._numbers = np.repeat(np.array([0.5, 1.0], dtype), host.lanes(dtype))
         self._pieces = 8 * pool.get_num_threads()
         self._processor_seconds = self._wanted_seconds = 0.0
 
@@ -126,7 +126,7 @@ class Stream:
     """
 
     def __init__(self, bytes_read: int, bytes_written: int) -> None:
-        unit = roofline.UNIT_VECTORS * target.current().vector_bytes
+        unit = roofline.UNIT_VECTORS * processor.current().vector_bytes
         self.num_bytes = bytes_read + bytes_written
         parts = pool.get_num_threads() if self.num_bytes >= SMALLEST_SHARED_BYTES else 1
         smaller = min(size for size in (bytes_read, bytes_written) if size)
@@ -176,13 +176,13 @@ def memory(num_bytes: int) -> Memory:
 @cache
 def _functions(dtype: str) -> dict[str, int]:
     """The addresses of the loops for one element type."""
-    processor = target.current()
-    registers = processor.num_vector_registers
+    host = processor.current()
+    registers = host.num_vector_registers
     program = compiler.build(
         ("roofline", registers),
         lambda e: roofline.emit_roofline(e, registers),
         roofline.FUNCTIONS,
         dtype=dtype,
-        target=processor,
+        target=host,
     )
     return program.addresses

@@ -17,24 +17,30 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import llvmlite.binding as llvm
+import llvmlite.binding as llvm  # type: ignore[import-untyped]
 
+from faltung.algorithms.choose import AnyPlan, choose_kernel_gradient, choose_plan
+from faltung.algorithms.epilogue_gradient.plan import Outputs, plan_epilogue_gradient
+from faltung.algorithms.program import emit_program
 from faltung.bench.suite import LAYOUTS, SUITES, in_layout, load
 from faltung.codegen.emitter import Emitter
-from faltung.codegen.program import emit_program
+from faltung.machine.target import Target
 from faltung.plan.adjoint import adjoint_problems
-from faltung.plan.choose import AnyPlan, choose_kernel_gradient, choose_plan
-from faltung.plan.epilogue_gradient import Outputs, plan_epilogue_gradient
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
-from faltung.plan.target import Target
 from faltung.runtime.compile import _optimised
 from faltung.spec import ConvSpec
 
 KB = 1024
 TARGETS = {
-    "sse2": ("x86_64-unknown-linux-gnu", Target("x86-64", "-prefer-256-bit", 16, 16, False, 32 * KB, 512 * KB, 8 << 20)),
-    "avx2": ("x86_64-unknown-linux-gnu", Target("haswell", "-prefer-256-bit", 32, 16, True, 32 * KB, 512 * KB, 8 << 20)),
+    "sse2": (
+        "x86_64-unknown-linux-gnu",
+        Target("x86-64", "-prefer-256-bit", 16, 16, False, 32 * KB, 512 * KB, 8 << 20),
+    ),
+    "avx2": (
+        "x86_64-unknown-linux-gnu",
+        Target("haswell", "-prefer-256-bit", 32, 16, True, 32 * KB, 512 * KB, 8 << 20),
+    ),
     "avx512": (
         "x86_64-unknown-linux-gnu",
         Target("skylake-avx512", "-prefer-256-bit", 64, 32, True, 32 * KB, 1024 * KB, 16 << 20),
@@ -88,8 +94,8 @@ def _code(kernel: Any, name: str) -> Digest:
     module.triple = triple
     module.verify()
     code = machine.emit_object(_optimised(module, machine))
-    sections = llvm.ObjectFileRef.from_data(code).sections()
-    return _digest(*((s.name(), s.data()) for s in sections if (s.name() or "").startswith((".text", ".rodata"))))
+    sections = [(str(s.name()), s.data()) for s in llvm.ObjectFileRef.from_data(code).sections()]
+    return _digest(*(section for section in sections if ".text" in section[0] or ".rodata" in section[0]))
 
 
 def _numbers(plan: AnyPlan) -> Digest:

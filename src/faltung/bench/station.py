@@ -21,7 +21,7 @@ from faltung.bench.check import Expected, Wrong, flat_batch, missing
 from faltung.bench.peers.peer import Call, Peer, Work, refuse
 from faltung.bench.run import BATCH_SECONDS, seconds_of
 from faltung.bench.suite import in_layout
-from faltung.runtime import target
+from faltung.runtime import processor
 from faltung.spec import ConvSpec
 
 TOLERANCE = 8.0
@@ -112,7 +112,7 @@ class Station:
     def cold(self) -> float:
         """Return the median seconds of calls after the caches were filled with something else."""
         assert self._call is not None
-        other = np.zeros(max(LEAST_EVICTED_BYTES, 2 * target.cache_sizes().get("L3", 0)), np.uint8)
+        other = np.zeros(max(LEAST_EVICTED_BYTES, 2 * processor.cache_sizes().get("L3", 0)), np.uint8)
         seconds: list[float] = []
         while len(seconds) < COLD_CALLS and sum(seconds) < MOST_COLD_SECONDS:
             other += 1

@@ -2,7 +2,7 @@
 
 from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int
-from faltung.codegen.turning import turn
+from faltung.codegen.transpose import turn
 from faltung.plan.kernels import PACKED_STEPS, GroupsKernel, Kernel, RunsKernel, TapsKernel, TurnedKernel
 
 PanelKernel = RunsKernel | TurnedKernel | GroupsKernel

@@ -1,1 +1,1 @@
-"""Who calls: the frameworks' own words, renamed and laid out for faltung. Only its folder imports a framework."""
+"""What the front-ends share: ft.accelerate, and the report of what it did."""

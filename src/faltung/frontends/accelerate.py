@@ -42,7 +42,7 @@ def accelerate(model: Model, *, copy: bool = False, verbose: bool = False) -> Mo
     """
     framework = _framework_of(model)
     if framework is not None:
-        replace = import_module(f"faltung.frontends.{framework}.replace")
+        replace = import_module(f"faltung.{framework}.replace")
         changed: Model = replace.accelerate(model, copy=copy)
         if verbose:
             print(replace.report(changed))

@@ -8,18 +8,13 @@
 (8, 50, 16)
 >>> jax.grad(lambda kernel: faltung.jax.conv1d(x, kernel, padding="same").sum())(kernel).shape
 (5, 3, 16)
+
+Read it in this order: `operators.py` (three primitives and their derivatives), `batching.py` (vmap), `lowering.py`
+(native calls from XLA, and lax elsewhere), `functional.py` (conv1d …), `general.py` (lax.conv_general_dilated).
 """
 
-from faltung.frontends.jax.functional import (
-    conv,
-    conv1d,
-    conv1d_transpose,
-    conv2d,
-    conv2d_transpose,
-    conv3d,
-    conv3d_transpose,
-)
-from faltung.frontends.jax.general import conv_general_dilated, why
+from faltung.jax.functional import conv, conv1d, conv1d_transpose, conv2d, conv2d_transpose, conv3d, conv3d_transpose
+from faltung.jax.general import conv_general_dilated, why
 
 __all__ = [
     "conv",

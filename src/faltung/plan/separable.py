@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
 
+from faltung.machine.target import Target
 from faltung.plan.problem import ITEM_BYTES, Problem, Strides
-from faltung.plan.target import Target
 
 
 @dataclass(frozen=True, slots=True)

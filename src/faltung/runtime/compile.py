@@ -10,7 +10,7 @@ import llvmlite.binding as llvm
 
 from faltung.codegen.emitter import Emitter
 from faltung.errors import CodegenError
-from faltung.plan.target import Target
+from faltung.machine.target import Target
 from faltung.runtime import cache
 from faltung.runtime.locks import lock_across_forks
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faltung.algorithms.program import emit_program, functions_of
 from faltung.codegen.launcher import JOB_WORDS
-from faltung.codegen.program import emit_program, functions_of
 from faltung.plan.kernels import AnyKernel
 from faltung.plan.plan import Plan
-from faltung.runtime import buffers, pool, target, team
+from faltung.runtime import buffers, pool, processor, team
 from faltung.runtime import compile as compiler
 from faltung.runtime.locks import lock_across_forks
 
@@ -35,13 +35,13 @@ def program_of(kernel: AnyKernel) -> compiler.Program:
 def build(kernel: AnyKernel) -> compiler.Program:
     """Compile or load the kernel's program anew."""
     return compiler.build(
-        kernel, lambda e: emit_program(e, kernel), functions_of(kernel), dtype=kernel.dtype, target=target.current()
+        kernel, lambda e: emit_program(e, kernel), functions_of(kernel), dtype=kernel.dtype, target=processor.current()
     )
 
 
 def assembly_of(kernel: AnyKernel) -> str:
     """The kernel's program as assembly text."""
-    return compiler.assembly(kernel, lambda e: emit_program(e, kernel), dtype=kernel.dtype, target=target.current())
+    return compiler.assembly(kernel, lambda e: emit_program(e, kernel), dtype=kernel.dtype, target=processor.current())
 
 
 @cache

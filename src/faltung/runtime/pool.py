@@ -12,7 +12,7 @@ from typing import SupportsIndex, TypeVar
 from faltung.codegen import launcher
 from faltung.errors import FaltungError
 from faltung.runtime import compile as compiler
-from faltung.runtime import target
+from faltung.runtime import processor
 from faltung.runtime.locks import lock_across_forks
 
 SPIN_MICROSECONDS = 500
@@ -35,7 +35,7 @@ def addresses() -> dict[str, int]:
         lambda e: launcher.emit_launcher(e, array_data_offset),
         FUNCTIONS,
         dtype="float32",
-        target=target.current(),
+        target=processor.current(),
     )
     return program.addresses
 

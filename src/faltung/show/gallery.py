@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from faltung.arrays.transposed import conv1d_transpose
 from faltung.errors import ModelError
 from faltung.show.page import Page
 from faltung.show.shown import show
-from faltung.transposed import conv1d_transpose
 
 STEPS = np.array([0, 0, 1, 3, 4, 4, 2, 1, 0, -1, -2, -2, 0, 1], "f4").reshape(1, -1, 1)
 SMOOTH = np.array([1, 2, 1], "f4").reshape(3, 1, 1) / 4

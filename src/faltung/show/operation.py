@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faltung.ops import conv
+from faltung.arrays.conv import conv
+from faltung.arrays.transposed import conv1d_transpose, conv2d_transpose, conv3d_transpose
 from faltung.spec.geometry import window_size
-from faltung.transposed import conv1d_transpose, conv2d_transpose, conv3d_transpose
 
 Array = NDArray[Any]
 Pair = tuple[int, int]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from faltung.arrays.transposed import output_sizes
 from faltung.diagnose.geometry import split
 from faltung.diagnose.layer import Layer, Shape
 from faltung.errors import ShapeError
@@ -13,7 +14,6 @@ from faltung.show.operation import Array, Operation
 from faltung.show.weights import Weights, weights_of
 from faltung.spec.activation import ACTIVATIONS, ALIASES
 from faltung.spec.geometry import output_size
-from faltung.transposed import output_sizes
 
 
 def operations_of(

@@ -7,11 +7,15 @@
 torch.Size([8, 16, 100])
 >>> faltung.torch.why(layer, torch.ones(8, 3, 100, dtype=torch.bfloat16))
 "PyTorch's own kernel: x is bfloat16, and faltung computes in float32 and float64."
+
+Read it in this order: `tensors.py` (memory), `operators.py` (the three operators and their derivatives), `batching.py`
+(vmap), `fast_path.py` (without derivatives), `coverage.py` (what goes to PyTorch's own kernel), `calls.py` (which of
+these ways), `functional.py`, `modules.py`, `why.py`, `replace.py` (ft.accelerate). `threads.py` borrows its threads.
 """
 
 from faltung.frontends.report import Report
-from faltung.frontends.torch import functional
-from faltung.frontends.torch.modules import (
+from faltung.torch import functional, threads
+from faltung.torch.modules import (
     Conv1d,
     Conv2d,
     Conv3d,
@@ -25,8 +29,10 @@ from faltung.frontends.torch.modules import (
     LazyConvTranspose2d,
     LazyConvTranspose3d,
 )
-from faltung.frontends.torch.replace import report
-from faltung.frontends.torch.why import why
+from faltung.torch.replace import report
+from faltung.torch.why import why
+
+threads.share()
 
 __all__ = [
     "Conv1d",

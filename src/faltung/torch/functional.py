@@ -1,12 +1,142 @@
-"""`import faltung.torch.functional as F`, as with `torch.nn.functional`."""
+"""`torch.nn.functional`'s convolutions, with its signatures, computed by faltung.
 
-from faltung.frontends.torch.functional import (
-    conv1d,
-    conv2d,
-    conv3d,
-    conv_transpose1d,
-    conv_transpose2d,
-    conv_transpose3d,
-)
+More than PyTorch's: padding "same" with a stride, "causal" (1-D), (low, high) pairs; `padding_mode`; and `layout`,
+which says that input and output are channels last, (N, W, C). The weight is always PyTorch's, (C_out, C_in/groups, K).
+"""
 
-__all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from faltung.torch.calls import convolve, convolve_transposed
+
+Sizes = int | Sequence[int]
+Padding = str | int | Sequence[int | Sequence[int]]
+
+
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: Padding = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str | None = None,
+) -> Tensor:
+    """Convolve sequences, as `torch.nn.functional.conv1d` does.
+
+    >>> import torch
+    >>> conv1d(torch.ones(8, 16, 100), torch.ones(32, 16, 7), stride=2, padding="same").shape
+    torch.Size([8, 32, 50])
+    >>> conv1d(torch.ones(8, 100, 16), torch.ones(32, 16, 7), padding="causal", layout="NWC").shape
+    torch.Size([8, 100, 32])
+    """
+    return convolve(1, input, weight, bias, stride, padding, dilation, groups, padding_mode, layout)
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: Padding = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str | None = None,
+) -> Tensor:
+    """Convolve images, as `torch.nn.functional.conv2d` does.
+
+    >>> import torch
+    >>> conv2d(torch.ones(1, 3, 32, 32), torch.ones(16, 3, 3, 3), padding=((0, 1), (1, 0))).shape
+    torch.Size([1, 16, 31, 31])
+    """
+    return convolve(2, input, weight, bias, stride, padding, dilation, groups, padding_mode, layout)
+
+
+def conv3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: Padding = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+    *,
+    padding_mode: str = "zeros",
+    layout: str | None = None,
+) -> Tensor:
+    """Convolve volumes, as `torch.nn.functional.conv3d` does.
+
+    >>> import torch
+    >>> conv3d(torch.ones(1, 2, 8, 8, 8), torch.ones(4, 2, 3, 3, 3)).shape
+    torch.Size([1, 4, 6, 6, 6])
+    """
+    return convolve(3, input, weight, bias, stride, padding, dilation, groups, padding_mode, layout)
+
+
+def conv_transpose1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+    *,
+    layout: str | None = None,
+) -> Tensor:
+    """Convolve sequences transposed, as `torch.nn.functional.conv_transpose1d` does: the adjoint of :func:`conv1d`.
+
+    >>> import torch
+    >>> conv_transpose1d(torch.ones(8, 32, 50), torch.ones(32, 16, 4), stride=2, padding=1).shape
+    torch.Size([8, 16, 100])
+    """
+    return convolve_transposed(1, input, weight, bias, stride, padding, output_padding, groups, dilation, layout)
+
+
+def conv_transpose2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+    *,
+    layout: str | None = None,
+) -> Tensor:
+    """Convolve images transposed, as `torch.nn.functional.conv_transpose2d` does: the adjoint of :func:`conv2d`.
+
+    >>> import torch
+    >>> conv_transpose2d(torch.ones(1, 8, 16, 16), torch.ones(8, 3, 2, 2), stride=2).shape
+    torch.Size([1, 3, 32, 32])
+    """
+    return convolve_transposed(2, input, weight, bias, stride, padding, output_padding, groups, dilation, layout)
+
+
+def conv_transpose3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+    *,
+    layout: str | None = None,
+) -> Tensor:
+    """Convolve volumes transposed, as `torch.nn.functional.conv_transpose3d` does: the adjoint of :func:`conv3d`.
+
+    >>> import torch
+    >>> conv_transpose3d(torch.ones(1, 4, 6, 6, 6), torch.ones(4, 2, 3, 3, 3)).shape
+    torch.Size([1, 2, 8, 8, 8])
+    """
+    return convolve_transposed(3, input, weight, bias, stride, padding, output_padding, groups, dilation, layout)

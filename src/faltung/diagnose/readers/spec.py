@@ -4,7 +4,7 @@ from typing import Any
 
 from faltung.diagnose.layer import Layer
 from faltung.diagnose.program import Chain
-from faltung.runtime.convolution import Convolution
+from faltung.operators.convolution import Convolution
 from faltung.spec import ConvSpec
 
 KINDS = (ConvSpec, Convolution, str)

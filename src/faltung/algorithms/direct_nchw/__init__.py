@@ -1,0 +1,1 @@
+"""Direct summation, channels first: vectors lie along output positions."""

@@ -1,0 +1,1 @@
+"""The gradient of bias and activation in one pass."""

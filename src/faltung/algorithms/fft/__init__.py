@@ -1,0 +1,1 @@
+"""Long kernels by FFT: blocked overlap-save."""

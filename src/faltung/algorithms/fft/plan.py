@@ -1,0 +1,243 @@
+"""Planning long kernels by FFT: blocked overlap-save (Oppenheim and Schafer, Discrete-Time Signal Processing, 8.7.3).
+
+A transform of `size` inputs, multiplied with the conjugate spectrum of a kernel that spans `window` inputs, yields
+
+    block = size - window + 1
+
+outputs of the dense convolution; the rest has wrapped around. Taps that lie apart are a kernel with zeros between them,
+and of a stride every stride-th dense output is kept. The kernel gradient is the same correlation with the roles
+changed: blocks of dy meet blocks of x, their products are summed as spectra, and one inverse transform at the end gives
+the `window` lags.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from math import ceil, log2, prod
+
+from faltung.algorithms.fft.good_size import good_size
+from faltung.machine.target import Target
+from faltung.plan.plan import whole_lines
+from faltung.plan.problem import ITEM_BYTES, Problem
+
+FEWEST_TAPS = 64
+"""Below this, and with fewer inputs or outputs, direct summation is always quicker: not worth a comparison."""
+UNSUPPORTED_ACTIVATIONS = ("gelu",)
+"""NumPy has no error function."""
+PIECE_ELEMENTS = 2**16
+"""Numbers in the transforms of a piece: they stay in the second cache, and outlast the Python that starts them."""
+MATRIX_PIECE_ELEMENTS = 2**18
+"""The same where spectra are multiplied as matrices, which should have some rows."""
+FEWEST_MATRIX_CHANNELS = 16
+"""Below this a matrix product for each frequency takes longer than a product of spectra for each pair of channels."""
+MOST_LOTS = 8
+"""Each has a spectrum of the whole kernel gradient."""
+MOST_SPECTRA_BYTES = 256 * 1024 * 1024
+
+# Cycles of one core, fitted to what the model's cycles of direct kernels take in the same run.
+BUTTERFLY_CYCLES = 0.7
+"""For a number of a transform and a factor of two of its size."""
+FAR_BUTTERFLY_CYCLES = 1.2
+"""The same where a transform takes a quarter of the second cache: input, spectrum, product and result fill it."""
+PRODUCT_CYCLES = 3.0
+"""To multiply and add one pair of complex numbers."""
+MATRIX_PRODUCT_CYCLES = 1.5
+"""The same in a product of matrices."""
+MOVE_CYCLES, INTERLEAVED_MOVE_CYCLES = 4.5, 9.0
+"""To gather one input, or to put one result in its place; with several channels side by side."""
+CALL_CYCLES = 300_000.0
+PIECE_CYCLES = 150_000.0
+"""Python's share of a call and of a piece."""
+ALONE_COST = 1.5
+"""What one thread does while others wait costs more: direct summation would share it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FftPlan:
+    """What NumPy's FFT computes instead of a kernel of ours. The pieces do not depend on the number of threads."""
+
+    problem: Problem
+    cycles: float
+    size: int
+    block: int
+    samples_per_piece: int
+    groups_per_piece: int
+    blocks_per_piece: int
+    reasons: tuple[str, ...]
+
+    algorithm = "fft"
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks along w."""
+        return ceil(dense_outputs(self.problem) / self.block)
+
+    @property
+    def pieces(self) -> int:
+        """Independent parts of the work."""
+        return prod(self.parts)
+
+    @property
+    def parts(self) -> tuple[int, int, int]:
+        """Pieces along the samples, the groups and the blocks."""
+        problem = self.problem
+        return (
+            ceil(problem.num_samples / self.samples_per_piece),
+            ceil(problem.groups / self.groups_per_piece),
+            ceil(self.num_blocks / self.blocks_per_piece),
+        )
+
+    def groups_of(self, part: int) -> slice:
+        """The groups of one of the parts."""
+        return slice(part * self.groups_per_piece, (part + 1) * self.groups_per_piece)
+
+    def piece(self, index: int) -> tuple[slice, slice, int, int]:
+        """The samples, the groups, the first block and the number of blocks of a piece; blocks run fastest."""
+        _, group_parts, block_parts = self.parts
+        rest, block_part = divmod(index, block_parts)
+        sample_part, group_part = divmod(rest, group_parts)
+        first = block_part * self.blocks_per_piece
+        samples = slice(sample_part * self.samples_per_piece, (sample_part + 1) * self.samples_per_piece)
+        return samples, self.groups_of(group_part), first, min(self.blocks_per_piece, self.num_blocks - first)
+
+    @property
+    def shared_bytes(self) -> int:
+        """The spectra of the kernel."""
+        return spectra_bytes(self.problem, self.size)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """For each thread: the inputs and results of a piece, and their spectra."""
+        problem = self.problem
+        lines = self.samples_per_piece * self.groups_per_piece * self.blocks_per_piece
+        numbers = lines * (problem.group_in + problem.group_out) * 2 * (self.size + 2)
+        return whole_lines(numbers * ITEM_BYTES[problem.dtype])
+
+
+@dataclass(frozen=True, slots=True)
+class FftGradientPlan(FftPlan):
+    """The kernel gradient by FFT: the products of all samples and blocks are added as spectra, in a few lots."""
+
+    algorithm = "fft kernel gradient"
+
+    @property
+    def lots(self) -> int:
+        """Sums that are independent of each other, for each part of the groups."""
+        samples, _, blocks = self.parts
+        return max(min(samples * blocks, MOST_LOTS, MOST_SPECTRA_BYTES // spectra_bytes(self.problem, self.size)), 1)
+
+    @property
+    def pieces(self) -> int:
+        """Independent parts of the work."""
+        return self.parts[1] * self.lots
+
+    @property
+    def shared_bytes(self) -> int:
+        """The spectra of all lots."""
+        return self.lots * spectra_bytes(self.problem, self.size)
+
+
+def refuse_fft(problem: Problem, _: Target) -> str | None:
+    """Why not by FFT."""
+    if problem.precision == "exact":
+        return "its rounding errors are not those of direct summation"
+    if problem.rank > 1:
+        return "it convolves along one axis only"
+    if prod(problem.kernel_size) < FEWEST_TAPS:
+        return f"fewer than {FEWEST_TAPS} taps"
+    if min(problem.in_size[0], problem.out_size[0]) < FEWEST_TAPS:
+        return f"fewer than {FEWEST_TAPS} inputs or outputs"
+    if problem.activation in UNSUPPORTED_ACTIVATIONS:
+        return f"NumPy does not compute {problem.activation}"
+    if not any(spectra_bytes(problem, size) <= MOST_SPECTRA_BYTES for size in _sizes(problem)):
+        return "the spectra of the kernel take too much memory"
+    return None
+
+
+def plan_fft_gradient(problem: Problem, target: Target) -> FftGradientPlan:
+    """The kernel gradient in the same blocks and pieces, which cost as much."""
+    plan = plan_fft(problem, target)
+    return FftGradientPlan(*(getattr(plan, field.name) for field in fields(plan)))
+
+
+def plan_fft(problem: Problem, target: Target) -> FftPlan:
+    """The cheapest size of the transforms by the cost model, and the work in pieces."""
+    sizes = (size for size in _sizes(problem) if spectra_bytes(problem, size) <= MOST_SPECTRA_BYTES)
+    size = min(sizes, key=lambda size: _cycles(problem, target, size))
+    block = size - window_of(problem) + 1
+    samples, groups, blocks = pieces_of(problem, size, ceil(dense_outputs(problem) / block))
+    num_blocks = ceil(dense_outputs(problem) / block)
+    return FftPlan(
+        problem=problem,
+        cycles=_cycles(problem, target, size),
+        size=size,
+        block=block,
+        samples_per_piece=samples,
+        groups_per_piece=groups,
+        blocks_per_piece=blocks,
+        reasons=(f"transforms of {size} inputs, {block} outputs of each are kept, {num_blocks} blocks",),
+    )
+
+
+def pieces_of(problem: Problem, size: int, num_blocks: int) -> tuple[int, int, int]:
+    """How many samples, groups and blocks go into one piece."""
+    elements = MATRIX_PIECE_ELEMENTS if multiplies_matrices(problem) else PIECE_ELEMENTS
+    most = max(elements // (size * max(problem.group_in, problem.group_out)), 1)
+    if problem.is_channels_last:  # neighbouring channels share cache lines
+        groups = min(problem.groups, most)
+        blocks = min(num_blocks, max(most // groups, 1))
+    else:
+        blocks = min(num_blocks, most)
+        groups = min(problem.groups, max(most // blocks, 1))
+    return min(problem.num_samples, max(most // (blocks * groups), 1)), groups, blocks
+
+
+def multiplies_matrices(problem: Problem) -> bool:
+    """Are the spectra of all channels multiplied as a matrix for each frequency?"""
+    return min(problem.group_in, problem.group_out) >= FEWEST_MATRIX_CHANNELS
+
+
+def window_of(problem: Problem) -> int:
+    """Inputs that the window spans."""
+    return problem.effective_kernel[0]
+
+
+def dense_outputs(problem: Problem) -> int:
+    """Outputs with a stride of 1."""
+    return (problem.out_size[0] - 1) * problem.stride[0] + 1
+
+
+def spectra_bytes(problem: Problem, size: int) -> int:
+    """Bytes of the spectra of the kernel."""
+    spectra = problem.groups * problem.group_in * problem.group_out
+    return whole_lines(spectra * (size // 2 + 1) * 2 * ITEM_BYTES[problem.dtype])
+
+
+def transform_cycles(size: int, dtype: str, target: Target) -> float:
+    """The model's cycles of one real transform."""
+    num_bytes = size * ITEM_BYTES[dtype]
+    return (FAR_BUTTERFLY_CYCLES if 4 * num_bytes >= target.l2_bytes else BUTTERFLY_CYCLES) * size * log2(size)
+
+
+def _cycles(problem: Problem, target: Target, size: int) -> float:
+    """The model's cycles: transforms of the kernel, and of each block the transforms, the products and the moves."""
+    blocks = ceil(dense_outputs(problem) / (size - window_of(problem) + 1))
+    pairs, lines = problem.group_in * problem.group_out, problem.group_in + problem.group_out
+    transform, scale = transform_cycles(size, problem.dtype, target), ITEM_BYTES[problem.dtype] / 4
+    product = MATRIX_PRODUCT_CYCLES if multiplies_matrices(problem) else PRODUCT_CYCLES
+    move = INTERLEAVED_MOVE_CYCLES if problem.is_channels_last and problem.is_multichannel else MOVE_CYCLES
+    block = lines * (transform + size * move * scale) + pairs * size / 2 * product * scale
+    kernel = CALL_CYCLES + problem.groups * pairs * (transform + size * MOVE_CYCLES)
+    samples, groups, blocks_of_piece = pieces_of(problem, size, blocks)
+    pieces = ceil(problem.num_samples / samples) * ceil(problem.groups / groups) * ceil(blocks / blocks_of_piece)
+    sums = problem.groups * problem.num_samples * blocks * block + pieces * PIECE_CYCLES
+    return ALONE_COST * kernel + (ALONE_COST if pieces == 1 else 1.0) * sums
+
+
+def _sizes(problem: Problem) -> Iterator[int]:
+    """Sizes worth comparing: powers of two that hold at least two windows, and one transform of everything."""
+    everything = dense_outputs(problem) + window_of(problem) - 1
+    size = 2 ** ceil(log2(2 * window_of(problem)))
+    while size < everything:
+        yield size
+        size *= 2
+    yield good_size(everything)

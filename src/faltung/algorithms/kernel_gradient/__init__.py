@@ -1,0 +1,1 @@
+"""The kernel gradient by direct summation over positions."""

@@ -1,0 +1,1 @@
+"""The kernel gradient by Toom-Cook along w."""

@@ -1,0 +1,190 @@
+"""The kernel gradient from fewer products: the adjoint of the Winograd kernel by its second argument.
+
+    x'[tile, product, ic]  = sum over i of B[product, i] * x[first position of the tile + i, ic]
+    dy'[tile, product, oc] = sum over j of A[j, product] * dy[j-th position of the tile, oc]
+    sums[product, ic, oc]  = sum over tiles of x' * dy'
+    dw[k, ic, oc]          = sum over products of G[product, k] * sums
+
+As in the kernel gradient, a piece sums a chunk of blocks into a partial result of its own, and a second phase adds the
+partial results in their order.
+"""
+
+from dataclasses import dataclass
+
+from faltung.algorithms.kernel_gradient.emit import store_channels
+from faltung.algorithms.winograd.staging import TileStaging, stage_input, weighted_sum
+from faltung.algorithms.winograd.toom_cook import matrices
+from faltung.codegen.block import Block
+from faltung.codegen.call import Call, Parameters
+from faltung.codegen.emitter import Buffer, Emitter, Int, Value
+from faltung.codegen.tile import RegisterTile
+from faltung.plan.kernels import WinogradGradientKernel
+
+
+def emit_winograd_gradient(e: Emitter, kernel: WinogradGradientKernel) -> None:
+    """partial(call, index, scratch): one chunk of blocks; total(call, index, scratch): the sum of all chunks."""
+    with e.function("partial", "*call", "index", "*scratch") as (pointer, index, scratch):
+        call = Call(e, pointer)
+        p = Parameters(e, call.parameters, kernel.PARAMETERS)
+        chunk, part = e.divide(index, p.num_parts)
+        sums = _Sums(e, kernel, call, p, chunk, part, scratch)
+        sums.clear()
+        first, _ = e.divide(e.mul(chunk, p.num_blocks), p.num_chunks)
+        last, _ = e.divide(e.mul(e.add(chunk, 1), p.num_blocks), p.num_chunks)
+        with e.loop("block", last, first) as number:
+            sums.add_block(Block.of_tiles(e, p, number, kernel.outputs))
+    _emit_total(e, kernel)
+
+
+def _partial(e: Emitter, kernel: WinogradGradientKernel, call: Call) -> Buffer:
+    """The partial results: of each chunk, product and step of the reduction, all output channels."""
+    padded = kernel.padded_out(e.lanes)
+    product = kernel.reduction * padded
+    return e.buffer(call.workspace, chunk=kernel.products * product, product=product, step=padded, oc=1)
+
+
+@dataclass
+class _Sums:
+    """The partial result of one piece: a chunk of blocks, and a part of the output channels."""
+
+    e: Emitter
+    kernel: WinogradGradientKernel
+    call: Call
+    p: Parameters
+    chunk: Int
+    part: Int
+    scratch: Value
+
+    def __post_init__(self) -> None:
+        e, k, p = self.e, self.kernel, self.p
+        self.width = k.vectors * e.lanes
+        self.whole, self.rest = divmod(k.out_channels, self.width)
+        self.first = e.mul(self.part, p.panels_per_part)
+        self.last = e.minimum(e.add(self.first, p.panels_per_part), self.whole)
+        self.is_last_part = e.compare(e.add(self.part, 1), "==", p.num_parts)
+        self.partial = _partial(e, k, self.call).moved(chunk=self.chunk)
+        kd, _ = k.tap_lines
+        line = e.mul(p.staged_tiles, k.padded_in(e.lanes))
+        plane = e.mul(p.staged_lines, line)
+        strides = {"product": e.mul(plane, kd), "plane": plane, "line": line, "tile": k.padded_in(e.lanes)}
+        self.x = e.buffer(self.scratch, **strides, c=1)
+        line = e.mul(p.block_tiles, self.width)
+        panel = e.mul(p.block_lines, line)
+        panels = self.whole + (self.rest > 0)
+        strides = {"product": e.mul(panel, panels), "panel": panel, "line": line, "tile": self.width}
+        self.dy = e.buffer(e.byte_buffer(self.scratch).at(i=p.dy_at), **strides, oc=1)
+
+    def clear(self) -> None:
+        """Set the piece's part to zero."""
+        e, k = self.e, self.kernel
+        with e.loop("product", k.products) as product, e.loop("step", k.reduction) as step:
+            row = self.partial.moved(product=product, step=step)
+            with e.loop("oc", e.mul(self.last, self.width), e.mul(self.first, self.width), step=e.lanes) as oc:
+                e.store(e.splat(0.0), row.at(oc=oc))
+            if self.rest:
+                with e.when(self.is_last_part):
+                    for oc in range(self.whole * self.width, k.padded_out(e.lanes), e.lanes):
+                        e.store(e.splat(0.0), row.at(oc=oc))
+
+    def add_block(self, block: Block) -> None:
+        """Add what one block of tiles contributes."""
+        e, k = self.e, self.kernel
+        self._stage(block)
+        with e.loop("product", k.products) as product:
+            x, dy, partial = (array.moved(product=product) for array in (self.x, self.dy, self.partial))
+            with e.loop("panel", self.last, self.first) as panel:
+                here = partial.moved(oc=e.mul(panel, self.width))
+                self._add_panel(block, x, dy.moved(panel=panel), here, k.vectors)
+            if self.rest:
+                with e.when(self.is_last_part):
+                    here = partial.moved(oc=self.whole * self.width)
+                    self._add_panel(block, x, dy.moved(panel=self.whole), here, -(-self.rest // e.lanes))
+
+    def _stage(self, block: Block) -> None:
+        e, k, p = self.e, self.kernel, self.p
+        a, _, b = matrices(k.outputs, k.segment_taps)
+        line = e.buffer(e.byte_buffer(self.scratch).at(i=p.line_at), w=e.lanes, c=1)
+        staging = TileStaging(e, k, b, k.in_channels, k.padding_mode, p.staged_tiles, line, k.phases)
+        stage_input(e, k, p, self.call.x, block, staging, self.x)
+        # positions that no output has are zeros here, so that they add nothing
+        staging = TileStaging(e, k, tuple(zip(*a, strict=True)), k.out_channels, None, p.block_tiles, line)
+        w_step = k.out_channels if k.is_channels_last else 1
+        dy = e.buffer(self.call.kernel, n=p.y_n, d=p.y_d, line=p.y_line, w=w_step, c=p.y_c).moved(
+            n=block.n, d=block.od, line=block.line
+        )
+        limit = e.add(block.ow, block.width)
+        with e.loop("line", block.num_lines) as number:
+            target = self.dy.moved(line=number)
+
+            def place(tile: Int, c: Int, here: Buffer = target) -> Buffer:
+                panel, oc = e.divide(c, self.width)
+                return here.moved(panel=panel, tile=tile, oc=oc)
+
+            staging.emit(dy.moved(line=number), block.ow, limit, p.out_w, place)
+
+    def _add_panel(self, block: Block, x: Buffer, dy: Buffer, partial: Buffer, vectors: int) -> None:
+        """All taps along d and h, segments and input channels of one product."""
+        e, k = self.e, self.kernel
+        kd, kh = k.tap_lines
+        line_step = k.dilation[-2] if kh > 1 else 1
+        tile_step = k.segment_taps // k.outputs * k.dilation[-1]
+        whole, rest = divmod(k.inputs, k.rows)
+        with e.loop("kd", kd) as d, e.loop("kh", kh) as h, e.loop("segment", k.segments) as segment:
+            rows = x.moved(plane=d, line=e.mul(h, line_step), tile=e.mul(segment, tile_step))
+            here = partial.moved(step=e.mul(e.add(e.mul(e.add(e.mul(d, kh), h), k.segments), segment), k.inputs))
+            with e.loop("row", whole * k.rows, step=k.rows) as row:
+                self._add_tile(block, rows.moved(c=row), dy, here.moved(step=row), k.rows, vectors)
+            if rest:
+                row = whole * k.rows
+                self._add_tile(block, rows.moved(c=row), dy, here.moved(step=row), rest, vectors)
+
+    def _add_tile(self, block: Block, x: Buffer, dy: Buffer, partial: Buffer, rows: int, vectors: int) -> None:
+        """`rows` input channels times some vectors of output channels, summed over the tiles of the block."""
+        e, p = self.e, self.p
+        tile = RegisterTile(e, rows, vectors)
+        tile.start(lambda r, v: e.splat(0.0))
+        places = [[partial.at(step=r, oc=v * e.lanes) for v in range(vectors)] for r in range(rows)]
+        for place in places:  # a large partial result is far away; it comes closer while the tile sums
+            e.prefetch(place[0], to_write=True)
+        with e.loop("line", block.num_lines) as line, e.loop("tile", p.block_tiles) as number:
+            numbers, gradients = x.moved(line=line, tile=number), dy.moved(line=line, tile=number)
+            tile.accumulate(lambda r: numbers.at(c=r), lambda v: e.load(gradients.at(oc=v * e.lanes), f"dy_v{v}"))
+        for r in range(rows):
+            for v in range(vectors):
+                e.store(e.arithmetic(e.load(places[r][v]), "+", tile.value(r, v)), places[r][v])
+
+
+def _emit_total(e: Emitter, kernel: WinogradGradientKernel) -> None:
+    """Each piece adds the chunks of some steps and writes their taps where the caller's kernel layout wants them."""
+    k, (_, kh) = kernel, kernel.tap_lines
+    view = dict(zip(("d", "h", "w")[-len(k.w.taps) :], k.w.taps, strict=True))
+    _, g, _ = matrices(k.outputs, k.segment_taps)
+    with e.function("total", "*call", "index", "*scratch") as (pointer, index, _):
+        call = Call(e, pointer)
+        p = Parameters(e, call.parameters, k.PARAMETERS)
+        dw = e.buffer(call.y, ic=k.w.inner, oc=k.w.outer, **view)
+        first = e.mul(index, p.rows_per_piece)
+        with e.loop("step", e.minimum(e.add(first, p.rows_per_piece), k.reduction), first) as step:
+            line_of_taps, number = e.divide(step, k.inputs)
+            phase, ic = e.divide(number, k.in_channels)
+            rest, segment = e.divide(line_of_taps, k.segments)
+            d, h = e.divide(rest, kh)
+            target = dw.moved(ic=ic, **{axis: tap for axis, tap in (("d", d), ("h", h)) if axis in view})
+            with e.loop("oc", k.out_channels, step=e.lanes) as oc:
+                sums = [
+                    _sum_of_chunks(e, p, _partial(e, k, call).moved(product=product, step=step, oc=oc))
+                    for product in range(k.products)
+                ]
+                for t, weights in enumerate(zip(*g, strict=True)):
+                    tap = e.add(e.mul(e.add(e.mul(segment, k.segment_taps), t), k.phases), phase)
+                    with e.when(e.compare(tap, "<", k.kernel_size[-1])):
+                        here, count = target.moved(w=tap, oc=oc), e.sub(k.out_channels, oc)
+                        store_channels(e, weighted_sum(e, weights, sums), here, count, k.w.outer)
+
+
+def _sum_of_chunks(e: Emitter, p: Parameters, partial: Buffer) -> Value:
+    total = e.vector_variable("total")
+    total.set(e.load(partial.pointer))
+    with e.loop("chunk", p.num_chunks, 1) as chunk:
+        total.set(e.arithmetic(total.get(), "+", e.load(partial.at(chunk=chunk))))
+    return total.get()

@@ -1,0 +1,1 @@
+"""The functions on NumPy arrays: ft.conv1d and so on."""

@@ -1,0 +1,1 @@
+"""What ft.compile returns: plans made callable on arrays."""

@@ -1,0 +1,17 @@
+"""What runs a plan: a kernel of ours, or NumPy's FFT."""
+
+from faltung.algorithms.choose import AnyPlan
+from faltung.algorithms.fft.plan import FftGradientPlan
+from faltung.operators.fft import FftLaunch
+from faltung.operators.fft_gradient import FftGradientLaunch
+from faltung.plan.plan import Plan
+from faltung.runtime.launch import Launch
+
+Executor = Launch | FftLaunch | FftGradientLaunch
+
+
+def executor_of(plan: AnyPlan) -> Executor:
+    """The plan made callable: executor(x, kernel, bias, y)."""
+    if isinstance(plan, Plan):
+        return Launch(plan)
+    return FftGradientLaunch(plan) if isinstance(plan, FftGradientPlan) else FftLaunch(plan)

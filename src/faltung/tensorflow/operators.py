@@ -1,0 +1,159 @@
+"""The three operators and their derivatives, eager and inside `tf.function`.
+
+As in frontends/torch/operators.py: y = convolve(x, w), dx = input_gradient(dy, w) and dw = kernel_gradient(x, dy) are
+linear in each operand, and every derivative of the three is one of the three again, to any order.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+from faltung.arrays import gradients
+from faltung.arrays.conv import conv1d, conv2d, conv3d
+from faltung.spec import ConvSpec
+from faltung.tensorflow.activation import SLOPES, activated
+from faltung.tensorflow.asked import Asked
+from faltung.tensorflow.tensors import Array, Sizes, Tensor, as_it_stands, computed, known_shape
+
+CONVOLVE = {1: conv1d, 2: conv2d, 3: conv3d}
+
+
+@as_it_stands
+def conv(spec: ConvSpec, x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The convolution that the spec describes, activation included; batch and lengths may differ from the spec's."""
+    name, parameter = spec.activation, spec.activation_parameter
+    x, kernel, bias = (None if operand is None else tf.convert_to_tensor(operand) for operand in (x, kernel, bias))
+    if name in SLOPES:
+        return convolve(Asked.of(spec), x, kernel, bias, (name, parameter))
+    return activated(convolve(Asked.of(spec), x, kernel, bias), name, parameter)
+
+
+@as_it_stands
+def conv_transpose(spec: ConvSpec, x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The adjoint of the spec's convolution, with bias and activation; the batch may differ from the spec's.
+
+    x has the spec's output shape, or is shorter and followed by zeros; the result has its input shape.
+    """
+    x, kernel = tf.convert_to_tensor(x), tf.convert_to_tensor(kernel)
+    longer = [
+        want - (have or want) for want, have in zip(spec.out_size, _spatial(spec, known_shape("x", x)), strict=True)
+    ]
+    if any(longer):
+        none, more = [(0, 0)], [(0, extra) for extra in longer]
+        last = spec.is_channels_last
+        x = tf.pad(x, [*none * len(spec.batch), *more, *none] if last else [*none * 2, *more])
+    sizes = _with_batch_of(x, spec)
+    y = input_gradient(Asked.of(spec), x, kernel, sizes)
+    if bias is not None:
+        y += bias if spec.is_channels_last else tf.reshape(bias, (-1, *[1] * spec.rank))
+    return activated(y, spec.activation, spec.activation_parameter)
+
+
+def _spatial(spec: ConvSpec, shape: Sizes) -> Sizes:
+    return shape[-1 - spec.rank : -1] if spec.is_channels_last else shape[-spec.rank :]
+
+
+def _with_batch_of(x: Tensor, spec: ConvSpec) -> "Shape":
+    leading = len(spec.batch)
+    known = known_shape("x", x)[:leading]
+    static = (*known, *spec.input_shape[leading:])
+    return Shape(static, lambda: tf.concat([tf.shape(x)[:leading], spec.input_shape[leading:]], 0))
+
+
+class Shape:
+    """The shape of a result that operands do not tell: the sizes known, and a tensor for those that are not."""
+
+    def __init__(self, sizes: Sizes, tensor: Any) -> None:
+        self.sizes = sizes
+        self.tensors = [tensor()] if None in sizes else []
+
+    @classmethod
+    def of(cls, name: str, x: Tensor) -> "Shape":
+        """The shape of a tensor."""
+        return cls(known_shape(name, x), lambda: tf.shape(x))
+
+    def of_arrays(self, arrays: tuple[Array, ...]) -> tuple[int, ...]:
+        """All sizes; `arrays` are the values of `tensors`."""
+        return tuple(map(int, arrays[0])) if arrays else self.sizes  # type: ignore[return-value]
+
+
+@as_it_stands
+def convolve(
+    asked: Asked,
+    x: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None = None,
+    activation: tuple[str, float | None] | None = None,
+) -> Tensor:
+    """y = activation(convolve(x, kernel) + bias), the activation one of SLOPES."""
+    words = asked.words | ({} if activation is None else {"activation": _spoken(activation)})
+
+    def compute(*arrays: Array) -> Array:
+        return CONVOLVE[asked.rank](*arrays, **words)
+
+    def shape() -> Sizes:
+        return asked.output_shape(known_shape("x", x), known_shape("kernel", kernel), x.dtype.name, kernel.dtype.name)
+
+    @tf.custom_gradient
+    def operator(x: Tensor, kernel: Tensor, *bias: Tensor) -> Any:
+        y = computed(compute, (x, kernel, *bias), shape)
+
+        def derivative(dy: Tensor) -> Any:
+            if activation is not None:
+                dy = dy * SLOPES[activation[0]](y, activation[1])
+            return (
+                input_gradient(asked, dy, kernel, Shape.of("x", x)),
+                kernel_gradient(asked, x, dy, Shape.of("kernel", kernel)),
+                *(tf.reduce_sum(dy, _all_but_channels(asked, dy)) for _ in bias),
+            )
+
+        return y, derivative
+
+    return operator(x, kernel, *(() if bias is None else (bias,)))
+
+
+def _spoken(activation: tuple[str, float | None]) -> str | tuple[str, float]:
+    name, parameter = activation
+    return name if parameter is None else (name, parameter)
+
+
+def _all_but_channels(asked: Asked, dy: Tensor) -> list[int]:
+    axes = list(range(dy.shape.rank))
+    del axes[-1 if asked.is_channels_last else 1]
+    return axes
+
+
+@as_it_stands
+def input_gradient(asked: Asked, dy: Tensor, kernel: Tensor, shape: Shape) -> Tensor:
+    """dx, of this shape; the adjoint of convolve."""
+
+    def compute(dy: Array, kernel: Array, *sizes: Array) -> Array:
+        return gradients.input_gradient(dy, kernel, shape.of_arrays(sizes), **asked.words)
+
+    @tf.custom_gradient
+    def operator(dy: Tensor, kernel: Tensor) -> Any:
+        def derivative(ddx: Tensor) -> Any:
+            return convolve(asked, ddx, kernel), kernel_gradient(asked, ddx, dy, Shape.of("kernel", kernel))
+
+        return computed(compute, (dy, kernel, *shape.tensors), lambda: shape.sizes), derivative
+
+    return operator(dy, kernel)
+
+
+@as_it_stands
+def kernel_gradient(asked: Asked, x: Tensor, dy: Tensor, shape: Shape) -> Tensor:
+    """dw, of this shape."""
+
+    def compute(x: Array, dy: Array, *sizes: Array) -> Array:
+        full = shape.of_arrays(sizes)
+        taps = full[2:] if (asked.kernel_layout or "WIO").startswith("O") else full[:-2]
+        return gradients.kernel_gradient(x, dy, taps, **asked.words)
+
+    @tf.custom_gradient
+    def operator(x: Tensor, dy: Tensor) -> Any:
+        def derivative(ddw: Tensor) -> Any:
+            return input_gradient(asked, dy, ddw, Shape.of("x", x)), convolve(asked, x, ddw)
+
+        return computed(compute, (x, dy, *shape.tensors), lambda: shape.sizes), derivative
+
+    return operator(x, dy)

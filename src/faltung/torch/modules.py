@@ -1,0 +1,201 @@
+"""Modules that are `torch.nn.Conv1d` and its kin, computed by faltung: same constructor, same `state_dict`.
+
+More than PyTorch's: padding "same" with a stride, "causal" (1-D), (low, high) pairs; and `layout`, such as "NWC",
+which says that input and output are channels last. No class adds state to its parent's: a module may change its class.
+"""
+
+import inspect
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from faltung.spec.layout import resolve_layout
+from faltung.torch import calls
+
+
+class _Module(_ConvNd):
+    """What forward and transposed modules share: a rank, that of the class, and a layout."""
+
+    rank: int
+    layout: str | None = None
+
+    def _set_layout(self, layout: str | None) -> None:
+        if layout is not None:
+            self.layout = resolve_layout(layout, self.rank)
+
+    def _in_torchs_order(self, input: Tensor) -> Tensor:
+        is_last = self.layout is not None and self.layout.endswith("C")
+        return input.movedim(-1, -1 - self.rank) if is_last else input
+
+    def extra_repr(self) -> str:
+        layout = "" if self.layout is None else f", layout={self.layout}"
+        return f"{super().extra_repr()}{layout}"
+
+
+class _Convolution(_Module):
+    """The forward modules."""
+
+    def __init__(self, *arguments: Any, layout: str | None = None, **options: Any) -> None:
+        call = inspect.signature(super().__init__).bind(*arguments, **options)
+        padding = call.arguments.get("padding", 0)
+        is_ours = padding in ("same", "causal") or _has_pairs(
+            padding
+        )  # PyTorch's refuse these, or some strides with them
+        if is_ours:
+            call.arguments["padding"] = 0
+        super().__init__(*call.args, **call.kwargs)
+        if is_ours:
+            self.padding = padding
+        self._set_layout(layout)
+
+    def forward(self, input: Tensor) -> Tensor:
+        parameters = self._parameters  # where weights normally are, found in a tenth of the time
+        weight, bias = parameters.get("weight"), parameters.get("bias")
+        return self._conv_forward(input, self.weight if weight is None else weight, self.bias if bias is None else bias)
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return calls.convolve(
+            self.rank,
+            input,
+            weight,
+            bias,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+            self.padding_mode,
+            self.layout,
+        )
+
+
+class _Transposed(_Module, _ConvTransposeNd):
+    """The transposed modules."""
+
+    def __init__(self, *arguments: Any, layout: str | None = None, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._set_layout(layout)
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        rank, stride, padding, dilation = self.rank, self.stride, self.padding, self.dilation
+        sizes: Any = (stride, padding, self.kernel_size, rank, dilation)
+        output_padding = self._output_padding(self._in_torchs_order(input), output_size, *sizes)
+        weights = (self.weight, self.bias)
+        return calls.convolve_transposed(
+            rank, input, *weights, stride, padding, output_padding, self.groups, dilation, self.layout
+        )
+
+
+def _has_pairs(padding: Any) -> bool:
+    return not isinstance(padding, str | int) and any(not isinstance(entry, int) for entry in padding)
+
+
+class Conv1d(_Convolution, nn.Conv1d):
+    """`torch.nn.Conv1d`, computed by faltung.
+
+    >>> import torch
+    >>> Conv1d(16, 32, 7, stride=2, padding="same")(torch.ones(8, 16, 100)).shape
+    torch.Size([8, 32, 50])
+    """
+
+    rank = 1
+
+
+class Conv2d(_Convolution, nn.Conv2d):
+    """`torch.nn.Conv2d`, computed by faltung.
+
+    >>> import torch
+    >>> Conv2d(3, 16, 3, padding=((0, 1), (1, 0)))(torch.ones(1, 3, 32, 32)).shape
+    torch.Size([1, 16, 31, 31])
+    """
+
+    rank = 2
+
+
+class Conv3d(_Convolution, nn.Conv3d):
+    """`torch.nn.Conv3d`, computed by faltung.
+
+    >>> import torch
+    >>> Conv3d(2, 4, 3, layout="NDHWC")(torch.ones(1, 8, 8, 8, 2)).shape
+    torch.Size([1, 6, 6, 6, 4])
+    """
+
+    rank = 3
+
+
+class ConvTranspose1d(_Transposed, nn.ConvTranspose1d):
+    """`torch.nn.ConvTranspose1d`, computed by faltung.
+
+    >>> import torch
+    >>> ConvTranspose1d(32, 16, 4, stride=2, padding=1)(torch.ones(8, 32, 50)).shape
+    torch.Size([8, 16, 100])
+    """
+
+    rank = 1
+
+
+class ConvTranspose2d(_Transposed, nn.ConvTranspose2d):
+    """`torch.nn.ConvTranspose2d`, computed by faltung."""
+
+    rank = 2
+
+
+class ConvTranspose3d(_Transposed, nn.ConvTranspose3d):
+    """`torch.nn.ConvTranspose3d`, computed by faltung."""
+
+    rank = 3
+
+
+class _Lazy(_Module):
+    """The lazy modules, whose constructors and rule for in_channels know no layout."""
+
+    def __init__(self, *arguments: Any, layout: str | None = None, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._set_layout(layout)
+
+    def _get_in_channels(self, input: Tensor) -> int:
+        return super()._get_in_channels(self._in_torchs_order(input))  # type: ignore[misc]
+
+
+class LazyConv1d(_Lazy, nn.LazyConv1d, Conv1d):  # type: ignore[misc]
+    """`torch.nn.LazyConv1d`: in_channels are those of the first input."""
+
+    cls_to_become = Conv1d
+
+
+class LazyConv2d(_Lazy, nn.LazyConv2d, Conv2d):  # type: ignore[misc]
+    """`torch.nn.LazyConv2d`: in_channels are those of the first input."""
+
+    cls_to_become = Conv2d
+
+
+class LazyConv3d(_Lazy, nn.LazyConv3d, Conv3d):  # type: ignore[misc]
+    """`torch.nn.LazyConv3d`: in_channels are those of the first input."""
+
+    cls_to_become = Conv3d
+
+
+class LazyConvTranspose1d(_Lazy, nn.LazyConvTranspose1d, ConvTranspose1d):  # type: ignore[misc]
+    """`torch.nn.LazyConvTranspose1d`: in_channels are those of the first input."""
+
+    cls_to_become = ConvTranspose1d
+
+
+class LazyConvTranspose2d(_Lazy, nn.LazyConvTranspose2d, ConvTranspose2d):  # type: ignore[misc]
+    """`torch.nn.LazyConvTranspose2d`: in_channels are those of the first input."""
+
+    cls_to_become = ConvTranspose2d
+
+
+class LazyConvTranspose3d(_Lazy, nn.LazyConvTranspose3d, ConvTranspose3d):  # type: ignore[misc]
+    """`torch.nn.LazyConvTranspose3d`: in_channels are those of the first input."""
+
+    cls_to_become = ConvTranspose3d
+
+
+OURS: dict[type[nn.Module], type[nn.Module]] = {
+    getattr(nn, name): globals()[name]
+    for kind in ("Conv", "ConvTranspose", "LazyConv", "LazyConvTranspose")
+    for name in (f"{kind}1d", f"{kind}2d", f"{kind}3d")
+}
+"""PyTorch's modules → ours."""

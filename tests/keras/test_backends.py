@@ -1,0 +1,27 @@
+"""Runs every check_*.py of this folder in a process for each backend of Keras, which is chosen once in a process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent
+CHECKS = sorted(FOLDER.glob("check_*.py"))
+
+
+def on_backend(backend: str) -> dict[str, str]:
+    """The environment of a process on a backend of Keras.
+
+    XLA spends two thirds of the time on optimising programs that run once; tests/jax lets it.
+    """
+    return os.environ | {"KERAS_BACKEND": backend, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+
+
+@pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])
+def test_everything_on(backend):
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *map(str, CHECKS)]
+    done = subprocess.run(command, capture_output=True, text=True, env=on_backend(backend), cwd=FOLDER.parents[1])
+    assert done.returncode == 0, f"{done.stdout[-8000:]}\n{done.stderr[-2000:]}"
+    assert " passed" in done.stdout.splitlines()[-1] and "skipped" not in done.stdout.splitlines()[-1]
