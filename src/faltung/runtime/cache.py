@@ -13,11 +13,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
 MAGIC = b"faltung object 1\n"
 SUFFIX = ".faltung"
+_PACKAGE = Path(__file__).parents[1]
 log = logging.getLogger("faltung")
 
 
@@ -64,10 +64,9 @@ def generator() -> str:
     import llvmlite
 
     digest = hashlib.sha256(llvmlite.__version__.encode())
-    for package in ("faltung.codegen", "faltung.plan", "faltung.runtime"):
-        for source in sorted(resources.files(package).iterdir(), key=lambda entry: entry.name):
-            if source.name.endswith(".py"):
-                digest.update(source.read_bytes())
+    for package in ("machine", "plan", "codegen", "algorithms", "runtime"):
+        for source in sorted(_PACKAGE.joinpath(package).rglob("*.py")):
+            digest.update(source.read_bytes())
     return digest.hexdigest()
 
 

@@ -1,0 +1,28 @@
+"""ConvOptions: all that a call is told besides its arrays, built once at the border and handed on whole."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+Sizes = int | Sequence[int]
+Padding = str | int | Sequence[int | Sequence[int]]
+Activation = str | tuple[str, float] | None
+
+
+class ConvOptions(NamedTuple):
+    """The options of a convolution in faltung's words, as the caller spelled them; ConvSpec explains each.
+
+    A named tuple: it is built in every call, is quick to hash, and is the key of what was prepared for such calls.
+
+    >>> ConvOptions(stride=2, padding="same").padding_mode
+    'zeros'
+    """
+
+    stride: Sizes = 1
+    padding: Padding = "valid"
+    dilation: Sizes = 1
+    groups: int = 1
+    layout: str | None = None
+    kernel_layout: str | None = None
+    padding_mode: str = "zeros"
+    activation: Activation = None
+    precision: str = "high"
