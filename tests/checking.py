@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 import faltung as ft
 from faltung import reference
 from faltung.algorithms import choose
+from faltung.algorithms.algorithm import Algorithm
 from faltung.machine.target import Target
 from faltung.plan.problem import Problem
 
@@ -81,18 +82,32 @@ def assert_is_right(
     )
 
 
-def rules_for(algorithm: str) -> tuple[Any, ...]:
-    """Return the rules of plan/choose.py such that this algorithm computes whatever it can, paying or not."""
-    (wanted,) = (rule for rule in choose.RULES if rule.algorithm == algorithm)
+def preferring(name: str) -> tuple[Algorithm, ...]:
+    """Return the list of choose.py such that this algorithm computes whatever it can, paying or not."""
+    (wanted,) = (algorithm for algorithm in choose.FORWARD if algorithm.name == name)
 
-    def yielding(rule: Any) -> Any:
-        def refusal(problem: Problem, target: Target) -> str | None:
-            served = wanted.refusal(problem, target) is None
-            return rule.refusal(problem, target) or (f"{algorithm} is to compute it" if served else None)
+    def yielding(algorithm: Algorithm) -> Algorithm:
+        def refuse(problem: Problem, target: Target) -> str | None:
+            served = wanted.refuse(problem, target) is None
+            return algorithm.refuse(problem, target) or (f"{name} is to compute it" if served else None)
 
-        return rule if rule is wanted else replace(rule, refusal=refusal)
+        return algorithm if algorithm is wanted else replace(algorithm, refuse=refuse)
 
-    return tuple(yielding(rule) for rule in choose.RULES)
+    return tuple(yielding(algorithm) for algorithm in choose.FORWARD)
+
+
+def with_costs(target: Target, **groups: dict[str, Any]) -> Target:
+    """Return the target with some prices changed: with_costs(target, fft={"call_cycles": 0.0})."""
+    changed = {group: replace(getattr(target.costs, group), **prices) for group, prices in groups.items()}
+    return replace(target, costs=replace(target.costs, **changed))
+
+
+FINE_TASKS: dict[str, dict[str, Any]] = {
+    "tasks": {"task_cycles": 100.0, "parallel_cycles": 100.0},
+    "direct_nchw": {"stretch_l1_share": 0.02, "fewest_chunk_steps": 1},
+    "epilogue_gradient": {"longest_row": 64, "line_block": 64},
+}
+"""Prices at which small work is cut finely too."""
 
 
 def resized(spec: ft.ConvSpec, rng: np.random.Generator, *, max_macs: int = 200_000) -> ft.ConvSpec:

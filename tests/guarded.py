@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from checking import assert_is_right, call, plain_options, random_dy, repro, resized, rules_for
+from checking import FINE_TASKS, assert_is_right, call, plain_options, preferring, random_dy, repro, resized, with_costs
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
 from hypothesis import strategies as st
@@ -27,15 +27,13 @@ from strategies import conv_specs, random_arrays, winograd_specs
 import faltung as ft
 from faltung import reference
 from faltung.algorithms import choose
-from faltung.algorithms.direct_nchw import plan as taps
-from faltung.algorithms.direct_nhwc import plan as runs
-from faltung.algorithms.epilogue_gradient import plan as epilogue_gradient
 from faltung.operators.epilogue_gradient import epilogue_gradient_of
-from faltung.plan import tasks
-from faltung.runtime import buffers
+from faltung.runtime import buffers, processor
 from faltung.spec.activation import shows_slope
 
 Array = NDArray[Any]
+
+HOST = processor.current()
 Placed = Callable[[str, Array | None], Array | None]
 
 NO_ACCESS, READ_ONLY, READ_WRITE = 0, mmap.PROT_READ, mmap.PROT_READ | mmap.PROT_WRITE
@@ -201,12 +199,9 @@ def guard_workspaces(guard: Guard) -> None:
 
 def cut_finely(is_fine: bool) -> None:
     """Let several threads share small work, or nobody share it, from the next plan on."""
-    for module in (tasks, runs, taps):
-        for name in ("PIECE_CYCLES", "SMALLEST_PARALLEL_CYCLES"):
-            if hasattr(module, name):
-                setattr(module, name, 200.0 if is_fine else 60_000.0)
-    epilogue_gradient.LONGEST_ROW, epilogue_gradient.BLOCK = (64, 64) if is_fine else (4096, 8192)
-    taps.STRETCH_SHARE, taps.FEWEST_STEPS = (0.02, 1) if is_fine else (0.5, 48)
+    costs = FINE_TASKS if is_fine else {"tasks": {"task_cycles": 60_000.0, "parallel_cycles": 60_000.0}}
+    target = with_costs(HOST, **costs)
+    processor.current = lambda: target
 
 
 def main(arguments: list[str]) -> None:
@@ -221,7 +216,7 @@ def main(arguments: list[str]) -> None:
         return
     num_families, num_sizes, seed = map(int, arguments)
     rng = np.random.default_rng(seed)
-    rules = choose.RULES, rules_for("winograd"), rules_for("turned runs")
+    rules = choose.FORWARD, preferring("winograd"), preferring("direct_nchw_transposed")
 
     @hypothesis_seed(seed)
     @settings(
@@ -234,7 +229,7 @@ def main(arguments: list[str]) -> None:
     @given(st.one_of(conv_specs(max_macs=50_000), conv_specs(max_macs=50_000), winograd_specs(max_macs=100_000)))
     def run_family(spec: ft.ConvSpec) -> None:
         cut_finely(bool(rng.integers(2)))
-        choose.RULES = rules[int(rng.integers(len(rules)))]
+        choose.FORWARD = rules[int(rng.integers(len(rules)))]
         for number in range(num_sizes):
             sized = resized(spec, rng, max_macs=2_000_000 if number % 4 == 3 else 50_000) if number else spec
             try:

@@ -50,7 +50,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def measurement(text: str, *, layout: str | None, seconds: float) -> run.Measurement:
     return run.Measurement(
         spec=in_layout(ft.ConvSpec.from_text(text), layout),
-        algorithm="runs",
+        algorithm="direct_nhwc",
         microseconds=12.5,
         fastest=12.0,
         gflops=400.0,

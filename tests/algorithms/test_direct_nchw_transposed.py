@@ -1,11 +1,11 @@
-"""The turned runs kernel: right wherever it may be chosen, on sizes that fill tiles, leave remainders, or are less."""
+"""Direct summation through a transposition: right wherever it may be chosen, on sizes that fill tiles or do not."""
 
 from itertools import product
 from math import prod
 
 import numpy as np
 import pytest
-from checking import assert_is_right, call, plain_options, random_dy, repro, resized, rules_for
+from checking import assert_is_right, call, plain_options, preferring, random_dy, repro, resized, with_costs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import conv_specs, random_arrays
@@ -14,12 +14,13 @@ import faltung as ft
 from faltung import reference
 from faltung.algorithms import choose
 from faltung.operators.convolution import Convolution
+from faltung.runtime import processor
 
 
 @pytest.fixture(autouse=True)
 def preferred(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel computes whatever it can, also where it does not pay."""
-    monkeypatch.setattr(choose, "RULES", rules_for("turned runs"))
+    monkeypatch.setattr(choose, "FORWARD", preferring("direct_nchw_transposed"))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -41,7 +42,7 @@ def test_channels_windows_and_endings(channels: tuple[int, int], window: str, en
     window = window.replace(" same", "") if "same" in ending else window
     for width in (14, 25, 203):
         spec = ft.ConvSpec.from_text(f"conv1d n2 w{width} ic{channels[0]} oc{channels[1]} {window}{ending} ncw oiw")
-        assert Convolution(spec).algorithm == "turned runs"
+        assert Convolution(spec).algorithm == "direct_nchw_transposed"
         arrays = random_arrays(spec, width)
         assert_is_right(call(spec, *arrays), spec, *arrays, repro(spec, width))
 
@@ -55,22 +56,23 @@ def test_channels_windows_and_endings(channels: tuple[int, int], window: str, en
 ])  # fmt: skip
 def test_images_and_volumes(layer: str) -> None:
     spec = ft.ConvSpec.from_text(layer)
-    assert Convolution(spec).algorithm == "turned runs"
+    assert Convolution(spec).algorithm == "direct_nchw_transposed"
     arrays = random_arrays(spec)
     assert_is_right(call(spec, *arrays), spec, *arrays, repro(spec, 0))
 
 
 def test_stretches_share_threads_and_the_second_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("faltung.algorithms.direct_nchw_transposed.plan.L2_SHARE", 0.01)
+    small = with_costs(processor.current(), transposed={"l2_share": 0.01})
+    monkeypatch.setattr(processor, "current", lambda: small)
     spec = ft.ConvSpec.from_text("conv1d n2 w400 ic64 oc70 kw3 same bias ncw oiw")
     plan = Convolution(spec).plan
-    assert plan.parameters["num_w_blocks"] > 4
+    assert plan.parameters.num_w_blocks > 4
     arrays = random_arrays(spec)
     assert_is_right(call(spec, *arrays), spec, *arrays, repro(spec, 0))
 
 
 def test_lines_behind_the_input_are_not_read() -> None:
-    """Some phases of a strided gradient have more lines than there are gradients of outputs."""
+    """Some polyphase components of a strided gradient have more lines than there are gradients of outputs."""
     spec = ft.ConvSpec.from_text("conv3d n1 d7 h13 w3 ic8 oc16 kd1 kh3 kw1 sd3 sh3 ncdhw f32")
     (_, kernel, _), dy = random_arrays(spec), np.full(2 * prod(spec.output_shape), np.nan, "f4")
     dy = dy[: dy.size // 2].reshape(spec.output_shape)

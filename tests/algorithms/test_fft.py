@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from checking import Array, exit_code, fork, random_dy, repro
+from checking import Array, exit_code, fork, random_dy, repro, with_costs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import random_arrays
@@ -44,13 +44,12 @@ def quick(max_examples: int) -> settings:
 
 @pytest.fixture
 def always_fft(monkeypatch: pytest.MonkeyPatch) -> None:
-    """FFT costs nothing, so that it is chosen for small problems too, in pieces that are many."""
-    for name in ("CALL_CYCLES", "PIECE_CYCLES", "MOVE_CYCLES", "INTERLEAVED_MOVE_CYCLES", "PRODUCT_CYCLES"):
-        monkeypatch.setattr(plan, name, 0.0)
-    for name in ("BUTTERFLY_CYCLES", "FAR_BUTTERFLY_CYCLES", "MATRIX_PRODUCT_CYCLES"):
-        monkeypatch.setattr(plan, name, 1e-9)
-    monkeypatch.setattr(plan, "PIECE_ELEMENTS", 1000)
-    monkeypatch.setattr(plan, "MATRIX_PIECE_ELEMENTS", 20_000)
+    """FFT costs nothing, so that it is chosen for small problems too, in tasks that are many."""
+    free = dict.fromkeys(
+        ("call_cycles", "task_cycles", "move_cycles", "interleaved_move_cycles", "product_cycles"), 0.0
+    ) | dict.fromkeys(("butterfly_cycles", "far_butterfly_cycles", "matrix_product_cycles"), 1e-9)
+    target = with_costs(processor.current(), fft=free | {"task_elements": 1000, "matrix_task_elements": 20_000})
+    monkeypatch.setattr(processor, "current", lambda: target)
 
 
 @st.composite
@@ -202,7 +201,7 @@ def test_long_kernels_take_the_fft(text: str) -> None:
     assert isinstance(conv.plan, FftPlan) and f"transforms of {conv.plan.size} inputs" in conv.explain()
     assert (conv.assembly(), conv.compile_seconds) == ("", 0.0)
     assert conv.workspace_bytes == conv.plan.shared_bytes + ft.get_num_threads() * conv.plan.scratch_bytes
-    assert KernelGradient(spec).plan.algorithm == "fft kernel gradient"  # type: ignore[union-attr]
+    assert KernelGradient(spec).plan.algorithm == "fft_gradient"  # type: ignore[union-attr]
     assert InputGradient(spec).plans[0].algorithm == "fft"
 
 

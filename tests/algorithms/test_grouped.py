@@ -9,8 +9,9 @@ from strategies import random_arrays
 
 import faltung as ft
 from faltung import reference
+from faltung.algorithms.direct_nchw.kernel import DirectNchwKernel
+from faltung.algorithms.grouped.kernel import GroupedKernel
 from faltung.operators.convolution import Convolution
-from faltung.plan.kernels import GroupsKernel, TapsKernel
 
 GROUPS = {"depthwise": (40, 1, 1), "multiplier": (5, 1, 2), "pairs": (6, 2, 4), "one": (1, 3, 1)}
 WINDOWS = [(3, 3, 1, 1), (7, 7, 1, 1), (5, 2, 2, 1), (1, 9, 1, 2), (3, 3, 2, 2), (17, 3, 1, 1), (9, 3, 4, 1)]
@@ -67,8 +68,8 @@ def test_gradients(groups: str, window: tuple[int, int, int, int], size: tuple[i
 def test_the_tiles_above_are_those_of_the_title() -> None:
     last = Convolution(spec_of("depthwise", WINDOWS[0], SIZES[0], "NHWC")).plan
     first = Convolution(spec_of("depthwise", WINDOWS[0], SIZES[0], "NCHW")).plan
-    assert last is not None and isinstance(last.kernel, GroupsKernel) and last.kernel.rows > 1  # type: ignore[union-attr]
-    assert first is not None and isinstance(first.kernel, TapsKernel) and first.kernel.lines > 1  # type: ignore[union-attr]
+    assert last is not None and isinstance(last.kernel, GroupedKernel) and last.kernel.rows > 1  # type: ignore[union-attr]
+    assert first is not None and isinstance(first.kernel, DirectNchwKernel) and first.kernel.lines > 1  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("layout", ["NWC", "NCW"])

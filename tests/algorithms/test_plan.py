@@ -1,4 +1,4 @@
-"""Plans: the same for every number of threads, few kernels for many lengths, pieces that cover each output once."""
+"""Plans: the same for every number of threads, few kernels for many lengths, tasks that cover each output once."""
 
 import ctypes
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checking import assert_is_right, repro, resized
+from checking import FINE_TASKS, assert_is_right, repro, resized, with_costs
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from strategies import conv_specs, random_arrays
@@ -16,19 +16,16 @@ from strategies import conv_specs, random_arrays
 import faltung as ft
 from faltung.algorithms import choose
 from faltung.algorithms.choose import choose_plan
-from faltung.algorithms.direct_nchw import plan as taps
-from faltung.algorithms.direct_nhwc import plan as runs
-from faltung.codegen.call import WORDS
+from faltung.codegen.call import FIELDS
 from faltung.errors import UnsupportedConvError
 from faltung.machine.target import Target
-from faltung.plan import tasks
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem, Strides
 from faltung.plan.tile import candidates
 from faltung.runtime import processor as host
 from faltung.runtime.launch import Launch
 
-ALGORITHMS = [rule.algorithm for rule in choose.RULES]
+ALGORITHMS = [algorithm.name for algorithm in choose.FORWARD]
 TARGETS = {
     name: replace(host.current(), vector_bytes=vector_bytes, num_vector_registers=registers, has_fma=has_fma)
     for name, vector_bytes, registers, has_fma in (
@@ -103,27 +100,24 @@ def test_tiles_fit_into_the_registers(target: str) -> None:
         assert rows * vectors + vectors + 1 <= TARGETS[target].num_vector_registers, (rows, vectors)
 
 
-# --- pieces cover each output once
+# --- tasks cover each output once
 
 
 @pytest.fixture(scope="module")
-def many_pieces() -> Iterator[None]:
+def many_tasks() -> Iterator[None]:
     """Cut small work finely too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tasks, "PIECE_CYCLES", 100.0)
-        for module in (tasks, runs):
-            patch.setattr(module, "SMALLEST_PARALLEL_CYCLES", 100.0)
-        patch.setattr(taps, "STRETCH_SHARE", 0.02)
-        patch.setattr(taps, "FEWEST_STEPS", 1)
+        fine = with_costs(host.current(), **FINE_TASKS)
+        patch.setattr(host, "current", lambda: fine)
         yield
 
 
-class Pieces:
-    """The pieces of a plan, run one by one on arrays."""
+class Tasks:
+    """The tasks of a plan, run one by one on arrays."""
 
     def __init__(self, plan: Plan, x: Any, kernel: Any, bias: Any, y: Any) -> None:
         launch = Launch(plan)
-        (pack, num_packs), (piece, self.number) = plan.phases
+        (pack, compute), (num_packs, self.number) = plan.kernel.STAGES, plan.tasks
         function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
         values = plan.parameter_values()
         self.parameters = (ctypes.c_int64 * len(values))(*values)
@@ -132,16 +126,16 @@ class Pieces:
             **{"x": x, "kernel": kernel, "bias": bias, "y": y, "workspace": self.shared},
             "parameters": np.ctypeslib.as_array(self.parameters),
         }
-        self.call = (ctypes.c_void_p * len(WORDS))(
-            *(None if words[name] is None else words[name].ctypes.data for name in WORDS)
+        self.call = (ctypes.c_void_p * len(FIELDS))(
+            *(None if words[name] is None else words[name].ctypes.data for name in FIELDS)
         )
-        self.piece = function(launch.program.addresses[piece])
+        self.task = function(launch.program.addresses[compute])
         for index in range(num_packs):
             function(launch.program.addresses[pack])(ctypes.addressof(self.call), index, self.scratch.ctypes.data)
 
     def run(self, index: int) -> None:
-        self.scratch[...] = 0xFF  # numbers left by another piece are of no use to this one
-        self.piece(ctypes.addressof(self.call), index, self.scratch.ctypes.data)
+        self.scratch[...] = 0xFF  # numbers left by another task are of no use to this one
+        self.task(ctypes.addressof(self.call), index, self.scratch.ctypes.data)
 
 
 def aligned(num_bytes: int) -> Any:
@@ -151,7 +145,7 @@ def aligned(num_bytes: int) -> Any:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(conv_specs(max_macs=50_000), st.integers(0, 2**32 - 1))
-def test_pieces_in_any_order_write_each_output_once(many_pieces: None, spec: ft.ConvSpec, seed: int) -> None:
+def test_pieces_in_any_order_write_each_output_once(many_tasks: None, spec: ft.ConvSpec, seed: int) -> None:
     rng = np.random.default_rng(seed)
     for sized in (spec, resized(spec, rng), resized(spec, rng, max_macs=2_000_000)):
         if 0 in sized.output_shape:
@@ -160,25 +154,25 @@ def test_pieces_in_any_order_write_each_output_once(many_pieces: None, spec: ft.
         x, kernel, bias = (None if array is None else array.copy() for array in random_arrays(sized, seed))
         y = np.full(sized.output_shape, np.nan, sized.dtype)
         times_written = np.zeros(sized.output_shape, int)
-        parts, whole = Pieces(plan, x, kernel, bias, y), y.copy()
-        line = repro(sized, seed, pieces=parts.number)
+        parts, whole = Tasks(plan, x, kernel, bias, y), y.copy()
+        line = repro(sized, seed, tasks=parts.number)
         for index in rng.permutation(parts.number):
             y[...] = np.nan
             parts.run(int(index))
             is_written = ~np.isnan(y)
-            assert is_written.any(), f"{line}: piece {index} writes nothing"
+            assert is_written.any(), f"{line}: task {index} writes nothing"
             times_written += is_written
             whole[is_written] = y[is_written]
         assert np.all(times_written == 1), f"{line}: not each output once, {np.unique(times_written)} times"
         assert_is_right(whole, sized, x, kernel, bias, line)
 
 
-@pytest.mark.usefixtures("many_pieces")
+@pytest.mark.usefixtures("many_tasks")
 def test_the_pieces_above_are_many() -> None:
     for text in ("conv1d n3 w90 ic3 oc9 kw5", "conv1d n3 w90 ic3 oc9 kw5 ncw", "conv2d n4 h9 w9 ic8 oc8 kh3 kw3 nchw"):
-        assert plan_of(ft.ConvSpec.from_text(text)).phases[1][1] >= 3, text
+        assert plan_of(ft.ConvSpec.from_text(text)).components[1][1] >= 3, text
     plan = plan_of(ft.ConvSpec.from_text("conv1d n1 w900 ic64 oc9 kw1 ncw"))
-    assert plan.kernel.is_chunked and plan.parameters["chunk"] < 64
+    assert plan.kernel.is_chunked and plan.parameters.chunk < 64
 
 
 # --- reasons
@@ -203,7 +197,7 @@ def test_explain_names_what_was_chosen_and_why_not_the_others(spec: ft.ConvSpec)
 
 def test_explain_says_what_an_algorithm_cannot_do() -> None:
     text = ft.compile(ft.ConvSpec.from_text("conv1d n2 w100 ic3 oc8 kw5 same ncw f32")).explain()
-    assert "runs: passed over, the input's channels do not lie side by side" in text
+    assert "direct_nhwc: passed over, the input's channels do not lie side by side" in text
 
 
 def test_explain_an_empty_result() -> None:
@@ -215,13 +209,14 @@ def test_explain_an_empty_result() -> None:
 def test_strides_that_nothing_reads_list_every_refusal() -> None:
     spec = ft.ConvSpec.from_text("conv1d n2 w100 ic3 oc8 kw5")
     scattered = Problem.of(spec, Strides(n=600, c=2, spatial=(6,)))
-    assert not choose.is_readable(scattered)
+    assert not scattered.is_readable
     with pytest.raises(UnsupportedConvError, match="no algorithm covers ") as caught:
         choose_plan(scattered, TARGETS["AVX2"])
     assert str(caught.value).endswith(
-        ": groups: passed over, there is one group; taps: passed over, neighbours along w, or their channels, "
-        "do not lie side by side; runs: passed over, a line has gaps; turned runs: passed over, channels lie side by "
-        "side as it is; winograd: passed over, a line has gaps; fft: passed over, fewer than 64 taps."
+        ": grouped: passed over, there is one group; direct_nchw: passed over, neighbours along w, or their channels, "
+        "do not lie side by side; direct_nhwc: passed over, a line has gaps; direct_nchw_transposed: passed over, "
+        "channels lie side by side as it is; winograd: passed over, a line has gaps; "
+        "fft: passed over, fewer than 64 taps."
     )
 
 

@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from checking import assert_is_right, call, random_dy, repro, resized, rules_for
+from checking import assert_is_right, call, preferring, random_dy, repro, resized
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import random_arrays, winograd_specs
@@ -28,7 +28,7 @@ MOST_TIMES_DIRECT = 8  # the accuracy rule of precision="high"
 @pytest.fixture
 def preferred(monkeypatch: pytest.MonkeyPatch) -> None:
     """The Winograd kernel computes whatever it can, also where it does not pay."""
-    monkeypatch.setattr(choose, "RULES", rules_for("winograd"))
+    monkeypatch.setattr(choose, "FORWARD", preferring("winograd"))
 
 
 @pytest.mark.parametrize("form", plan.FORMS, ids=str)
@@ -75,7 +75,7 @@ def test_the_error_is_within_eight_times_that_of_direct_summation(preferred: Non
     for form in plan.FORMS:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(plan, "FORMS", (form,))
-            if plan.refuse_winograd(Problem.of(spec), processor.current()) is not None:
+            if plan.refuse(Problem.of(spec), processor.current()) is not None:
                 continue
             worst = {"high": 0.0, "exact": 0.0}
             fast, direct = (Convolution(spec.replace(precision=p)) for p in worst)
@@ -100,9 +100,9 @@ def test_dense_layers_of_three_taps_are_served(layer: str) -> None:
     ("layer", "why"),
     [
         ("conv2d n2 h20 w20 ic64 oc64 kh3 kw3 sh2 f32", "the stride of lines is not 1"),
-        ("conv1d n2 w200 ic128 oc128 kw3 sw2 f32", "fewer than 3 taps along w in a phase"),
+        ("conv1d n2 w200 ic128 oc128 kw3 sw2 f32", "fewer than 3 taps along w in a component"),
         ("conv1d n2 w200 ic128 oc128 kw7 sw2 dw2 f32", "a stride together with a dilation"),
-        ("conv1d n2 w200 ic130 oc128 kw7 sw2 f32", "the channels of a phase do not fill vectors"),
+        ("conv1d n2 w200 ic130 oc128 kw7 sw2 f32", "the channels of a component do not fill vectors"),
         ("conv1d n2 w200 ic128 oc128 kw2 f32", "fewer than 3 taps along w"),
         ("conv1d n2 w200 ic128 oc128 kw3 g32 f32", "channels in or out of a group"),
         ("conv1d n2 w200 ic4 oc128 kw3 f32", "channels in or out of a group"),

@@ -109,7 +109,7 @@ def small_caches(monkeypatch: pytest.MonkeyPatch) -> None:
 def with_caches(monkeypatch: pytest.MonkeyPatch, **sizes: int) -> None:
     """Let separable convolutions, and nothing else, believe in caches of other sizes."""
     other = replace(processor.current(), **sizes)
-    monkeypatch.setattr("faltung.operators.separable.target", SimpleNamespace(current=lambda: other))
+    monkeypatch.setattr("faltung.operators.separable.processor", SimpleNamespace(current=lambda: other))
 
 
 def parts(spec: ft.ConvSpec, out_channels: int, *, bias: bool, activation: str | None) -> ft.ConvSpec:
@@ -183,7 +183,7 @@ def test_large_intermediates_take_blocks_with_the_same_bits(
 def test_two_passes_say_why() -> None:
     spec = ft.ConvSpec.from_text("conv1d n2 w50 ic3 oc3 kw3 g3")
     for text, reason in (
-        ("conv1d n2 w50 ic3 oc3 kw3 g3", "the intermediate stays in the last cache anyway"),
+        ("conv1d n2 w50 ic3 oc3 kw3 g3", "the intermediate stays in L3 anyway"),
         ("conv1d n2 w50 ic3 oc3 kw3 g3 ncw", "channels first, short lines cost more than they save"),
         ("conv1d n2 w50 ic3 oc3 kw3 g3 same reflect", "padding repeats inputs of other blocks"),
         ("conv1d n0 w50 ic3 oc3 kw3 g3", "there is nothing to compute, or NumPy computes it"),

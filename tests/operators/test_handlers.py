@@ -86,7 +86,7 @@ def test_results_around_the_cache_wherever_they_lie(monkeypatch, offset, threads
     monkeypatch.setattr(processor, "current", lambda: tiny)
     spec = ft.ConvSpec.from_text("conv1d n3 w500 ic4 oc64 kw3 same relu").replace(bias=True, activation="relu")
     arrays = random_arrays(spec)
-    assert Convolution(spec).plan.kernel.writes_around_cache
+    assert Convolution(spec).plan.kernel.has_streaming_stores
     y, memory = placed(np.zeros(spec.output_shape, spec.dtype), offset)
     outside = memory.copy()
     assert call(handlers.xla_handler_of_convolution(spec), arrays, y) is None

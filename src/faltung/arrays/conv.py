@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np  # noqa: F401  # for the examples
 from numpy.typing import ArrayLike, NDArray
 
-from faltung.algorithms.choose import is_readable
 from faltung.arrays.calls import Calls, in_order, is_in_order, key_of
 from faltung.operators.convolution import Convolution, as_array
 from faltung.plan.problem import Problem, Strides
@@ -197,4 +196,4 @@ def strides_in_place(spec: ConvSpec, x: Array) -> Strides | None:
             return None
         span = step * size
     strides = Strides(n, c, tuple(spatial))
-    return strides if is_readable(Problem.of(spec, strides)) else None
+    return strides if Problem.of(spec, strides).is_readable else None

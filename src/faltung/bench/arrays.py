@@ -20,7 +20,7 @@ def random_arrays(spec: ConvSpec, source: NDArray[np.uint8] | None = None) -> tu
     if source is None:
         source = memory(source_bytes(spec))
     x = source[: spec.input_bytes].view(spec.dtype)
-    start = whole_lines(spec.input_bytes)
+    start = round_up_to_cache_line(spec.input_bytes)
     kernel = source[start : start + spec.kernel_bytes].view(spec.dtype)
     bias = np.empty(spec.out_channels if spec.bias else 0, spec.dtype)
     for array in (x, kernel, bias):
@@ -45,10 +45,10 @@ def fill(array: Array) -> None:
 
 def source_bytes(spec: ConvSpec) -> int:
     """Return how much memory random_arrays needs for x and kernel."""
-    return whole_lines(spec.input_bytes) + spec.kernel_bytes
+    return round_up_to_cache_line(spec.input_bytes) + spec.kernel_bytes
 
 
-def whole_lines(num_bytes: int) -> int:
+def round_up_to_cache_line(num_bytes: int) -> int:
     """Round up to cache lines."""
     return -(-num_bytes // CACHE_LINE) * CACHE_LINE
 

@@ -55,7 +55,7 @@ class Choice:
 def share_near_best(choices: list[Choice]) -> float:
     """The share of choices within NEAR of the best.
 
-    >>> share_near_best([Choice("a", {"runs": 1.0, "taps": 2.0}), Choice("b", {"taps": 2.0, "runs": 1.0})])
+    >>> share_near_best([Choice("a", {"fft": 1.0, "winograd": 2.0}), Choice("b", {"winograd": 2.0, "fft": 1.0})])
     0.5
     """
     return sum(choice.factor <= NEAR for choice in choices) / len(choices)

@@ -31,7 +31,7 @@ BLOCK_BYTES = 4096
 LEAST_PROCESSOR_SECONDS = 0.05
 """Linux counts the time of other processors' threads in ticks of up to 10 ms."""
 STEPS = 2048
-"""Of one piece of arithmetic: some microseconds."""
+"""Of one task of arithmetic: some microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Peak:
     def __init__(self, dtype: str) -> None:
         host = processor.current()
         chains = roofline.num_chains(host.num_vector_registers)
-        self._piece_flops = 2 * STEPS * roofline.STEPS_UNROLLED * chains * host.lanes(dtype)
+        self._task_flops = 2 * STEPS * roofline.STEPS_UNROLLED * chains * host.lanes(dtype)
         self._job = Job(_functions(dtype)["multiply_add"], (STEPS,))
         # sum * 1/2 + 1 stays near 2
         self._numbers = np.repeat(np.array([0.5, 1.0], dtype), host.lanes(dtype))
@@ -104,7 +104,7 @@ class Peak:
         taken = self._run(self._pieces)
         self._processor_seconds += time.process_time() - before
         self._wanted_seconds += taken * pool.get_num_threads()
-        return self._pieces * self._piece_flops / taken / 1e9
+        return self._pieces * self._task_flops / taken / 1e9
 
     @property
     def processor_share(self) -> float:
@@ -112,9 +112,9 @@ class Peak:
         is_known = self._wanted_seconds >= LEAST_PROCESSOR_SECONDS
         return min(self._processor_seconds / self._wanted_seconds, 1.0) if is_known else 1.0
 
-    def _run(self, pieces: int) -> float:
+    def _run(self, tasks: int) -> float:
         start = time.perf_counter()
-        self._job.run(pieces, self._numbers.ctypes.data, 0)
+        self._job.run(tasks, self._numbers.ctypes.data, 0)
         return time.perf_counter() - start
 
 
@@ -136,7 +136,7 @@ class Stream:
         """What a pass really reads and writes: whole units, so slightly more."""
         self._parts = parts
         functions = _functions("float32")
-        jobs = [Job(functions[name], (parts, blocks, *units)) for name in ("stream", "stream_around_cache")]
+        jobs = [Job(functions[name], (parts, blocks, *units)) for name in ("stream", "stream_past_cache")]
         self._ways = [(job, is_alone) for job in jobs for is_alone in ((False, True) if parts > 1 else (True,))]
         self._way = self._ways[0]
 

@@ -19,9 +19,9 @@ from typing import Any
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 
-from faltung.algorithms.choose import AnyPlan, choose_kernel_gradient, choose_plan
-from faltung.algorithms.epilogue_gradient.plan import Outputs, plan_epilogue_gradient
-from faltung.algorithms.program import emit_program
+from faltung.algorithms.algorithm import AnyPlan, emit_program
+from faltung.algorithms.choose import choose_kernel_gradient, choose_plan
+from faltung.algorithms.epilogue_gradient import plan as epilogue_gradient
 from faltung.bench.suite import LAYOUTS, SUITES, in_layout, load
 from faltung.codegen.emitter import Emitter
 from faltung.machine.target import Target
@@ -68,8 +68,10 @@ def _plans(text: str, layout: str, target: Target) -> Iterator[tuple[str, list[A
         for number in spec.out_size:
             size *= number
         numbers = spec.activation, spec.activation_parameter, spec.dtype
-        outputs = Outputs(spec.num_samples, spec.out_channels, size, spec.is_channels_last, spec.bias, *numbers)
-        yield "epilogue gradient", [plan_epilogue_gradient(outputs, target)]
+        outputs = epilogue_gradient.Outputs(
+            spec.num_samples, spec.out_channels, size, spec.is_channels_last, spec.bias, *numbers
+        )
+        yield "epilogue gradient", [epilogue_gradient.plan(outputs, target)]
 
 
 def _digest(*parts: object) -> Digest:
@@ -100,7 +102,7 @@ def _code(kernel: Any, name: str) -> Digest:
 
 def _numbers(plan: AnyPlan) -> Digest:
     if isinstance(plan, Plan):
-        tasks = [number for _, number in plan.phases]
+        tasks = list(plan.tasks)
         return _digest(plan.parameter_values(), tasks, plan.shared_bytes, plan.scratch_bytes, plan.keeps_denormals)
     return _digest(astuple(plan)[2:-1])
 

@@ -1,1 +1,1 @@
-"""The program: kernels written as LLVM IR in words of our own."""
+"""The program: kernels written as LLVM IR in fields of our own."""

@@ -1,31 +1,25 @@
-"""What a piece of work is handed: the arrays of one call, and the numbers of its plan."""
+"""What a task is handed: the arrays of one call, and the numbers of its plan."""
 
-from faltung.codegen.emitter import Buffer, Emitter, Value
+from typing import TypeVar
 
-WORDS = ("x", "kernel", "bias", "y", "workspace", "parameters")
-"""The words of a call block, in order; all are pointers."""
+from faltung.codegen.emitter import Emitter, Value
+from faltung.plan.parameters import filled
+
+P = TypeVar("P")
+FIELDS = ("x", "kernel", "bias", "y", "workspace", "parameters")
+"""The fields of a call's record, in order; all are pointers."""
 
 
 class Call:
-    """The call block seen from inside a kernel."""
+    """The record of a call, seen from inside a program."""
 
     def __init__(self, e: Emitter, pointer: Value) -> None:
-        words = e.words(pointer)
-        self.x, self.kernel, self.bias, self.y, self.workspace, self.parameters = (
-            words.pointer_at(n, name) for n, name in enumerate(WORDS)
+        self._e, fields = e, e.fields(pointer)
+        self.x, self.kernel, self.bias, self.y, self.workspace, self._parameters = (
+            fields.pointer_at(n, name) for n, name in enumerate(FIELDS)
         )
 
-    def parameter(self, e: Emitter, name: str, names: tuple[str, ...]) -> Value:
-        """One of the plan's numbers, where no other is asked for."""
-        return e.words(self.parameters).word(names.index(name), name)
-
-
-class Parameters:
-    """The plan's numbers by name, loaded where they are first asked for at the top of a kernel."""
-
-    def __init__(self, e: Emitter, pointer: Value, names: tuple[str, ...]) -> None:
-        words: Buffer = e.words(pointer)
-        self._values = {name: words.word(n, name) for n, name in enumerate(names)}
-
-    def __getattr__(self, name: str) -> Value:
-        return self._values[name]
+    def read(self, kind: type[P]) -> P:
+        """The plan's numbers as an instance of the algorithm's parameter class; what is not used costs nothing."""
+        fields = self._e.fields(self._parameters)
+        return filled(kind, fields.field)

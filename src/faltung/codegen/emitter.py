@@ -1,4 +1,4 @@
-"""The words that kernels are written in; the only file that knows llvmlite.ir.
+"""The fields that kernels are written in; the only file that knows llvmlite.ir.
 
 A Python int is known when the kernel is emitted, an IR value when it runs; `Int` is either. Arithmetic on two Python
 ints is done here and costs nothing in the kernel. Loops and branches are context managers, so phi nodes never show.
@@ -25,7 +25,7 @@ IS_X86 = platform.machine() in ("x86_64", "AMD64")
 
 
 class Emitter:
-    """A module under construction: functions, named loops, addresses and vector words for one element type."""
+    """A module under construction: functions, named loops, addresses and vector fields for one element type."""
 
     def __init__(
         self, element: str = "float32", lanes: int = 1, *, has_fma: bool = True, has_masked_stores: bool = True
@@ -184,9 +184,9 @@ class Emitter:
         """The pointer is a multiple of `num_bytes`, a power of two."""
         return self.compare(self.b.and_(self.b.ptrtoint(pointer, I64), I64(num_bytes - 1)), "==", 0)
 
-    def halves(self, word: Value) -> tuple[Value, Value]:
+    def halves(self, field: Value) -> tuple[Value, Value]:
         """The upper and the lower 32 bits."""
-        return self.b.lshr(word, I64(32)), self.b.and_(word, I64(2**32 - 1))
+        return self.b.lshr(field, I64(32)), self.b.and_(field, I64(2**32 - 1))
 
     def is_not(self, condition: Value) -> Value:
         return self.b.not_(condition)
@@ -239,11 +239,11 @@ class Emitter:
 
     def integers(self, count: int, name: str) -> "Buffer":
         """A small array of i64 on the stack."""
-        return self.words(self._stack_slot(I64, name, count))
+        return self.fields(self._stack_slot(I64, name, count))
 
     def pointers(self, count: int, name: str) -> "Buffer":
         """A small array of pointers on the stack."""
-        return self.words(self._stack_slot(POINTER, name, count))
+        return self.fields(self._stack_slot(POINTER, name, count))
 
     def elements(self, count: int, name: str) -> "Buffer":
         """A small array of elements on the stack, aligned to vectors."""
@@ -265,14 +265,14 @@ class Emitter:
         """Elements seen through named axes; strides count elements."""
         return Buffer(self, pointer, strides, self.element)
 
-    def words(self, pointer: Value) -> "Buffer":
+    def fields(self, pointer: Value) -> "Buffer":
         """An array of i64 or pointers."""
         return Buffer(self, pointer, {"i": 1}, I64)
 
     def byte_buffer(self, pointer: Value) -> "Buffer":
         return Buffer(self, pointer, {"i": 1}, I8)
 
-    def load_word(self, pointer: Value, name: str = "") -> Value:
+    def load_i64(self, pointer: Value, name: str = "") -> Value:
         return self.b.load(pointer, name, typ=I64)
 
     def load_pointer(self, pointer: Value, name: str = "") -> Value:
@@ -305,7 +305,7 @@ class Emitter:
         value = self.b.load(source, typ=kind, align=self.element_bytes)
         self.b.store(value, target, align=self.element_bytes)
 
-    def store_around_cache(self, value: Value, pointer: Value) -> None:
+    def store_streaming(self, value: Value, pointer: Value) -> None:
         """Store a vector to an aligned place without reading its cache line first."""
         store = self.b.store(value, pointer, align=self.element_bytes * self.lanes)
         store.set_metadata("nontemporal", self.module.add_metadata([I32(1)]))
@@ -561,10 +561,10 @@ class Buffer:
         """The same axes, seen from another origin."""
         return Buffer(self.e, self.at(**indices), self.strides, self.kind)
 
-    def word(self, index: Int, name: str = "") -> Value:
-        """The i64 at `index` of an array of words."""
-        return self.e.load_word(self.at(i=index), name)
+    def field(self, index: Int, name: str = "") -> Value:
+        """The i64 at `index` of an array of fields."""
+        return self.e.load_i64(self.at(i=index), name)
 
     def pointer_at(self, index: Int, name: str = "") -> Value:
-        """The pointer at `index` of an array of words."""
+        """The pointer at `index` of an array of fields."""
         return self.e.load_pointer(self.at(i=index), name)

@@ -3,7 +3,7 @@
 from faltung.codegen.activation import activate, is_cheap
 from faltung.codegen.emitter import Emitter, Int, Value
 from faltung.codegen.tile import RegisterTile
-from faltung.plan.kernels import Kernel
+from faltung.plan.kernel import Kernel
 
 
 class Epilogue:
@@ -26,8 +26,8 @@ class Epilogue:
         """Activate the first `count` lanes, those of `mask`, and store them."""
         if self._is_cheap:
             value = activate(self.e, value, self.kernel.activation, self.kernel.activation_parameter)
-        if self.kernel.writes_around_cache and mask is None:
-            self.e.store_around_cache(value, place)
+        if self.kernel.has_streaming_stores and mask is None:
+            self.e.store_streaming(value, place)
         else:
             self.e.store_masked(value, place, mask)
         if not self._is_cheap:

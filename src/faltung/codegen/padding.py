@@ -19,3 +19,8 @@ def padded_index(e: Emitter, index: Value, size: Int, mode: str | None) -> Value
     else:
         below, above = e.add(index, size), e.sub(index, size)
     return e.maximum(0, e.minimum(e.choose(is_low, below, e.choose(is_high, above, index)), e.sub(size, 1)))
+
+
+def is_there(e: Emitter, mode: str | None, index: Int, size: Int) -> Value:
+    """Is anything read at this index: inside the input, or wherever the padding mode reads something outside?"""
+    return e.below(index, size) if mode in ("zeros", None) else e.true()

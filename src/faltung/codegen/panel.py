@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from faltung.codegen.call import Call, Parameters
+from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
-from faltung.plan.kernels import GroupsKernel, RunsKernel, TurnedKernel
+from faltung.plan.kernel import PanelKernel
 
 
 @dataclass
@@ -13,7 +14,7 @@ class Panel:
     """The output channels of one panel: where their kernel rows and biases lie."""
 
     e: Emitter
-    kernel: RunsKernel | TurnedKernel | GroupsKernel
+    kernel: PanelKernel
     call: Call
     panel: Int
     oc: Int
@@ -49,8 +50,17 @@ class Panel:
         return self.e.load_masked(place, self.e.mask(self.channels - lane))
 
 
+class PanelParts(Protocol):
+    """What the parameters of an algorithm say about its parts of the output channels."""
+
+    @property
+    def num_oc_parts(self) -> Int: ...
+    @property
+    def panels_per_part(self) -> Int: ...
+
+
 def each_panel(
-    e: Emitter, p: Parameters, oc_part: Int, channels: int, width: int, body: Callable[[Int, int], None]
+    e: Emitter, p: PanelParts, oc_part: Int, channels: int, width: int, body: Callable[[Int, int], None]
 ) -> None:
     """Run body(panel, its channels) for the whole panels of a part, and in the last part for what they leave."""
     whole, rest = divmod(channels, width)

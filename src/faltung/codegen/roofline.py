@@ -1,19 +1,37 @@
 """The loops that measure the machine: multiply-adds as fast as they go, and streams through its memory.
 
-Each is a piece(call, index, scratch), so the same launcher and worker threads run them as run a convolution. Their
+Each is a compute(call, index, scratch), so the same launcher and worker threads run them as run a convolution. Their
 results go to the scratch, so that nothing of them can be left out.
 """
 
-from faltung.codegen.call import Call, Parameters
-from faltung.codegen.emitter import Emitter, Value, Variable
+from dataclasses import dataclass
+from typing import Generic
 
-FUNCTIONS = ("multiply_add", "stream", "stream_around_cache")
+from faltung.codegen.call import Call
+from faltung.codegen.emitter import Emitter, Value, Variable
+from faltung.plan.parameters import T
+
+FUNCTIONS = ("multiply_add", "stream", "stream_past_cache")
 STEPS_UNROLLED = 4
 UNIT_VECTORS = 8
 """Vectors that one step of a stream reads or writes."""
 
-MULTIPLY_ADD_PARAMETERS = ("num_steps",)
-STREAM_PARAMETERS = ("num_parts", "num_blocks", "read_units", "written_units")
+
+@dataclass(frozen=True, slots=True)
+class MultiplyAddParameters(Generic[T]):
+    """How long the multiply-adds last."""
+
+    num_steps: T
+
+
+@dataclass(frozen=True, slots=True)
+class StreamParameters(Generic[T]):
+    """The parts and blocks of two arrays, and the units that a block reads and writes."""
+
+    num_parts: T
+    num_blocks: T
+    read_units: T
+    written_units: T
 
 
 def num_chains(num_vector_registers: int) -> int:
@@ -24,15 +42,15 @@ def num_chains(num_vector_registers: int) -> int:
 def emit_roofline(e: Emitter, num_vector_registers: int) -> None:
     """Emit the functions of this file for one element type."""
     _emit_multiply_add(e, num_chains(num_vector_registers))
-    _emit_stream(e, "stream", is_around_cache=False)
-    _emit_stream(e, "stream_around_cache", is_around_cache=True)
+    _emit_stream(e, "stream", is_streaming=False)
+    _emit_stream(e, "stream_past_cache", is_streaming=True)
 
 
 def _emit_multiply_add(e: Emitter, chains: int) -> None:
-    """Each piece: num_steps times STEPS_UNROLLED times `chains` of sum = sum * x[0] + x[1], vectors of x."""
+    """Each task: num_steps times STEPS_UNROLLED times `chains` of sum = sum * x[0] + x[1], vectors of x."""
     with e.function("multiply_add", "*call", "index", "*scratch") as (pointer, _, scratch):
         call = Call(e, pointer)
-        p = Parameters(e, call.parameters, MULTIPLY_ADD_PARAMETERS)
+        p = call.read(MultiplyAddParameters)
         x = e.buffer(call.x, i=1)
         factor, term = e.load(x.at(i=0), "factor"), e.load(x.at(i=e.lanes), "term")
         sums = _sums(e, chains)
@@ -43,15 +61,15 @@ def _emit_multiply_add(e: Emitter, chains: int) -> None:
         _keep(e, sums, scratch)
 
 
-def _emit_stream(e: Emitter, name: str, is_around_cache: bool) -> None:
-    """Each piece: one part of x and y; in each of its blocks read_units of x, then written_units of y.
+def _emit_stream(e: Emitter, name: str, is_streaming: bool) -> None:
+    """Each task: one part of x and y; in each of its blocks read_units of x, then written_units of y.
 
-    Piece num_parts starts again with part 0, so one launch can pass over the same memory many times.
+    Task num_parts starts again with part 0, so one launch can pass over the same memory many times.
     """
-    store = e.store_around_cache if is_around_cache else e.store
+    store = e.store_streaming if is_streaming else e.store
     with e.function(name, "*call", "index", "*scratch") as (pointer, index, scratch):
         call = Call(e, pointer)
-        p = Parameters(e, call.parameters, STREAM_PARAMETERS)
+        p = call.read(StreamParameters)
         _, part = e.divide(index, p.num_parts)
         unit = UNIT_VECTORS * e.lanes
         x = e.buffer(call.x, block=e.mul(p.read_units, unit), unit=unit, i=1)
@@ -66,7 +84,7 @@ def _emit_stream(e: Emitter, name: str, is_around_cache: bool) -> None:
             with e.loop("write", p.written_units) as step:
                 for v in range(UNIT_VECTORS):
                     store(number, there.at(unit=step, i=v * e.lanes))
-        if is_around_cache:
+        if is_streaming:
             e.fence()
         _keep(e, sums, scratch)
 

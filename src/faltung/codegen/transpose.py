@@ -7,7 +7,7 @@ from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.padding import padded_index
 
 
-def turn(
+def transpose_line(
     e: Emitter,
     source: Buffer,
     to: Buffer,
@@ -48,7 +48,7 @@ def turn(
                     e.store_scalar(e.load_scalar(source.at(c=c, w=index)), here.at(c=c))
 
 
-def turn_back(e: Emitter, source: Buffer, to: Buffer, *, channels: int, width: Int) -> None:
+def transpose_back(e: Emitter, source: Buffer, to: Buffer, *, channels: int, width: Int) -> None:
     """to[oc, w] = source[w, oc] for w < width; up to a vector of positions behind it is read."""
     with e.loop("w", width, step=e.lanes) as w:
         mask = e.mask(e.sub(width, w))

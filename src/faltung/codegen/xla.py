@@ -9,14 +9,14 @@ from faltung.codegen.emitter import Emitter, Value
 API_MAJOR, API_MINOR = 0, 1
 """The version of the interface that the handler is written for: the first, whose structures have stayed as they are."""
 
-# words of XLA_FFI_CallFrame
+# fields of XLA_FFI_CallFrame
 EXTENSION, STAGE, INPUTS, RESULTS = 1, 4, 9, 14
 """INPUTS and RESULTS hold the address of an array of addresses of XLA_FFI_Buffer."""
 EXECUTE = 3
 DATA = 3
-"""The word of XLA_FFI_Buffer that holds the address of its numbers."""
+"""The field of XLA_FFI_Buffer that holds the address of its numbers."""
 
-# words of XLA_FFI_Metadata_Extension and of the XLA_FFI_Metadata that it points to
+# fields of XLA_FFI_Metadata_Extension and of the XLA_FFI_Metadata that it points to
 EXTENSION_TYPE, METADATA = 1, 3
 IS_METADATA = 1
 VERSION, TRAITS = 3, 4
@@ -29,27 +29,27 @@ def emit_handler(e: Emitter, num_inputs: int) -> None:
         for argument, place in zip(arguments, (serve, record), strict=True):
             e.store_scalar(argument, place)
     with e.function("handle", "*frame", returns_null=True) as (frame,):
-        words = e.words(frame)
+        fields = e.fields(frame)
         is_question = e.variable(0, "is_question")
-        extension = words.pointer_at(EXTENSION)
-        with e.when(e.is_there(extension)), e.when(_is(e, e.words(extension).word(EXTENSION_TYPE), IS_METADATA)):
-            metadata = e.words(e.words(extension).pointer_at(METADATA))
+        extension = fields.pointer_at(EXTENSION)
+        with e.when(e.is_there(extension)), e.when(_is(e, e.fields(extension).field(EXTENSION_TYPE), IS_METADATA)):
+            metadata = e.fields(e.fields(extension).pointer_at(METADATA))
             e.store_scalar(API_MAJOR + (API_MINOR << 32), metadata.at(i=VERSION))
             e.store_scalar(0, metadata.at(i=TRAITS))
             is_question.set(1)
-        with e.when(e.compare(is_question.get(), "==", 0)), e.when(_is(e, words.word(STAGE), EXECUTE)):
-            inputs, results = e.words(words.pointer_at(INPUTS)), e.words(words.pointer_at(RESULTS))
+        with e.when(e.compare(is_question.get(), "==", 0)), e.when(_is(e, fields.field(STAGE), EXECUTE)):
+            inputs, results = e.fields(fields.pointer_at(INPUTS)), e.fields(fields.pointer_at(RESULTS))
             arrays = [_data(e, inputs.pointer_at(n)) for n in range(num_inputs)]
             bias = arrays[2] if num_inputs == 3 else e.null()
             y = _data(e, results.pointer_at(0))
             e.call_stored(serve, e.load_pointer(record), *arrays[:2], bias, y)
 
 
-def _is(e: Emitter, word: Value, number: int) -> Value:
-    """The lower half of a word, a C enumeration, is this number."""
-    _, kind = e.halves(word)
+def _is(e: Emitter, field: Value, number: int) -> Value:
+    """The lower half of a field, a C enumeration, is this number."""
+    _, kind = e.halves(field)
     return e.compare(kind, "==", number)
 
 
 def _data(e: Emitter, buffer: Value) -> Value:
-    return e.words(buffer).pointer_at(DATA)
+    return e.fields(buffer).pointer_at(DATA)

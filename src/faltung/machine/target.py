@@ -1,6 +1,8 @@
 """The processor as plans and kernels see it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from faltung.machine.cost import CostModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,7 @@ class Target:
     l1_bytes: int
     l2_bytes: int
     l3_bytes: int
+    costs: CostModel = field(default=CostModel(), repr=False)  # programs do not depend on it: it only ranks plans
 
     @property
     def has_masked_stores(self) -> bool:

@@ -5,7 +5,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from faltung.algorithms.choose import AnyPlan, choose_plan
+from faltung.algorithms.algorithm import AnyPlan
+from faltung.algorithms.choose import choose_plan
 from faltung.errors import DtypeError, ShapeError
 from faltung.operators.executor import Executor, executor_of
 from faltung.plan.plan import Plan
@@ -22,7 +23,7 @@ class Convolution:
     >>> import faltung as ft
     >>> conv = ft.compile(ft.ConvSpec.from_text("conv1d n8 w100 ic16 oc32 kw3 sw2 same relu f32"))
     >>> conv.algorithm
-    'runs'
+    'direct_nhwc'
     >>> conv(np.zeros((8, 100, 16), "f4"), np.zeros((3, 16, 32), "f4")).shape
     (8, 50, 32)
     """
@@ -39,7 +40,7 @@ class Convolution:
         if spec.output_bytes:
             self.plan = choose_plan(Problem.of(spec, x), processor.current())
             self._launch = executor_of(self.plan)
-            self._needs_alignment = isinstance(self.plan, Plan) and self.plan.kernel.writes_around_cache
+            self._needs_alignment = isinstance(self.plan, Plan) and self.plan.kernel.has_streaming_stores
 
     def __call__(self, x: Array, kernel: Array, bias: Array | None = None, out: Array | None = None) -> Array:
         """Convolve arrays of exactly the spec's shapes and element type; `out` receives the result if given."""
@@ -140,7 +141,7 @@ class Convolution:
         if self.plan is None:
             return "\n".join([*lines, "  empty: the result has no elements"])
         lines += [f"  {reason}" for reason in self.plan.reasons]
-        lines.append(f"  {self.plan.pieces} pieces for the threads, {self.workspace_bytes:,} bytes of workspace")
+        lines.append(f"  {self.plan.num_tasks} tasks for the threads, {self.workspace_bytes:,} bytes of workspace")
         return "\n".join(lines)
 
     def assembly(self) -> str:

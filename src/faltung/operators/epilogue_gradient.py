@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from faltung.algorithms.epilogue_gradient.plan import Outputs, plan_epilogue_gradient
+from faltung.algorithms.epilogue_gradient import plan as epilogue_gradient
 from faltung.plan.plan import Plan
 from faltung.runtime import buffers, processor
 from faltung.runtime.launch import Array, Launch
@@ -15,13 +15,13 @@ from faltung.spec import ConvSpec
 class EpilogueGradient:
     """dz = dy * activation'(z) and the gradient of the bias, sum(dz) over samples and positions, in one pass."""
 
-    def __init__(self, outputs: Outputs) -> None:
+    def __init__(self, outputs: epilogue_gradient.Outputs) -> None:
         self.outputs = outputs
         self._dtype = np.dtype(outputs.dtype)
         self.plan: Plan | None = None
         self._launch: Launch | None = None
         if outputs.size:
-            self.plan = plan_epilogue_gradient(outputs, processor.current())
+            self.plan = epilogue_gradient.plan(outputs, processor.current())
             self._launch = Launch(self.plan)
 
     def run(self, dy: Array, source: Array | None, dz: Array | None = None) -> tuple[Array, Array | None]:
@@ -51,7 +51,7 @@ class EpilogueGradient:
 def epilogue_gradient_of(spec: ConvSpec) -> EpilogueGradient:
     """The compiled gradient of the spec's bias and activation."""
     return _compiled(
-        Outputs(
+        epilogue_gradient.Outputs(
             spec.num_samples,
             spec.out_channels,
             prod(spec.out_size),
@@ -69,7 +69,9 @@ def bias_gradient_of(shape: tuple[int, ...], is_channels_last: bool, dtype: str)
     """The compiled sum over all axes but the channels', the last or the second."""
     channels = shape[-1 if is_channels_last else 1]
     positions = prod(shape[1:-1] if is_channels_last else shape[2:])
-    return _compiled(Outputs(shape[0], channels, positions, is_channels_last, True, None, None, dtype))
+    return _compiled(
+        epilogue_gradient.Outputs(shape[0], channels, positions, is_channels_last, True, None, None, dtype)
+    )
 
 
 _compiled = lru_cache(maxsize=1024)(EpilogueGradient)

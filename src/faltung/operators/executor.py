@@ -1,6 +1,6 @@
 """What runs a plan: a kernel of ours, or NumPy's FFT."""
 
-from faltung.algorithms.choose import AnyPlan
+from faltung.algorithms.algorithm import AnyPlan
 from faltung.algorithms.fft.plan import FftGradientPlan
 from faltung.operators.fft import FftLaunch
 from faltung.operators.fft_gradient import FftGradientLaunch

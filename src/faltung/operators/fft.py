@@ -51,10 +51,10 @@ class FftLaunch:
         numbers = None if bias is None else bias.reshape(problem.groups, problem.group_out, 1)
         spectra = on_threads(lambda part: self._spectra(taps[self.plan.groups_of(part)]), self.plan.parts[1])
 
-        def piece(index: int) -> bool:
+        def task(index: int) -> bool:
             return self._piece(inputs, spectra, numbers, outputs, index)
 
-        if not all(on_threads(piece, self.plan.pieces)):
+        if not all(on_threads(task, self.plan.num_tasks)):
             self._direct(x, kernel, bias, y)
             return
         for edge in self._edges:
@@ -81,12 +81,12 @@ class FftLaunch:
     def _piece(self, x: Array, spectra: list[Spectra], bias: Array | None, y: Array, index: int) -> bool:
         """Compute some samples (n), groups and blocks of y (n, g, out, w); False if a result is not finite."""
         plan, problem = self.plan, self.plan.problem
-        samples, groups, first, num_blocks = plan.piece(index)
+        samples, groups, first, num_blocks = plan.task(index)
         start, stride = first * plan.block, problem.stride[0]
 
         with quiet():
             windows = windows_of(plan, x[samples, groups], start, num_blocks)
-            product = self._product(np.fft.rfft(windows, norm="ortho"), spectra[groups.start // plan.groups_per_piece])
+            product = self._product(np.fft.rfft(windows, norm="ortho"), spectra[groups.start // plan.groups_per_task])
             dense = np.fft.irfft(product, plan.size, norm="ortho")[..., : plan.block]
             dense = dense.reshape(*dense.shape[:-2], -1)[..., -start % stride : self._dense_outputs - start : stride]
             if not np.isfinite(dense.sum()):

@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from faltung.algorithms.fft.plan import FftGradientPlan, dense_outputs, multiplies_matrices, window_of
-from faltung.algorithms.kernel_gradient.plan import plan_kernel_gradient
+from faltung.algorithms.kernel_gradient import plan as direct
 from faltung.operators.fft import Spectra, input_view, kernel_view, output_view, products_of_matrices, windows_of
 from faltung.runtime import pool, processor
 from faltung.runtime.launch import Array, Launch
@@ -29,13 +29,16 @@ class FftGradientLaunch:
         """Compute into dw; the arrays must be what the plan was made for. There is no bias."""
         plan, problem = self.plan, self.plan.problem
         inputs, arriving, taps = input_view(problem, x), output_view(problem, dy), kernel_view(problem, dw)
-        sums = on_threads(lambda index: self._lot(inputs, arriving, *divmod(index, plan.lots)), plan.pieces)
+        sums = on_threads(
+            lambda index: self._partial_spectrum(inputs, arriving, *divmod(index, plan.num_partial_spectra)),
+            plan.num_tasks,
+        )
 
         def total(part: int) -> bool:
             with quiet():
-                spectra = sums[part * plan.lots]
-                for lot in range(1, plan.lots):
-                    spectra += sums[part * plan.lots + lot]
+                spectra = sums[part * plan.num_partial_spectra]
+                for number in range(1, plan.num_partial_spectra):
+                    spectra += sums[part * plan.num_partial_spectra + number]
                 if self._multiplies_matrices:  # (g, f, in, out)
                     spectra = np.ascontiguousarray(spectra.transpose(0, 3, 2, 1))
                 lags = np.fft.irfft(spectra, plan.size, norm="ortho")[..., : window_of(problem) : problem.dilation[0]]
@@ -47,16 +50,16 @@ class FftGradientLaunch:
 
     @cached_property
     def _direct(self) -> Launch:
-        return Launch(plan_kernel_gradient(self.plan.problem, processor.current()))
+        return Launch(direct.plan(self.plan.problem, processor.current()))
 
-    def _lot(self, x: Array, dy: Array, part: int, lot: int) -> Spectra:
-        """The sum over every lots-th piece of one part of the groups, (g, out, in, f) or (g, f, in, out)."""
+    def _partial_spectrum(self, x: Array, dy: Array, part: int, first_task: int) -> Spectra:
+        """The sum of every num_partial_spectra-th task of a part of the groups, (g, out, in, f) or (g, f, in, out)."""
         plan = self.plan
         sample_parts, group_parts, block_parts = plan.parts
         total: Spectra | None = None
-        for number in range(lot, sample_parts * block_parts, plan.lots):
+        for number in range(first_task, sample_parts * block_parts, plan.num_partial_spectra):
             sample_part, block_part = divmod(number, block_parts)
-            samples, groups, first, num_blocks = plan.piece(
+            samples, groups, first, num_blocks = plan.task(
                 (sample_part * group_parts + part) * block_parts + block_part
             )
             with quiet():

@@ -4,7 +4,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from faltung.algorithms.choose import AnyPlan, choose_kernel_gradient, choose_plan
+from faltung.algorithms.algorithm import AnyPlan
+from faltung.algorithms.choose import choose_kernel_gradient, choose_plan
 from faltung.operators.executor import Executor, executor_of
 from faltung.plan.adjoint import adjoint_problems
 from faltung.plan.plan import Plan
@@ -30,7 +31,7 @@ class InputGradient:
         self.plans = [choose_plan(problem, processor.current()) for problem in problems]
         self._launches = [executor_of(plan) for plan in self.plans]
         self._dtype = np.dtype(spec.dtype)
-        self._needs_alignment = any(isinstance(p, Plan) and p.kernel.writes_around_cache for p in self.plans)
+        self._needs_alignment = any(isinstance(p, Plan) and p.kernel.has_streaming_stores for p in self.plans)
 
     def run(self, dy: Array, kernel: Array, bias: Array | None = None, out: Array | None = None) -> Array:
         """Compute dx from contiguous arrays of the spec's shapes."""

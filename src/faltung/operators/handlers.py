@@ -59,7 +59,7 @@ def _record(plans: Sequence[Plan], result_bytes: int, is_zeroed: bool) -> int:
     record[service.SCRATCH_BYTES] = max((plan.scratch_bytes for plan in plans), default=0)
     record[service.RESULT_BYTES] = result_bytes
     record[service.IS_ZEROED] = is_zeroed
-    record[service.NEEDS_ALIGNMENT] = any(plan.kernel.writes_around_cache for plan in plans)
+    record[service.NEEDS_ALIGNMENT] = any(plan.kernel.has_streaming_stores for plan in plans)
     record[service.NUM_JOBS] = len(plans)
     record[service.JOBS :] = [launch.job_address for launch in launches]
     pool.immortal(launches)

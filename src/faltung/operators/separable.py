@@ -7,7 +7,7 @@ import numpy as np
 
 from faltung.algorithms.choose import choose_kernel
 from faltung.operators.convolution import Convolution
-from faltung.plan.kernels import Kernel
+from faltung.plan.kernel import Kernel
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
 from faltung.plan.separable import Block, blocks_of, refuse_blocks
@@ -65,7 +65,7 @@ def _launch(problem: Problem, launches: dict[Problem, Launch]) -> Launch:
         plan = choose_kernel(problem, processor.current())
         # blocks need not begin where a vector does, as results that are written around the cache must
         assert isinstance(plan.kernel, Kernel)
-        kernel = replace(plan.kernel, writes_around_cache=False)
+        kernel = replace(plan.kernel, has_streaming_stores=False)
         found = launches[problem] = Launch(replace(plan, kernel=kernel))
     return found
 

@@ -1,1 +1,1 @@
-"""How: algorithm, tiles, staging and pieces for one spec on one target."""
+"""How: algorithm, tiles, staging and tasks for one spec on one target."""

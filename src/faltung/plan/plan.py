@@ -1,20 +1,22 @@
-"""A plan: which kernel, told what, cut into which pieces, and why."""
+"""A plan: which kernel, told what, cut into which tasks, and why."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from faltung.plan.kernels import AnyKernel
+from faltung.plan.kernel import AnyKernel
+from faltung.plan.parameters import flattened
 from faltung.plan.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything a call needs beyond its arrays. The pieces do not depend on the number of threads."""
+    """Everything a call needs beyond its arrays. The tasks do not depend on the number of threads."""
 
     problem: object  # what it was made for
     kernel: AnyKernel
     cycles: float  # of one core, by the cost model; it ranks plans, it does not predict times
-    parameters: dict[str, int]
-    phases: tuple[tuple[str, int], tuple[str, int]]  # functions of the program, and in how many pieces each runs
+    parameters: Any  # the dataclass of the algorithm's parameters, filled with ints
+    tasks: tuple[int, int]  # in each of the kernel's STAGES
     shared_bytes: int  # the packed kernel
     scratch_bytes: int  # for each thread
     reasons: tuple[str, ...]
@@ -30,18 +32,10 @@ class Plan:
         return isinstance(self.problem, Problem) and self.problem.precision == "exact"
 
     @property
-    def pieces(self) -> int:
-        """Pieces of the larger phase."""
-        return max(pieces for _, pieces in self.phases)
+    def num_tasks(self) -> int:
+        """Tasks of the larger stage."""
+        return max(self.tasks)
 
     def parameter_values(self) -> tuple[int, ...]:
         """The numbers in the order in which the kernel reads them."""
-        return tuple(self.parameters[name] for name in self.kernel.PARAMETERS)
-
-
-CACHE_LINE = 64
-
-
-def whole_lines(num_bytes: int) -> int:
-    """Rounded up to whole cache lines."""
-    return -(-num_bytes // CACHE_LINE) * CACHE_LINE
+        return tuple(flattened(self.parameters))

@@ -1,6 +1,6 @@
 """A problem: a convolution as planners and kernels see it, on arrays with any strides.
 
-A forward ConvSpec is one problem; its input gradient is one for each phase of the stride (see adjoint.py).
+A forward ConvSpec is one problem; its input gradient is one for each polyphase component (see adjoint.py).
 """
 
 from dataclasses import dataclass
@@ -133,6 +133,18 @@ class Problem:
     def is_multichannel(self) -> bool:
         """Are there several channels on either side, so that it matters whether they come first or last?"""
         return self.in_channels * self.out_channels > 1
+
+    @property
+    def is_interleaved(self) -> bool:
+        """Do channels lie side by side, and are there several?"""
+        return self.is_channels_last and self.is_multichannel
+
+    @property
+    def is_readable(self) -> bool:
+        """Can the direct algorithm of the problem's layout read the input in place?"""
+        if self.is_interleaved:
+            return (self.x.c, self.x.spatial[-1]) == (1, self.in_channels)
+        return self.x.spatial[-1] == 1
 
     @property
     def is_dense(self) -> bool:

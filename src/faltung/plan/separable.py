@@ -2,7 +2,7 @@
 
 A block is a convolution of its own: it begins at the first input that it reads, and has padding only where it touches
 an edge. So all blocks inside are the same problem at other addresses. Measured on one AVX2 core, channels last, against
-two whole passes: 1.4 to 2.3 times as fast where the intermediate is larger than the last cache, 1.1 times at half of
+two whole passes: 1.4 to 2.3 times as fast where the intermediate is larger than L3, 1.1 times at half of
 it, the same below. Channels first it is 0.85 to 1 times: short lines of many channels cost more than the traffic.
 """
 
@@ -36,7 +36,7 @@ def refuse_blocks(depthwise: Problem, target: Target) -> str | None:
     if depthwise.padding_mode not in (None, "zeros"):
         return "padding repeats inputs of other blocks"
     if depthwise.output_bytes < target.l3_bytes // 2:
-        return "the intermediate stays in the last cache anyway"
+        return "the intermediate stays in L3 anyway"
     return None
 
 

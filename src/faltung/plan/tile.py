@@ -1,21 +1,18 @@
 """Register tiles: what fits into the registers, and what a step of the reduction costs.
 
-Model of a core: two fused multiply-adds and two loads a cycle, four cycles of latency, which in practice ten sums hide
-and eight do not. It ranks tiles; it does not predict times. Measured on Zen 5 (512 bit) and Zen 3 (AVX2); see
-docs/performance-notes.md.
+Prices are those of `TileCosts` (machine/cost.py). See docs/performance-notes.md for what they were measured on.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import product
+from math import ceil
 
 from faltung.machine.target import Target
+from faltung.plan.problem import Problem
 
 MOST_VECTORS = 8
-VECTOR_CYCLES = 1.1
-"""To load a vector of the kernel: it often comes from the second cache."""
-REMAINDER_COST = 1.03
-"""A tile that leaves a remainder of channels puts a second tile into the program: it must be worth compiling."""
+"""Vectors of a tile: more would leave a row or two."""
 
 
 def most_rows(target: Target, vectors: int) -> int:
@@ -23,27 +20,31 @@ def most_rows(target: Target, vectors: int) -> int:
     return (target.num_vector_registers - vectors - 1) // vectors
 
 
-def step_cycles(rows: int, vectors: int) -> float:
+def step_cycles(target: Target, rows: int, vectors: int) -> float:
     """Cycles for one step: bound by multiply-adds, by loads, or by the latency of too few accumulators."""
-    return max(rows * vectors / 2, (rows + vectors) / 2, vectors * VECTOR_CYCLES, 5.0)
+    costs = target.costs.tile
+    products, loads = rows * vectors / costs.fmas_per_cycle, (rows + vectors) / costs.loads_per_cycle
+    return max(products, loads, vectors * costs.vector_cycles, costs.fewest_step_cycles)
 
 
-def panels_cycles(vectors_needed: int, rows: int, vectors: int) -> float:
+def panels_cycles(target: Target, vectors_needed: int, rows: int, vectors: int) -> float:
     """Cycles for one step of the tiles of all output channels."""
     whole, rest = divmod(vectors_needed, vectors)
-    return whole * step_cycles(rows, vectors) + (step_cycles(rows, rest) if rest else 0.0)
+    return whole * step_cycles(target, rows, vectors) + (step_cycles(target, rows, rest) if rest else 0.0)
 
 
 def tile_of(target: Target, vectors_needed: int) -> tuple[int, int]:
     """The rows and vectors that take the fewest cycles for a row of all output channels, whatever the length."""
     tiles = [(most_rows(target, vectors), vectors) for vectors in range(1, min(MOST_VECTORS, vectors_needed) + 1)]
-    return min((tile for tile in tiles if tile[0]), key=lambda tile: panels_cycles(vectors_needed, *tile) / tile[0])
+    return min(
+        (tile for tile in tiles if tile[0]), key=lambda tile: panels_cycles(target, vectors_needed, *tile) / tile[0]
+    )
 
 
-def meetings(rows: int, taps: int, stride: int, dilation: int) -> list[tuple[int, list[tuple[int, int]]]]:
+def input_reuse(rows: int, taps: int, stride: int, dilation: int) -> list[tuple[int, list[tuple[int, int]]]]:
     """Which neighbouring outputs (rows) read an input through which taps: (input, [(row, tap), …]), in order.
 
-    >>> meetings(2, 2, 1, 1)
+    >>> input_reuse(2, 2, 1, 1)
     [(0, [(0, 0)]), (1, [(0, 1), (1, 0)]), (2, [(1, 1)])]
     """
     found: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -63,3 +64,17 @@ def candidates(target: Target, most_rows_wanted: int, most_vectors_wanted: int) 
         for rows in sorted(choices, reverse=True):
             if 1 <= rows <= max(most_rows_wanted, 1):
                 yield rows, vectors
+
+
+def edge_share(problem: Problem, rows: int, *, straddles_lines: bool = False) -> float:
+    """The share of tiles of `rows` positions whose windows touch padding, or that straddle lines where tiles may."""
+    inside = 1.0
+    for axis, (out, size, window, stride, low) in enumerate(
+        zip(problem.out_size, problem.in_size, problem.effective_kernel, problem.stride, problem.low, strict=True)
+    ):
+        first, last = max(ceil(low / stride), 0), min((size - window + low) // stride, out - 1)
+        clear = max(last - first + 1, 0)
+        if axis == problem.rank - 1 and (clear < out or (straddles_lines and out % rows)):
+            clear = max(clear - rows + 1, 0)
+        inside *= min(clear / max(out, 1), 1.0)
+    return 1.0 - inside

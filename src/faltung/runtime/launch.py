@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faltung.algorithms.program import emit_program, functions_of
-from faltung.codegen.launcher import JOB_WORDS
-from faltung.plan.kernels import AnyKernel
+from faltung.algorithms.algorithm import emit_program
+from faltung.codegen.launcher import JOB_FIELDS
+from faltung.plan.kernel import AnyKernel
 from faltung.plan.plan import Plan
 from faltung.runtime import buffers, pool, processor, team
 from faltung.runtime import compile as compiler
@@ -35,7 +35,7 @@ def program_of(kernel: AnyKernel) -> compiler.Program:
 def build(kernel: AnyKernel) -> compiler.Program:
     """Compile or load the kernel's program anew."""
     return compiler.build(
-        kernel, lambda e: emit_program(e, kernel), functions_of(kernel), dtype=kernel.dtype, target=processor.current()
+        kernel, lambda e: emit_program(e, kernel), kernel.STAGES, dtype=kernel.dtype, target=processor.current()
     )
 
 
@@ -63,15 +63,19 @@ class Launch:
         self.program = program_of(plan.kernel)
         values = plan.parameter_values()
         self._parameters = (ctypes.c_int64 * len(values))(*values)
-        self._job = (ctypes.c_int64 * JOB_WORDS)(
+        self._job = (ctypes.c_int64 * JOB_FIELDS)(
             ctypes.addressof(self._parameters),
             plan.shared_bytes,
             plan.scratch_bytes,
             plan.keeps_denormals,
-            *(number for name, pieces in plan.phases for number in (self.program.addresses[name], pieces)),
+            *(
+                number
+                for name, tasks in zip(plan.kernel.STAGES, plan.tasks, strict=True)
+                for number in (self.program.addresses[name], tasks)
+            ),
         )
         self._job_address = ctypes.addressof(self._job)
-        self._is_alone = plan.pieces == 1
+        self._is_alone = plan.num_tasks == 1
         self._native = _native_launch()
 
     @property
@@ -126,21 +130,21 @@ def _native_launch_of_pointers():  # type: ignore[no-untyped-def]
 
 
 class Job:
-    """Pieces of one function, cut by hand; the same launcher and threads run them as run a convolution.
+    """Tasks of one function, cut by hand; the same launcher and threads run them as run a convolution.
 
-    The function is a piece(call, index, scratch) at `function`; `scratch_bytes` is for each thread.
+    The function is a compute(call, index, scratch) at `function`; `scratch_bytes` is for each thread.
     """
 
     def __init__(self, function: int, parameters: tuple[int, ...], scratch_bytes: int = 64) -> None:
         self._parameters = (ctypes.c_int64 * len(parameters))(*parameters)
         self._scratch_bytes = scratch_bytes
         address = ctypes.addressof(self._parameters)
-        self._job = (ctypes.c_int64 * JOB_WORDS)(address, 0, scratch_bytes, 0, 0, 0, function, 0)
+        self._job = (ctypes.c_int64 * JOB_FIELDS)(address, 0, scratch_bytes, 0, 0, 0, function, 0)
         self._native = _native_launch_of_pointers()
 
-    def run(self, pieces: int, x: int, y: int, *, is_alone: bool = False) -> None:
-        """Run `pieces` pieces on the arrays at the addresses x and y, on all threads or on this one alone."""
-        self._job[JOB_WORDS - 1] = pieces
+    def run(self, tasks: int, x: int, y: int, *, is_alone: bool = False) -> None:
+        """Run `tasks` tasks on the arrays at the addresses x and y, on all threads or on this one alone."""
+        self._job[JOB_FIELDS - 1] = tasks
         workers = pool.current()
         workspace = buffers.take_workspace(workers.num_threads * self._scratch_bytes)
         address = 0 if is_alone else workers.address

@@ -64,14 +64,14 @@ class Pool:
 
     def _start(self) -> None:
         # workers may outlive the interpreter's memory, so theirs is never freed
-        arguments = launcher.pool_words(self.num_threads)
-        num_words = arguments + 2 * self.num_threads
+        arguments = launcher.pool_fields(self.num_threads)
+        num_fields = arguments + 2 * self.num_threads
         allocate = ctypes.pythonapi.PyMem_RawCalloc
         allocate.restype, allocate.argtypes = ctypes.c_void_p, [ctypes.c_size_t, ctypes.c_size_t]
-        self.address = -(-allocate(8 * num_words + 64, 1) // 64) * 64
-        words = (ctypes.c_int64 * num_words).from_address(self.address)
-        words[launcher.SPINS], words[launcher.NUM_THREADS] = _spins(), self.num_threads
-        self._words = words
+        self.address = -(-allocate(8 * num_fields + 64, 1) // 64) * 64
+        fields = (ctypes.c_int64 * num_fields).from_address(self.address)
+        fields[launcher.SPINS], fields[launcher.NUM_THREADS] = _spins(), self.num_threads
+        self._fields = fields
         c = ctypes.CDLL(None)
         c.pthread_mutex_init(ctypes.c_void_p(self.address + 8 * launcher.MUTEX), None)
         c.pthread_cond_init(ctypes.c_void_p(self.address + 8 * launcher.CONDITION), None)
@@ -80,7 +80,7 @@ class Pool:
         try:
             for slot in range(1, self.num_threads):
                 place = arguments + 2 * slot
-                words[place], words[place + 1] = self.address, slot
+                fields[place], fields[place + 1] = self.address, slot
                 thread = ctypes.c_ulong()
                 argument = ctypes.c_void_p(self.address + 8 * place)
                 failure = c.pthread_create(ctypes.byref(thread), None, ctypes.c_void_p(addresses()["worker"]), argument)
@@ -94,7 +94,7 @@ class Pool:
     def close(self) -> None:
         """Let the workers end; a call in progress finishes first."""
         if self.address:
-            self._words[launcher.IS_CLOSING] = 1
+            self._fields[launcher.IS_CLOSING] = 1
             ctypes.CFUNCTYPE(None, ctypes.c_void_p)(addresses()["wake"])(self.address)
 
 

@@ -1,7 +1,7 @@
 """Threads lent by a host: calls run on the OpenMP team that PyTorch keeps, instead of on workers of our own.
 
 Two sets of threads that both spin while they wait take the processors from each other; on as many processors as
-threads, each step of a network then runs at half its speed. So where PyTorch is the host, its threads do our pieces.
+threads, each step of a network then runs at half its speed. So where PyTorch is the host, its threads do our tasks.
 """
 
 import ctypes
@@ -20,13 +20,13 @@ class Team:
 
     def __init__(self, num_threads: int) -> None:
         self.num_threads = num_threads
-        pool_words = launcher.pool_words(num_threads)
-        self._memory = (ctypes.c_int64 * (launcher.TEAM_WORDS + pool_words + 16))()
+        pool_fields = launcher.pool_fields(num_threads)
+        self._memory = (ctypes.c_int64 * (launcher.TEAM_FIELDS + pool_fields + 16))()
         start = -(-ctypes.addressof(self._memory) // 64) * 64
-        self._call = (ctypes.c_int64 * launcher.TEAM_WORDS).from_address(start)
-        self._call_address, self.address = start, start + 8 * launcher.TEAM_WORDS
-        words = (ctypes.c_int64 * pool_words).from_address(self.address)
-        words[launcher.NUM_THREADS] = num_threads
+        self._call = (ctypes.c_int64 * launcher.TEAM_FIELDS).from_address(start)
+        self._call_address, self.address = start, start + 8 * launcher.TEAM_FIELDS
+        fields = (ctypes.c_int64 * pool_fields).from_address(self.address)
+        fields[launcher.NUM_THREADS] = num_threads
         self._entry = pool.addresses()["team"]
 
     def run(self, function: str, *arguments: int) -> None:

@@ -1,42 +1,44 @@
-"""The taps kernel: vectors along output positions, one broadcast of the packed kernel for each tap.
+"""Direct summation, channels first: vectors along output positions, one broadcast of the packed kernel for each tap.
 
     y[oc, q] = bias[oc] + sum over (ic, kd, kh, kw) of w[ic, kd, kh, kw, oc] * staged[ic, tap offset + q]
 
-A piece first stages its part of the input (see staging.py), where padding, stride, dilation and layout end: in the
+A task first stages its part of the input (see staging.py), where padding, stride, dilation and layout end: in the
 staged block every tap is a plain offset. Then all its output channels pass over the block, `rows` at a time. The
-positions q of a piece form strips: one for each line of outputs, or a single one across lines where the block holds
+positions q of a task form strips: one for each line of outputs, or a single one across lines where the block holds
 a shifted copy for each tap.
 
 Where a group has one output channel only, several lines of it make the rows of a tile instead: they share input lines.
 
 It is made for channels-first layouts. With few output channels it serves channels-last ones too: staging and storing
-then exchange channels and positions, which costs less than the empty lanes of the runs kernel.
+then exchange channels and positions, which costs less than the empty lanes of direct_nhwc.
 """
 
 from dataclasses import dataclass
 
+from faltung.algorithms.direct_nchw.kernel import DirectNchwKernel, DirectNchwParameters
+from faltung.algorithms.direct_nchw.packing import emit_block_packing
 from faltung.algorithms.direct_nchw.staging import Staging, emit_stage_lines, line_offset, w_offset
 from faltung.codegen.block import Block
-from faltung.codegen.call import Call, Parameters
+from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.epilogue import Epilogue
 from faltung.codegen.tile import RegisterTile
-from faltung.plan.kernels import TapsKernel
-from faltung.plan.plan import CACHE_LINE
-from faltung.plan.tile import meetings
+from faltung.plan.memory import CACHE_LINE
+from faltung.plan.tile import input_reuse
 
 
-def emit_taps(e: Emitter, kernel: TapsKernel) -> None:
-    """piece(call, index, scratch): a range of output channels at a block of output lines."""
+def emit(e: Emitter, kernel: DirectNchwKernel) -> None:
+    """pack(call, index), and compute(call, index, scratch): a range of output channels at a block of output lines."""
+    emit_block_packing(e, kernel)
     epilogue = Epilogue(e, kernel)
     emit_stage_lines(e, kernel)
-    with e.function("piece", "*call", "index", "*scratch") as (pointer, index, scratch):
+    with e.function("compute", "*call", "index", "*scratch") as (pointer, index, scratch):
         call = Call(e, pointer)
-        p = Parameters(e, call.parameters, kernel.PARAMETERS)
+        p = call.read(DirectNchwParameters)
         rest, oc_part = e.divide(index, p.num_oc_parts)
         number, part = e.divide(rest, p.num_group_parts)
         block = Block.numbered(e, p, number)
-        offsets = e.words(scratch)
+        offsets = e.fields(scratch)
         _emit_offsets(e, kernel, p, offsets)
         first_group = e.mul(part, p.groups_per_part)
         last_group = e.minimum(e.add(first_group, p.groups_per_part), kernel.groups)
@@ -49,18 +51,30 @@ def emit_taps(e: Emitter, kernel: TapsKernel) -> None:
                 _emit_group(e, kernel, p, strips, oc_part)
 
 
-def _staged(e: Emitter, kernel: TapsKernel, p: Parameters, call: Call, block: Block, g: Int, scratch: Value) -> Buffer:
+def _staged(
+    e: Emitter,
+    kernel: DirectNchwKernel,
+    p: DirectNchwParameters[Value],
+    call: Call,
+    block: Block,
+    g: Int,
+    scratch: Value,
+) -> Buffer:
     """The input of one group, staged or where it lies."""
     if kernel.is_staged:
         staged = e.buffer(e.byte_buffer(scratch).at(i=p.staged_at), i=1)
         Staging(e, kernel, p, block, staged).emit(call, g)
         return staged
-    x = e.buffer(call.x, n=p.x_n, ic=p.x_c, d=e.mul(p.x_d, kernel.stride[0]), line=p.x_line, w=1)
+    x = e.buffer(
+        call.x, n=p.sizes.x_n, ic=p.sizes.x_c, d=e.mul(p.sizes.x_d, kernel.stride[0]), line=p.sizes.x_line, w=1
+    )
     here = x.moved(**block.corner, ic=e.mul(g, kernel.group_in))
     return e.buffer(here.pointer, i=1)
 
 
-def _emit_group(e: Emitter, kernel: TapsKernel, p: Parameters, strips: "_Strips", oc_part: Int) -> None:
+def _emit_group(
+    e: Emitter, kernel: DirectNchwKernel, p: DirectNchwParameters[Value], strips: "_Strips", oc_part: Int
+) -> None:
     """A range of output channels of one group at all strips of the block."""
     block = strips.block
     whole, rest = divmod(kernel.group_out, kernel.rows)
@@ -77,7 +91,7 @@ def _emit_group(e: Emitter, kernel: TapsKernel, p: Parameters, strips: "_Strips"
             steps = chunk, e.minimum(e.add(chunk, step), kernel.reduction)
             with e.loop("oc_block", last, first) as oc_block:
                 if not kernel.is_staged:
-                    strips.fetch_ahead(strip, stop, e.sub(oc_block, first), e.sub(last, first))
+                    strips.prefetch_next(strip, stop, e.sub(oc_block, first), e.sub(last, first))
                 strips.emit(strip, start, stop, steps, oc_block, kernel.rows)
             if rest:
                 with e.when(e.compare(e.add(oc_part, 1), "==", p.num_oc_parts)):
@@ -86,12 +100,12 @@ def _emit_group(e: Emitter, kernel: TapsKernel, p: Parameters, strips: "_Strips"
             strips.interleave(strip, start, stop)
 
 
-def _emit_offsets(e: Emitter, kernel: TapsKernel, p: Parameters, offsets: Buffer) -> None:
+def _emit_offsets(e: Emitter, kernel: DirectNchwKernel, p: DirectNchwParameters[Value], offsets: Buffer) -> None:
     """Where each step of the reduction reads, so that a tile runs through all channels and taps in a single loop."""
     kd, kh, kw = kernel.along_dhw("kernel_size")
     with e.loop("ic", kernel.group_in) as ic, e.loop("kd", kd) as d, e.loop("kh", kh) as h, e.loop("kw", kw) as w:
         step = e.add(e.mul(e.add(e.mul(e.add(e.mul(ic, kd), d), kh), h), kw), w)
-        plane = e.add(e.mul(ic, p.channel), e.mul(d, p.plane))
+        plane = e.add(e.mul(ic, p.channel_stride), e.mul(d, p.plane_stride))
         e.store_scalar(e.add(plane, line_offset(e, kernel, p, h), w_offset(e, kernel, p, w)), offsets.at(i=step))
 
 
@@ -100,9 +114,9 @@ class _Strips:
     """The walk of some output channels over the staged block."""
 
     e: Emitter
-    kernel: TapsKernel
+    kernel: DirectNchwKernel
     call: Call
-    p: Parameters
+    p: DirectNchwParameters[Value]
     epilogue: Epilogue
     g: Int
     block: Block
@@ -118,7 +132,7 @@ class _Strips:
         oc = e.add(e.mul(self.g, k.group_out), block_oc)
         y = self._output().moved(oc=block_oc)
         bias = [self._bias(e.add(oc, r)) for r in range(rows)]
-        x = self.staged.moved(i=e.mul(strip, p.pitch))
+        x = self.staged.moved(i=e.mul(strip, p.line_stride))
         if k.is_interleaved:
             self._stretch(rows, x, start, stop, steps, weights, bias, self._results(start).moved(oc=block_oc))
         elif k.has_results_apart:
@@ -139,11 +153,11 @@ class _Strips:
         weights = e.buffer(self.call.kernel, i=1, g=k.w.group, step=1, oc=k.w.outer)
         return weights.moved(i=self.p.w_offset, g=self.g, oc=e.mul(oc_block, k.rows))
 
-    def fetch_ahead(self, strip: Int, start: Int, turn: Int, turns: Int) -> None:
+    def prefetch_next(self, strip: Int, start: Int, turn: Int, turns: Int) -> None:
         """Ask for what the last tap reads next: channels are more streams than the processor foresees."""
         e, k, p = self.e, self.kernel, self.p
-        last_tap = self.staged.moved(i=self.offsets.word(k.num_taps - 1))
-        x = e.buffer(last_tap.pointer, ic=p.channel, line=p.pitch, w=1).moved(line=strip, w=start)
+        last_tap = self.staged.moved(i=self.offsets.field(k.num_taps - 1))
+        x = e.buffer(last_tap.pointer, ic=p.channel_stride, line=p.line_stride, w=1).moved(line=strip, w=start)
         first, _ = e.divide(e.mul(turn, k.group_in), turns)
         last, _ = e.divide(e.mul(e.add(turn, 1), k.group_in), turns)
         with (
@@ -155,7 +169,7 @@ class _Strips:
     def _output(self) -> Buffer:
         """The output at the first position of the block and the first channel of the group."""
         e, k, p, block = self.e, self.kernel, self.p, self.block
-        y = e.buffer(self.call.y, n=p.y_n, oc=p.y_c, d=p.y_d, line=p.y_line, w=k.y_step)
+        y = e.buffer(self.call.y, n=p.sizes.y_n, oc=p.sizes.y_c, d=p.sizes.y_d, line=p.sizes.y_line, w=k.y_step)
         y = y.moved(**block.corner, oc=e.mul(self.g, k.group_out))
         return e.buffer(e.buffer(y.pointer, i=1).at(i=p.y_offset), **y.strides)
 
@@ -243,7 +257,7 @@ class _Strips:
         e = self.e
         first, last = steps
         with e.loop("step", last, first) as step:
-            place, factors = x.moved(i=self.offsets.word(step)), weights.moved(step=step)
+            place, factors = x.moved(i=self.offsets.field(step)), weights.moved(step=step)
             tile.accumulate(
                 lambda r: factors.at(oc=r), lambda v: e.load_masked(place.at(i=v * e.lanes), mask, f"x_v{v}")
             )
@@ -285,7 +299,7 @@ class _Lines(_Strips):
             q = q if k.is_staged else e.minimum(q, e.sub(block.width, width))
             tile = RegisterTile(e, k.lines, k.vectors)
             tile.start(lambda r, v: bias)
-            self._add(tile, self.staged.moved(i=e.add(e.mul(line, p.pitch), q)), weights)
+            self._add(tile, self.staged.moved(i=e.add(e.mul(line, p.line_stride), q)), weights)
             y = output.moved(line=line, w=q)
             for v in range(tile.vectors):
                 count = e.minimum(e.sub(e.sub(block.width, q), v * e.lanes), e.lanes) if k.is_staged else e.lanes
@@ -301,7 +315,7 @@ class _Lines(_Strips):
 
             def add(h: Int, taps: int) -> None:
                 step = e.add(e.mul(e.add(e.mul(plane, kh), h), kw), w)
-                self._add_column(tile, x.moved(i=self.offsets.word(step)), weights.moved(step=step), taps)
+                self._add_column(tile, x.moved(i=self.offsets.field(step)), weights.moved(step=step), taps)
 
             with e.loop("kh", whole, step=k.line_taps) as h:
                 add(h, k.line_taps)
@@ -312,9 +326,9 @@ class _Lines(_Strips):
         """Add some taps along h: each input line is loaded once, for every line of outputs that reads it."""
         e, p = self.e, self.p
         stride, dilation = self.kernel.along_dhw("stride")[1], self.kernel.along_dhw("dilation")[1]
-        for line, pairs in meetings(tile.rows, taps, stride, dilation):
-            whole, phase = divmod(line, stride)
-            here = x.moved(i=e.add(e.mul(p.pitch, whole), e.mul(p.line_phase, phase)))
+        for line, pairs in input_reuse(tile.rows, taps, stride, dilation):
+            whole, component = divmod(line, stride)
+            here = x.moved(i=e.add(e.mul(p.line_stride, whole), e.mul(p.component_stride, component)))
             vectors = [e.load(here.at(i=v * e.lanes), f"x_v{v}") for v in range(tile.vectors)]
             for row, tap in pairs:
                 factor = e.broadcast(weights.at(step=tap * self.kernel.kernel_size[-1]))

@@ -1,74 +1,69 @@
-"""Staging: the part of a channels-first input that a piece reads, laid out so that every tap is a plain offset.
+"""Staging: the part of a channels-first input that a task reads, laid out so that every tap is a plain offset.
 
-    staged[ic, kd, copy, line phase, line, t]
+    staged[ic, kd, copy, line component, line, t]
 
 Along w there is either one copy for each tap, shifted by it, holding just the positions of the outputs (so vectors
-may run across lines), or one for each phase of the stride, read by all taps at small offsets. Lines are split by the
-phase of their stride, so that the taps along h are whole lines apart. Along d there is one plane for each tap.
+may run across lines), or one for each polyphase component, read by all taps at small offsets. Lines are split by the
+component of their stride, so that the taps along h are whole lines apart. Along d there is one plane for each tap.
 Padding is filled in here, for this part only.
 """
 
 from dataclasses import dataclass
 
+from faltung.algorithms.direct_nchw.kernel import MOST_SHUFFLED_STRIDE, DirectNchwKernel, DirectNchwParameters
 from faltung.codegen.block import Block
-from faltung.codegen.call import Call, Parameters
+from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
-from faltung.codegen.padding import padded_index
-from faltung.plan.kernels import Kernel, TapsKernel
+from faltung.codegen.padding import is_there, padded_index
 
 
 @dataclass
 class Staging:
-    """Fills the staged block of one piece."""
+    """Fills the staged block of one task."""
 
     e: Emitter
-    kernel: TapsKernel
-    p: Parameters
+    kernel: DirectNchwKernel
+    p: DirectNchwParameters[Value]
     block: Block
     staged: Buffer
 
     def emit(self, call: Call, g: Int) -> None:
         """Stage all channels of one group."""
         e, k, p, block = self.e, self.kernel, self.p, self.block
-        x = e.buffer(call.x, n=p.x_n, ic=p.x_c, d=p.x_d).moved(n=block.n, ic=e.mul(g, k.group_in))
-        to = e.buffer(self.staged.pointer, d=p.plane, copy=p.copy, phase=p.line_phase)
+        x = e.buffer(call.x, n=p.sizes.x_n, ic=p.sizes.x_c, d=p.sizes.x_d).moved(n=block.n, ic=e.mul(g, k.group_in))
+        to = e.buffer(self.staged.pointer, d=p.plane_stride, copy=p.copy_stride, component=p.component_stride)
         (kd, _, _), (sd, sh, _), (dd, _, _) = map(k.along_dhw, ("kernel_size", "stride", "dilation"))
-        lines, width = e.add(block.num_lines, p.more_lines), e.add(block.width, p.more_w)
+        lines, width = e.add(block.num_lines, p.halo_lines), e.add(block.width, p.halo_w)
         with e.loop("copy", p.num_copies) as copy:
             shift = e.mul(copy, k.dilation[-1]) if k.is_shifted else copy
-            first = e.sub(e.add(e.mul(block.ow, k.stride[-1]), shift), p.low_w)
-            with e.loop("phase", p.num_line_phases) as phase, e.loop("kd", kd) as d:
-                first_line = e.sub(e.add(e.mul(block.line, sh), phase), p.low_h)
-                index_d = e.i64(e.sub(e.add(e.mul(block.od, sd), e.mul(d, dd)), p.low_d))
-                source = x.moved(d=padded_index(e, index_d, p.in_d, k.padding_mode))
+            first = e.sub(e.add(e.mul(block.ow, k.stride[-1]), shift), p.sizes.low_w)
+            with e.loop("component", p.num_line_components) as component, e.loop("kd", kd) as d:
+                first_line = e.sub(e.add(e.mul(block.line, sh), component), p.sizes.low_h)
+                index_d = e.i64(e.sub(e.add(e.mul(block.od, sd), e.mul(d, dd)), p.sizes.low_d))
+                source = x.moved(d=padded_index(e, index_d, p.sizes.in_d, k.padding_mode))
                 # a plane outside the input has no lines, unless the padding mode reads something there
-                in_lines = e.choose(is_there(e, k, index_d, p.in_d), p.in_lines, 0)
-                steps = (p.channel, p.x_c, p.pitch, p.x_line)
-                sizes = (lines, width, first_line, first, in_lines, p.in_w)
-                e.call("stage_lines", to.at(d=d, copy=copy, phase=phase), source.pointer, *steps, *sizes)
+                in_lines = e.choose(is_there(e, k.padding_mode, index_d, p.sizes.in_d), p.sizes.in_lines, 0)
+                steps = (p.channel_stride, p.sizes.x_c, p.line_stride, p.sizes.x_line)
+                sizes = (lines, width, first_line, first, in_lines, p.sizes.in_w)
+                e.call("stage_lines", to.at(d=d, copy=copy, component=component), source.pointer, *steps, *sizes)
 
 
-def is_there(e: Emitter, kernel: Kernel, index: Int, size: Int) -> Value:
-    """Is anything read at this index: inside the input, or wherever the padding mode reads something outside?"""
-    return e.below(index, size) if kernel.padding_mode in ("zeros", None) else e.true()
-
-
-def line_offset(e: Emitter, kernel: TapsKernel, p: Parameters, kh: Int) -> Int:
+def line_offset(e: Emitter, kernel: DirectNchwKernel, p: DirectNchwParameters[Value], kh: Int) -> Int:
     """Where the lines of tap kh lie in the staged block."""
     stride, dilation = kernel.along_dhw("stride")[1], kernel.along_dhw("dilation")[1]
-    lines, phase = e.divide(e.mul(kh, dilation), stride)
-    return e.add(e.mul(phase, p.line_phase), e.mul(lines, p.pitch))
+    lines, component = e.divide(e.mul(kh, dilation), stride)
+    return e.add(e.mul(component, p.component_stride), e.mul(lines, p.line_stride))
 
 
-def w_offset(e: Emitter, kernel: TapsKernel, p: Parameters, kw: Int) -> Int:
+def w_offset(e: Emitter, kernel: DirectNchwKernel, p: DirectNchwParameters[Value], kw: Int) -> Int:
     """Where the positions of tap kw lie in a line of the staged block."""
     if kernel.is_shifted:
-        return e.mul(kw, p.copy)
-    steps, phase = e.divide(e.mul(kw, kernel.dilation[-1]), kernel.stride[-1])
-    return e.add(e.mul(phase, p.copy), steps)
+        return e.mul(kw, p.copy_stride)
+    steps, component = e.divide(e.mul(kw, kernel.dilation[-1]), kernel.stride[-1])
+    return e.add(e.mul(component, p.copy_stride), steps)
 
 
-def emit_stage_lines(e: Emitter, kernel: TapsKernel) -> None:
+def emit_stage_lines(e: Emitter, kernel: DirectNchwKernel) -> None:
     """stage_lines(to, x, …): to[ic, j, t] = x[ic, first_line + j * stride_h, first + t * stride_w], padded.
 
     j < lines and t < width; channel and x_c are the steps from channel to channel, pitch and x_line from line to line,
@@ -88,7 +83,7 @@ def emit_stage_lines(e: Emitter, kernel: TapsKernel) -> None:
             index = e.i64(e.add(first_line, e.mul(j, kernel.along_dhw("stride")[1])))
             source = x.moved(ic=ic, line=padded_index(e, index, in_lines, kernel.padding_mode))
             target = to.moved(ic=ic, j=j)
-            with e.either(is_there(e, kernel, index, in_lines), likely=True) as (there, missing):
+            with e.either(is_there(e, kernel.padding_mode, index, in_lines), likely=True) as (there, missing):
                 with there:
                     line.stage(source, target, together)
                 with missing, e.loop("ic_zero", together) as c, e.loop("t_zero", width) as t:
@@ -98,7 +93,7 @@ def emit_stage_lines(e: Emitter, kernel: TapsKernel) -> None:
 class _Line:
     """target[ic, t] = source[ic, first + t * stride] for all t < width, padded."""
 
-    def __init__(self, e: Emitter, kernel: TapsKernel, width: Int, first: Int, in_w: Int) -> None:
+    def __init__(self, e: Emitter, kernel: DirectNchwKernel, width: Int, first: Int, in_w: Int) -> None:
         self.e, self.kernel, self.width, self.first, self.in_w = e, kernel, width, first, in_w
         self.stride = kernel.stride[-1]
         self.inside, self.outside = self._steps_to(0), self._steps_to(in_w)
@@ -162,7 +157,3 @@ class _Line:
                 square(ic, e.lanes)
         if rest:
             square(whole * e.lanes, rest)
-
-
-MOST_SHUFFLED_STRIDE = 8
-"""Beyond this most of the numbers in a vector are dropped, and single loads are as good."""

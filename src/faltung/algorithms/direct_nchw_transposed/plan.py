@@ -1,28 +1,20 @@
-"""Planning the turned runs kernel: tile, stretches and pieces."""
+"""Planning the direct algorithm for channels first through a transposition: tile, stretches and tasks."""
 
 from dataclasses import replace
 from math import ceil, lcm
 
-from faltung.algorithms.direct_nchw.blocks import ALIASING_ELEMENTS, round_up
-from faltung.algorithms.direct_nhwc.plan import TILE_CYCLES
+from faltung.algorithms.direct_nchw_transposed.kernel import DirectNchwTransposedKernel, DirectNchwTransposedParameters
 from faltung.machine.target import Target
-from faltung.plan.constants import constants_of
-from faltung.plan.kernels import TurnedKernel
-from faltung.plan.lines import line_counts, line_parameters
-from faltung.plan.plan import Plan, whole_lines
+from faltung.plan.kernel import constants_of
+from faltung.plan.lines import line_counts, line_sizes
+from faltung.plan.memory import round_up, round_up_to_cache_line
+from faltung.plan.plan import Plan
 from faltung.plan.problem import ITEM_BYTES, Problem
-from faltung.plan.tasks import EVEN_PIECES, piece_count
+from faltung.plan.tasks import EVEN_TASKS, task_count
 from faltung.plan.tile import panels_cycles, tile_of
 
-TURN_CYCLES = 0.5
-"""To turn one number."""
-L2_SHARE = 2 / 3
-"""Of the second cache, for turned positions: panels of the kernel pass by them."""
-PACK_CYCLES = 2.0
-"""To pack one number of the kernel, which PyTorch's users hold with output channels far apart."""
 
-
-def refuse_turned(problem: Problem, _: Target) -> str | None:
+def refuse(problem: Problem, _: Target) -> str | None:
     """Why this algorithm does not apply."""
     if problem.is_channels_last:
         return "channels lie side by side as it is"
@@ -41,58 +33,62 @@ def _is_inside(problem: Problem, axis: int) -> bool:
     return is_single and (problem.out_size[axis] - 1) * problem.stride[axis] < problem.in_size[axis]
 
 
-def plan_turned(problem: Problem, target: Target) -> Plan:
-    """One tile for all lengths, and stretches that fit into the second cache."""
+def plan(problem: Problem, target: Target) -> Plan:
+    """One tile for all lengths, and stretches that fit into L2."""
     problem = _with_long_lines(problem)
     lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
     volumes, lines, width = line_counts(problem)
     needed = ceil(problem.out_channels / lanes)
-    pitch = _pitch(problem, lanes)
+    pitch = _pitch(problem, target)
     reach, stride = problem.effective_kernel[-1], problem.stride[-1]
-    fitting = int(L2_SHARE * target.l2_bytes) // (pitch * item_bytes)
+    fitting = int(target.costs.transposed.l2_share * target.l2_bytes) // (pitch * item_bytes)
     rows, vectors = tile_of(target, needed)
     stretch = _stretch(width, lcm(rows, lanes), (fitting - reach) // stride)
-    cycles = _cycles(problem, lanes, rows, vectors, stretch)
-    kernel = TurnedKernel(**constants_of(problem), rows=rows, vectors=vectors, pitch=pitch, writes_around_cache=False)
+    cycles = _cycles(problem, target, rows, vectors, stretch)
+    kernel = DirectNchwTransposedKernel(
+        **constants_of(problem), rows=rows, vectors=vectors, pitch=pitch, is_packed=True, has_streaming_stores=False
+    )
     blocks = volumes * lines * ceil(width / stretch)
     panels = ceil(needed / vectors)
-    # each part of the output channels turns its input again: they are split where blocks are few
-    wanted = min(piece_count(cycles, 1), EVEN_PIECES)
+    # each part of the output channels transposes its input again: they are split where blocks are few
+    wanted = min(task_count(target, cycles, 1), EVEN_TASKS)
     panels_per_part = ceil(panels / max(1, min(panels, ceil(wanted / blocks))))
     oc_parts = ceil(panels / panels_per_part)
-    # rows of the last tile may lie behind the stretch, and positions are turned a vector at a time
-    turned = (round_up(stretch, rows) - 1) * stride + reach + lanes
-    results_at = whole_lines(turned * pitch * item_bytes)
+    # rows of the last tile may lie behind the stretch, and positions are transposed a vector at a time
+    transposed = (round_up(stretch, rows) - 1) * stride + reach + lanes
+    results_at = round_up_to_cache_line(transposed * pitch * item_bytes)
     results = round_up(stretch, rows) + lanes
-    parameters = line_parameters(problem) | {
-        "num_line_blocks": lines,
-        "num_w_blocks": ceil(width / stretch),
-        "block_lines": 1,
-        "block_w": stretch,
-        "num_oc_parts": oc_parts,
-        "panels_per_part": panels_per_part,
-        "y_offset": problem.y_offset,
-        "w_offset": problem.w.offset,
-        "results_at": results_at,
-    }
+    parameters = DirectNchwTransposedParameters(
+        sizes=line_sizes(problem),
+        num_line_blocks=lines,
+        num_w_blocks=ceil(width / stretch),
+        block_lines=1,
+        block_w=stretch,
+        num_oc_parts=oc_parts,
+        panels_per_part=panels_per_part,
+        y_offset=problem.y_offset,
+        w_offset=problem.w.offset,
+        results_at=results_at,
+    )
     return Plan(
         problem=problem,
         kernel=kernel,
         cycles=cycles,
         parameters=parameters,
-        phases=(("pack", panels), ("piece", blocks * oc_parts)),
-        shared_bytes=whole_lines(panels * kernel.reduction * vectors * lanes * item_bytes),
-        scratch_bytes=results_at + whole_lines(results * vectors * lanes * item_bytes),
+        tasks=(panels, blocks * oc_parts),
+        shared_bytes=round_up_to_cache_line(panels * kernel.reduction * vectors * lanes * item_bytes),
+        scratch_bytes=results_at + round_up_to_cache_line(results * vectors * lanes * item_bytes),
         reasons=(f"tile of {rows} positions x {vectors} vectors of {lanes}, stretches of {stretch} positions",),
     )
 
 
-def _pitch(problem: Problem, lanes: int) -> int:
-    """Elements of a turned position: whole vectors, not a multiple of so many that all share a few sets of a cache."""
+def _pitch(problem: Problem, target: Target) -> int:
+    """Elements of a transposed position: whole vectors; not a multiple of so many that all share a few sets of L1."""
     if problem.in_channels == 1:
         return 1
+    lanes = target.lanes(problem.dtype)
     elements = round_up(problem.in_channels, lanes)
-    return elements + lanes if elements % ALIASING_ELEMENTS == 0 else elements
+    return elements + lanes if elements % target.costs.cache.aliasing_elements == 0 else elements
 
 
 def _stretch(width: int, step: int, fitting: int) -> int:
@@ -101,16 +97,19 @@ def _stretch(width: int, step: int, fitting: int) -> int:
     return round_up(ceil(max(width, 1) / ceil(max(width, 1) / longest)), step)
 
 
-def _cycles(problem: Problem, lanes: int, rows: int, vectors: int, stretch: int) -> float:
-    """The model's cycles: products, turning inputs and results, packing."""
+def _cycles(problem: Problem, target: Target, rows: int, vectors: int, stretch: int) -> float:
+    """The model's cycles: products, transposing inputs and results, packing."""
     volumes, lines, width = line_counts(problem)
+    costs, lanes = target.costs.transposed, target.lanes(problem.dtype)
     needed = ceil(problem.out_channels / lanes)
     steps = problem.kernel_size[-1] * problem.in_channels
     whole_stretches, last = divmod(width, stretch)
     tiles = whole_stretches * (stretch // rows) + ceil(last / rows)
-    sums = tiles * (steps * panels_cycles(needed, rows, vectors) + ceil(needed / vectors) * TILE_CYCLES)
-    turned = width * problem.stride[-1] * problem.in_channels + width * needed * lanes
-    return volumes * lines * (sums + turned * TURN_CYCLES) + steps * needed * lanes * PACK_CYCLES
+    sums = tiles * (
+        steps * panels_cycles(target, needed, rows, vectors) + ceil(needed / vectors) * target.costs.tile.start_cycles
+    )
+    transposed = width * problem.stride[-1] * problem.in_channels + width * needed * lanes
+    return volumes * lines * (sums + transposed * costs.transpose_cycles) + steps * needed * lanes * costs.pack_cycles
 
 
 def _with_long_lines(problem: Problem) -> Problem:

@@ -1,4 +1,4 @@
-"""The channels-last kernel: each output is a list of contiguous runs of the input times rows of the packed kernel.
+"""Direct summation, channels last: each output is a list of contiguous runs of the input times rows of the kernel.
 
     y[p, oc] = bias[oc] + sum over (kd, kh) of sum over j of x[start(p) + offset(kd, kh) + j] * w[kd, kh, j, oc]
 
@@ -12,33 +12,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from faltung.codegen.call import Call, Parameters
+from faltung.algorithms.direct_nhwc.kernel import DirectNhwcKernel, DirectNhwcParameters
+from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value, Variable
 from faltung.codegen.epilogue import Epilogue
+from faltung.codegen.packing import emit_panel_packing
 from faltung.codegen.padding import padded_index
 from faltung.codegen.panel import Panel, each_panel
 from faltung.codegen.tile import RegisterTile
-from faltung.plan.kernels import RunsKernel
-from faltung.plan.plan import CACHE_LINE
+from faltung.plan.memory import CACHE_LINE
 
 
-def emit_runs(e: Emitter, kernel: RunsKernel) -> None:
-    """piece(call, index, scratch): all output channels of one group at `piece_positions` output positions."""
+def emit(e: Emitter, kernel: DirectNhwcKernel) -> None:
+    """pack(call, panel), and compute(call, index, scratch): the output channels of a group at `task_positions`."""
+    emit_panel_packing(e, kernel, DirectNhwcParameters)
     epilogue = Epilogue(e, kernel)
     width = kernel.vectors * e.lanes
-    with e.function("piece", "*call", "index", "*scratch") as (pointer, index, _):
+    with e.function("compute", "*call", "index", "*scratch") as (pointer, index, _):
         call = Call(e, pointer)
-        p = Parameters(e, call.parameters, kernel.PARAMETERS)
+        p = call.read(DirectNhwcParameters)
         rest_of_index, oc_part = e.divide(index, p.num_oc_parts)
-        g, piece = e.divide(rest_of_index, p.num_blocks)
-        first = e.mul(piece, p.piece_positions)
-        last = e.minimum(e.add(first, p.piece_positions), p.num_positions)
+        g, task = e.divide(rest_of_index, p.num_blocks)
+        first = e.mul(task, p.task_positions)
+        last = e.minimum(e.add(first, p.task_positions), p.num_positions)
         strips = _Strips(e, kernel, call, p, epilogue, g)
         # a block of positions stays in cache while the panels of output channels pass over it
         with e.loop("block", last, first, p.block_positions) as block:
             stop = e.minimum(e.add(block, p.block_positions), last)
             each_panel(e, p, oc_part, kernel.group_out, width, partial(strips.emit, block, stop))
-        if kernel.writes_around_cache:
+        if kernel.has_streaming_stores:
             e.fence()
 
 
@@ -78,9 +80,9 @@ class _Strips:
     """The walk of one panel over a block of positions."""
 
     e: Emitter
-    kernel: RunsKernel
+    kernel: DirectNhwcKernel
     call: Call
-    p: Parameters
+    p: DirectNhwcParameters[Value]
     epilogue: Epilogue
     g: Int
 
@@ -119,8 +121,8 @@ class _Strips:
             tile.start(lambda r, v: bias[v])
             with e.either(self._is_inside(place, position, stop), likely=True) as (inline, gathered):
                 with inline:
-                    if k.fetches_ahead:
-                        self._fetch_ahead(place, panel)
+                    if k.has_prefetch:
+                        self._prefetch_next(place, panel)
                     self._inline_tile(tile, place, out)
                     here = y.at(**place.indices("o"))
                     self._store(tile, [e.buffer(here, w=k.y_step).at(w=r) for r in range(k.rows)], channels)
@@ -158,7 +160,7 @@ class _Strips:
         """Where the window of an output begins along one axis of the input; negative in the padding."""
         return self.e.sub(self.e.mul(index, self.stride[axis]), self.low[axis])
 
-    def _fetch_ahead(self, place: _Place, panel: Int) -> None:
+    def _prefetch_next(self, place: _Place, panel: Int) -> None:
         """Ask for what the same tile of the next block reads: a share of it with each panel."""
         e, k, p = self.e, self.kernel, self.p
         starts = {axis: self._window_start(axis, place[axis]) for axis in k.axes}
@@ -242,8 +244,8 @@ class _Strips:
         where: dict[str, Int] = {}
         inside: list[Value] = []
         for axis in k.axes:
-            index = e.add(start[axis].word(r), e.mul(indices[f"k{axis}"], self.dilation[axis]))
+            index = e.add(start[axis].field(r), e.mul(indices[f"k{axis}"], self.dilation[axis]))
             where[axis] = padded_index(e, index, self.in_size[axis], k.padding_mode)
             inside.append(e.below(index, self.in_size[axis]))
-        pointer = self.x.at(n=sample.word(r), **where)
+        pointer = self.x.at(n=sample.field(r), **where)
         return pointer if self.zeros is None else e.choose_pointer(e.all_of(*inside), pointer, self.zeros.pointer)

@@ -1,21 +1,24 @@
 """The gradient of bias and activation in one pass: dz = dy * activation'(z), and its sum for each channel.
 
-Each piece of the first phase writes its part of dz and leaves partial sums in the workspace: of the columns of some
-rows, or of blocks of lines (plan/epilogue_gradient.py). The second phase adds the partial sums in their order. What is
+Each task of the first stage writes its part of dz and leaves partial sums in the workspace: of the columns of some
+rows, or of blocks of lines (plan/epilogue_gradient.py). The second stage adds the partial sums in their order. What is
 summed with what is fixed by the plan, so bits do not depend on the threads. The partial sum of channel c with numbers n
-(piece or sample) and i (neighbour) stands at n * partial_step + i * neighbour_step + c * channel_step.
+(task or sample) and i (neighbour) stands at n * partial_step + i * neighbour_step + c * channel_step.
 """
 
 from dataclasses import dataclass
 
-from faltung.algorithms.epilogue_gradient.plan import PIECE_CHANNELS
+from faltung.algorithms.epilogue_gradient.kernel import (
+    TASK_CHANNELS,
+    EpilogueGradientKernel,
+    EpilogueGradientParameters,
+)
 from faltung.codegen.activation_gradient import activation_gradient
-from faltung.codegen.call import Call, Parameters
+from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
-from faltung.plan.kernels import EpilogueGradientKernel
 
 
-def emit_epilogue_gradient(e: Emitter, kernel: EpilogueGradientKernel) -> None:
+def emit(e: Emitter, kernel: EpilogueGradientKernel) -> None:
     """sums(call, index, scratch): dz and partial sums; total(call, index, scratch): the bias gradient.
 
     The words of the call: dy as x, y or z as kernel, the gradient of the bias as bias, dz as y.
@@ -89,10 +92,10 @@ def _emit_rows(e: Emitter, kernel: EpilogueGradientKernel, rows: int) -> None:
 
 
 def _emit_columns(e: Emitter, kernel: EpilogueGradientKernel) -> None:
-    """Each piece: one chunk of the rows, and one part of their columns."""
+    """Each task: one chunk of the rows, and one part of their columns."""
     with e.function("sums", "*call", "index", "*scratch") as (pointer, index, _):
         call = Call(e, pointer)
-        p = Parameters(e, call.parameters, kernel.PARAMETERS)
+        p = call.read(EpilogueGradientParameters)
         chunk, part = e.divide(index, p.num_parts)
         begin = e.mul(part, p.part_size)
         count = e.minimum(p.part_size, e.sub(p.row_size, begin))
@@ -118,10 +121,10 @@ def _emit_columns(e: Emitter, kernel: EpilogueGradientKernel) -> None:
 
 
 def _emit_lines(e: Emitter, kernel: EpilogueGradientKernel) -> None:
-    """Each piece: some units, each a block of a line."""
+    """Each task: some units, each a block of a line."""
     with e.function("sums", "*call", "index", "*scratch") as (pointer, index, _):
         call = Call(e, pointer)
-        p = Parameters(e, call.parameters, kernel.PARAMETERS)
+        p = call.read(EpilogueGradientParameters)
         first, _ = e.divide(e.mul(index, p.num_units), p.num_chunks)
         last, _ = e.divide(e.mul(e.add(index, 1), p.num_units), p.num_chunks)
         arrays = _Arrays.of(e, kernel, [call.x, call.kernel, call.y], p.line_size)
@@ -160,14 +163,14 @@ def _sum_of_line(e: Emitter, kernel: EpilogueGradientKernel, here: _Arrays, coun
 
 
 def _emit_total(e: Emitter) -> None:
-    """Each piece adds the partial sums of PIECE_CHANNELS channels, as many at a time as have theirs side by side."""
+    """Each task adds the partial sums of TASK_CHANNELS channels, as many at a time as have theirs side by side."""
     with e.function("total", "*call", "index", "*scratch") as (pointer, index, _):
         call = Call(e, pointer)
-        p = Parameters(e, call.parameters, EpilogueGradientKernel.PARAMETERS)
+        p = call.read(EpilogueGradientParameters)
         steps = {"n": p.partial_step, "i": p.neighbour_step, "oc": p.channel_step}
         partial, db = e.buffer(call.workspace, **steps), e.buffer(call.bias, oc=1)
-        begin = e.mul(index, PIECE_CHANNELS)
-        end = e.minimum(e.add(begin, PIECE_CHANNELS), p.channels)
+        begin = e.mul(index, TASK_CHANNELS)
+        end = e.minimum(e.add(begin, TASK_CHANNELS), p.channels)
         width = e.choose(e.compare(p.channel_step, "==", 1), e.lanes, 1)
         with e.loop("oc", end, begin, step=width) as oc:
             mask = e.mask(e.minimum(width, e.sub(end, oc)))

@@ -16,52 +16,31 @@ from math import ceil, log2, prod
 
 from faltung.algorithms.fft.good_size import good_size
 from faltung.machine.target import Target
-from faltung.plan.plan import whole_lines
+from faltung.plan.memory import round_up_to_cache_line
 from faltung.plan.problem import ITEM_BYTES, Problem
 
 FEWEST_TAPS = 64
 """Below this, and with fewer inputs or outputs, direct summation is always quicker: not worth a comparison."""
 UNSUPPORTED_ACTIVATIONS = ("gelu",)
 """NumPy has no error function."""
-PIECE_ELEMENTS = 2**16
-"""Numbers in the transforms of a piece: they stay in the second cache, and outlast the Python that starts them."""
-MATRIX_PIECE_ELEMENTS = 2**18
-"""The same where spectra are multiplied as matrices, which should have some rows."""
 FEWEST_MATRIX_CHANNELS = 16
 """Below this a matrix product for each frequency takes longer than a product of spectra for each pair of channels."""
-MOST_LOTS = 8
+MOST_PARTIAL_SPECTRA = 8
 """Each has a spectrum of the whole kernel gradient."""
 MOST_SPECTRA_BYTES = 256 * 1024 * 1024
-
-# Cycles of one core, fitted to what the model's cycles of direct kernels take in the same run.
-BUTTERFLY_CYCLES = 0.7
-"""For a number of a transform and a factor of two of its size."""
-FAR_BUTTERFLY_CYCLES = 1.2
-"""The same where a transform takes a quarter of the second cache: input, spectrum, product and result fill it."""
-PRODUCT_CYCLES = 3.0
-"""To multiply and add one pair of complex numbers."""
-MATRIX_PRODUCT_CYCLES = 1.5
-"""The same in a product of matrices."""
-MOVE_CYCLES, INTERLEAVED_MOVE_CYCLES = 4.5, 9.0
-"""To gather one input, or to put one result in its place; with several channels side by side."""
-CALL_CYCLES = 300_000.0
-PIECE_CYCLES = 150_000.0
-"""Python's share of a call and of a piece."""
-ALONE_COST = 1.5
-"""What one thread does while others wait costs more: direct summation would share it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FftPlan:
-    """What NumPy's FFT computes instead of a kernel of ours. The pieces do not depend on the number of threads."""
+    """What NumPy's FFT computes instead of a kernel of ours. The tasks do not depend on the number of threads."""
 
     problem: Problem
     cycles: float
     size: int
     block: int
-    samples_per_piece: int
-    groups_per_piece: int
-    blocks_per_piece: int
+    samples_per_task: int
+    groups_per_task: int
+    blocks_per_task: int
     reasons: tuple[str, ...]
 
     algorithm = "fft"
@@ -72,32 +51,32 @@ class FftPlan:
         return ceil(dense_outputs(self.problem) / self.block)
 
     @property
-    def pieces(self) -> int:
+    def num_tasks(self) -> int:
         """Independent parts of the work."""
         return prod(self.parts)
 
     @property
     def parts(self) -> tuple[int, int, int]:
-        """Pieces along the samples, the groups and the blocks."""
+        """Tasks along the samples, the groups and the blocks."""
         problem = self.problem
         return (
-            ceil(problem.num_samples / self.samples_per_piece),
-            ceil(problem.groups / self.groups_per_piece),
-            ceil(self.num_blocks / self.blocks_per_piece),
+            ceil(problem.num_samples / self.samples_per_task),
+            ceil(problem.groups / self.groups_per_task),
+            ceil(self.num_blocks / self.blocks_per_task),
         )
 
     def groups_of(self, part: int) -> slice:
         """The groups of one of the parts."""
-        return slice(part * self.groups_per_piece, (part + 1) * self.groups_per_piece)
+        return slice(part * self.groups_per_task, (part + 1) * self.groups_per_task)
 
-    def piece(self, index: int) -> tuple[slice, slice, int, int]:
-        """The samples, the groups, the first block and the number of blocks of a piece; blocks run fastest."""
+    def task(self, index: int) -> tuple[slice, slice, int, int]:
+        """The samples, the groups, the first block and the number of blocks of a task; blocks run fastest."""
         _, group_parts, block_parts = self.parts
         rest, block_part = divmod(index, block_parts)
         sample_part, group_part = divmod(rest, group_parts)
-        first = block_part * self.blocks_per_piece
-        samples = slice(sample_part * self.samples_per_piece, (sample_part + 1) * self.samples_per_piece)
-        return samples, self.groups_of(group_part), first, min(self.blocks_per_piece, self.num_blocks - first)
+        first = block_part * self.blocks_per_task
+        samples = slice(sample_part * self.samples_per_task, (sample_part + 1) * self.samples_per_task)
+        return samples, self.groups_of(group_part), first, min(self.blocks_per_task, self.num_blocks - first)
 
     @property
     def shared_bytes(self) -> int:
@@ -106,37 +85,39 @@ class FftPlan:
 
     @property
     def scratch_bytes(self) -> int:
-        """For each thread: the inputs and results of a piece, and their spectra."""
+        """For each thread: the inputs and results of a task, and their spectra."""
         problem = self.problem
-        lines = self.samples_per_piece * self.groups_per_piece * self.blocks_per_piece
+        lines = self.samples_per_task * self.groups_per_task * self.blocks_per_task
         numbers = lines * (problem.group_in + problem.group_out) * 2 * (self.size + 2)
-        return whole_lines(numbers * ITEM_BYTES[problem.dtype])
+        return round_up_to_cache_line(numbers * ITEM_BYTES[problem.dtype])
 
 
 @dataclass(frozen=True, slots=True)
 class FftGradientPlan(FftPlan):
-    """The kernel gradient by FFT: the products of all samples and blocks are added as spectra, in a few lots."""
+    """The kernel gradient by FFT: products of all samples and blocks are added up as a few partial spectra."""
 
-    algorithm = "fft kernel gradient"
+    algorithm = "fft_gradient"
 
     @property
-    def lots(self) -> int:
+    def num_partial_spectra(self) -> int:
         """Sums that are independent of each other, for each part of the groups."""
         samples, _, blocks = self.parts
-        return max(min(samples * blocks, MOST_LOTS, MOST_SPECTRA_BYTES // spectra_bytes(self.problem, self.size)), 1)
+        return max(
+            min(samples * blocks, MOST_PARTIAL_SPECTRA, MOST_SPECTRA_BYTES // spectra_bytes(self.problem, self.size)), 1
+        )
 
     @property
-    def pieces(self) -> int:
+    def num_tasks(self) -> int:
         """Independent parts of the work."""
-        return self.parts[1] * self.lots
+        return self.parts[1] * self.num_partial_spectra
 
     @property
     def shared_bytes(self) -> int:
-        """The spectra of all lots."""
-        return self.lots * spectra_bytes(self.problem, self.size)
+        """The spectra of all partial spectra."""
+        return self.num_partial_spectra * spectra_bytes(self.problem, self.size)
 
 
-def refuse_fft(problem: Problem, _: Target) -> str | None:
+def refuse(problem: Problem, _: Target) -> str | None:
     """Why not by FFT."""
     if problem.precision == "exact":
         return "its rounding errors are not those of direct summation"
@@ -153,34 +134,35 @@ def refuse_fft(problem: Problem, _: Target) -> str | None:
     return None
 
 
-def plan_fft_gradient(problem: Problem, target: Target) -> FftGradientPlan:
-    """The kernel gradient in the same blocks and pieces, which cost as much."""
-    plan = plan_fft(problem, target)
-    return FftGradientPlan(*(getattr(plan, field.name) for field in fields(plan)))
+def plan_gradient(problem: Problem, target: Target) -> FftGradientPlan:
+    """The kernel gradient in the same blocks and tasks, which cost as much."""
+    forward = plan(problem, target)
+    return FftGradientPlan(*(getattr(forward, field.name) for field in fields(forward)))
 
 
-def plan_fft(problem: Problem, target: Target) -> FftPlan:
-    """The cheapest size of the transforms by the cost model, and the work in pieces."""
+def plan(problem: Problem, target: Target) -> FftPlan:
+    """The cheapest size of the transforms by the cost model, and the work in tasks."""
     sizes = (size for size in _sizes(problem) if spectra_bytes(problem, size) <= MOST_SPECTRA_BYTES)
     size = min(sizes, key=lambda size: _cycles(problem, target, size))
     block = size - window_of(problem) + 1
-    samples, groups, blocks = pieces_of(problem, size, ceil(dense_outputs(problem) / block))
+    samples, groups, blocks = tasks_of(problem, target, size, ceil(dense_outputs(problem) / block))
     num_blocks = ceil(dense_outputs(problem) / block)
     return FftPlan(
         problem=problem,
         cycles=_cycles(problem, target, size),
         size=size,
         block=block,
-        samples_per_piece=samples,
-        groups_per_piece=groups,
-        blocks_per_piece=blocks,
+        samples_per_task=samples,
+        groups_per_task=groups,
+        blocks_per_task=blocks,
         reasons=(f"transforms of {size} inputs, {block} outputs of each are kept, {num_blocks} blocks",),
     )
 
 
-def pieces_of(problem: Problem, size: int, num_blocks: int) -> tuple[int, int, int]:
-    """How many samples, groups and blocks go into one piece."""
-    elements = MATRIX_PIECE_ELEMENTS if multiplies_matrices(problem) else PIECE_ELEMENTS
+def tasks_of(problem: Problem, target: Target, size: int, num_blocks: int) -> tuple[int, int, int]:
+    """How many samples, groups and blocks go into one task."""
+    costs = target.costs.fft
+    elements = costs.matrix_task_elements if multiplies_matrices(problem) else costs.task_elements
     most = max(elements // (size * max(problem.group_in, problem.group_out)), 1)
     if problem.is_channels_last:  # neighbouring channels share cache lines
         groups = min(problem.groups, most)
@@ -209,28 +191,30 @@ def dense_outputs(problem: Problem) -> int:
 def spectra_bytes(problem: Problem, size: int) -> int:
     """Bytes of the spectra of the kernel."""
     spectra = problem.groups * problem.group_in * problem.group_out
-    return whole_lines(spectra * (size // 2 + 1) * 2 * ITEM_BYTES[problem.dtype])
+    return round_up_to_cache_line(spectra * (size // 2 + 1) * 2 * ITEM_BYTES[problem.dtype])
 
 
 def transform_cycles(size: int, dtype: str, target: Target) -> float:
     """The model's cycles of one real transform."""
-    num_bytes = size * ITEM_BYTES[dtype]
-    return (FAR_BUTTERFLY_CYCLES if 4 * num_bytes >= target.l2_bytes else BUTTERFLY_CYCLES) * size * log2(size)
+    costs, num_bytes = target.costs.fft, size * ITEM_BYTES[dtype]
+    return (
+        (costs.far_butterfly_cycles if 4 * num_bytes >= target.l2_bytes else costs.butterfly_cycles) * size * log2(size)
+    )
 
 
 def _cycles(problem: Problem, target: Target, size: int) -> float:
     """The model's cycles: transforms of the kernel, and of each block the transforms, the products and the moves."""
-    blocks = ceil(dense_outputs(problem) / (size - window_of(problem) + 1))
+    costs, blocks = target.costs.fft, ceil(dense_outputs(problem) / (size - window_of(problem) + 1))
     pairs, lines = problem.group_in * problem.group_out, problem.group_in + problem.group_out
     transform, scale = transform_cycles(size, problem.dtype, target), ITEM_BYTES[problem.dtype] / 4
-    product = MATRIX_PRODUCT_CYCLES if multiplies_matrices(problem) else PRODUCT_CYCLES
-    move = INTERLEAVED_MOVE_CYCLES if problem.is_channels_last and problem.is_multichannel else MOVE_CYCLES
+    product = costs.matrix_product_cycles if multiplies_matrices(problem) else costs.product_cycles
+    move = costs.interleaved_move_cycles if problem.is_channels_last and problem.is_multichannel else costs.move_cycles
     block = lines * (transform + size * move * scale) + pairs * size / 2 * product * scale
-    kernel = CALL_CYCLES + problem.groups * pairs * (transform + size * MOVE_CYCLES)
-    samples, groups, blocks_of_piece = pieces_of(problem, size, blocks)
-    pieces = ceil(problem.num_samples / samples) * ceil(problem.groups / groups) * ceil(blocks / blocks_of_piece)
-    sums = problem.groups * problem.num_samples * blocks * block + pieces * PIECE_CYCLES
-    return ALONE_COST * kernel + (ALONE_COST if pieces == 1 else 1.0) * sums
+    kernel = costs.call_cycles + problem.groups * pairs * (transform + size * costs.move_cycles)
+    samples, groups, blocks_of_task = tasks_of(problem, target, size, blocks)
+    tasks = ceil(problem.num_samples / samples) * ceil(problem.groups / groups) * ceil(blocks / blocks_of_task)
+    sums = problem.groups * problem.num_samples * blocks * block + tasks * costs.task_cycles
+    return costs.alone_factor * kernel + (costs.alone_factor if tasks == 1 else 1.0) * sums
 
 
 def _sizes(problem: Problem) -> Iterator[int]:

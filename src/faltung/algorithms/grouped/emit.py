@@ -11,26 +11,28 @@ while the taps that meet it wait in registers. A tile whose windows touch paddin
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from faltung.algorithms.grouped.kernel import GroupedKernel, GroupedParameters
 from faltung.codegen.block import Block
-from faltung.codegen.call import Call, Parameters
+from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.epilogue import Epilogue
 from faltung.codegen.lanes import inputs_of, load_inputs, spread
+from faltung.codegen.packing import emit_panel_packing
 from faltung.codegen.padding import padded_index
 from faltung.codegen.panel import Panel, each_panel
 from faltung.codegen.tile import RegisterTile
-from faltung.plan.kernels import GroupsKernel
-from faltung.plan.tile import meetings
+from faltung.plan.tile import input_reuse
 
 AXES = ("d", "line", "w")
 
 
-def emit_groups(e: Emitter, kernel: GroupsKernel) -> None:
-    """piece(call, index, scratch): a range of output channels at a block of output lines."""
+def emit(e: Emitter, kernel: GroupedKernel) -> None:
+    """pack(call, panel), and compute(call, index, scratch): a range of output channels at a block of output lines."""
+    emit_panel_packing(e, kernel, GroupedParameters)
     epilogue = Epilogue(e, kernel)
-    with e.function("piece", "*call", "index", "*scratch") as (pointer, index, _):
+    with e.function("compute", "*call", "index", "*scratch") as (pointer, index, _):
         call = Call(e, pointer)
-        p = Parameters(e, call.parameters, kernel.PARAMETERS)
+        p = call.read(GroupedParameters)
         number, part = e.divide(index, p.num_oc_parts)
         block = Block.numbered(e, p, number)
         # all panels of a tile before the next tile: inputs are read in the order in which they lie
@@ -42,7 +44,7 @@ def emit_groups(e: Emitter, kernel: GroupsKernel) -> None:
                 _PanelTiles(e, kernel, call, p, epilogue, block, panel, channels).emit_tile(*place)
 
             each_panel(e, p, part, kernel.out_channels, kernel.vectors * e.lanes, emit)
-        if kernel.writes_around_cache:
+        if kernel.has_streaming_stores:
             e.fence()
 
 
@@ -51,9 +53,9 @@ class _PanelTiles:
     """The tiles of one panel, which holds whole groups."""
 
     e: Emitter
-    kernel: GroupsKernel
+    kernel: GroupedKernel
     call: Call
-    p: Parameters
+    p: GroupedParameters[Value]
     epilogue: Epilogue
     block: Block
     panel: Int
@@ -64,8 +66,10 @@ class _PanelTiles:
         oc = e.mul(self.panel, k.vectors * e.lanes)
         self.out = Panel(e, k, self.call, self.panel, oc, self.channels, 0)
         ic, _ = e.divide(e.mul(oc, k.lane_in), k.lane_out)
-        self.x = e.buffer(self.call.x, n=p.x_n, d=p.x_d, line=p.x_line, w=k.in_channels, ic=1).moved(n=block.n, ic=ic)
-        y = e.buffer(self.call.y, n=p.y_n, d=p.y_d, line=p.y_line, w=k.y_step, oc=1)
+        self.x = e.buffer(self.call.x, n=p.sizes.x_n, d=p.sizes.x_d, line=p.sizes.x_line, w=k.in_channels, ic=1).moved(
+            n=block.n, ic=ic
+        )
+        y = e.buffer(self.call.y, n=p.sizes.y_n, d=p.sizes.y_d, line=p.sizes.y_line, w=k.y_step, oc=1)
         self.y = y.moved(n=block.n, d=block.od, oc=e.add(oc, p.y_offset))
         self.outputs = [min(e.lanes, self.channels - lane) for lane in range(0, self.channels, e.lanes)]
         is_padded = k.padding_mode == "zeros"
@@ -86,12 +90,12 @@ class _PanelTiles:
                     self._add_inside(tile, window)
                 with edge:
                     self._add_at_edge(tile, window)
-        if k.fetches_ahead:
-            self._fetch_ahead(window)
+        if k.has_prefetch:
+            self._prefetch_next(window)
         for r in range(k.rows):
             self.epilogue.store_row(tile, r, self.y.at(line=line, w=e.add(ow, r)), self.channels)
 
-    def _fetch_ahead(self, window: dict[str, Int]) -> None:
+    def _prefetch_next(self, window: dict[str, Int]) -> None:
         """Ask for what the next line of outputs reads first: short stretches outrun the hardware's foresight."""
         e, k = self.e, self.kernel
         stride, reach = k.along_dhw("stride")[1], (k.along_dhw("kernel_size")[1] - 1) * k.along_dhw("dilation")[1]
@@ -103,7 +107,10 @@ class _PanelTiles:
         """Where the window of the tile's first row begins in the input; negative in the padding."""
         e, p = self.e, self.p
         places = zip(
-            (self.block.od, line, ow), self.kernel.along_dhw("stride"), (p.low_d, p.low_h, p.low_w), strict=True
+            (self.block.od, line, ow),
+            self.kernel.along_dhw("stride"),
+            (p.sizes.low_d, p.sizes.low_h, p.sizes.low_w),
+            strict=True,
         )
         return dict(zip(AXES, (e.sub(e.mul(index, stride), low) for index, stride, low in places), strict=True))
 
@@ -118,7 +125,7 @@ class _PanelTiles:
         return e.all_of(*conditions)
 
     def _size(self, axis: str) -> Int:
-        return {"d": self.p.in_d, "line": self.p.in_lines, "w": self.p.in_w}[axis]
+        return {"d": self.p.sizes.in_d, "line": self.p.sizes.in_lines, "w": self.p.sizes.in_w}[axis]
 
     def _add_inside(self, tile: RegisterTile, window: dict[str, Int]) -> None:
         x = self.x.moved(**window)
@@ -140,11 +147,11 @@ class _PanelTiles:
             index = {"d": index_of("d", d), "line": index_of("line", line)}
             here = self.x.moved(**{axis: padded_index(e, i, self._size(axis), mode) for axis, i in index.items()})
             exists = e.all_of(*(e.below(i, self._size(axis)) for axis, i in index.items()))
-            size = e.choose(exists, self.p.in_w, 0)  # outside, no input of the line is there
+            size = e.choose(exists, self.p.sizes.in_w, 0)  # outside, no input of the line is there
 
             def input_at(position: Int) -> Buffer:
                 w = index_of("w", position)
-                place = here.moved(w=padded_index(e, w, self.p.in_w, mode))
+                place = here.moved(w=padded_index(e, w, self.p.sizes.in_w, mode))
                 if self.zeros is None:
                     return place
                 return e.buffer(e.choose_pointer(e.below(w, size), place.pointer, self.zeros.pointer), ic=1)
@@ -181,7 +188,7 @@ class _PanelTiles:
             [[self.out.vector(rows, i, v) for v in range(tile.vectors)] for i in range(k.lane_in)]
             for rows in (self.out.rows_of_tap(e.add(tap, t)) for t in range(taps))
         ]
-        for position, pairs in meetings(tile.rows, taps, k.stride[-1], k.dilation[-1]):
+        for position, pairs in input_reuse(tile.rows, taps, k.stride[-1], k.dilation[-1]):
             here = input_at(position)
             loaded = load_inputs(e, k, lambda ic, here=here: here.at(ic=ic), self.outputs)  # type: ignore[misc]
             inputs = [spread(e, k, loaded, i) for i in range(k.lane_in)]

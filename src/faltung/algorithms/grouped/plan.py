@@ -4,24 +4,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, prod
 
-from faltung.algorithms.direct_nhwc.plan import TILE_CYCLES, edge_share, writes_around_cache
+from faltung.algorithms.grouped.kernel import GroupedKernel, GroupedParameters
 from faltung.machine.target import Target
-from faltung.plan.constants import constants_of
-from faltung.plan.kernels import GroupsKernel
-from faltung.plan.lines import line_counts, line_parameters
-from faltung.plan.plan import CACHE_LINE, Plan, whole_lines
-from faltung.plan.problem import ITEM_BYTES, KernelView, Problem
-from faltung.plan.tasks import BYTES_PER_CYCLE, piece_count
-from faltung.plan.tile import meetings
+from faltung.plan.kernel import constants_of
+from faltung.plan.lanes import flat_view, refuse_lanes
+from faltung.plan.lines import line_counts, line_sizes
+from faltung.plan.memory import CACHE_LINE, round_up_to_cache_line
+from faltung.plan.plan import Plan
+from faltung.plan.problem import ITEM_BYTES, Problem
+from faltung.plan.streaming import has_streaming_stores
+from faltung.plan.tasks import task_count
+from faltung.plan.tile import edge_share, input_reuse
 
-MOST_PIECES = 32
-"""Of neighbouring lines: their inputs overlap."""
-UNALIGNED_LOAD = 1.2
-"""Loads that one of the input counts as: some touch two cache lines."""
+MOST_TASKS = 32
+"""Tasks of neighbouring lines, whose inputs overlap."""
 EVEN_TILES = 8
 """A line of up to so many tiles is cut evenly; in a longer one the last tile's share does not matter."""
-LOOKUP_CYCLES = 1.5
-"""To find out where one input lies, in a tile at an edge."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class _Tile:
     taps: int
 
 
-def refuse_groups(problem: Problem, target: Target) -> str | None:
+def refuse(problem: Problem, target: Target) -> str | None:
     """Why the groups kernel does not serve."""
     refusal = refuse_lanes(problem, target)
     if refusal is None and not (problem.is_channels_last and problem.x.c == 1):
@@ -43,43 +41,33 @@ def refuse_groups(problem: Problem, target: Target) -> str | None:
     return refusal
 
 
-def refuse_lanes(problem: Problem, target: Target) -> str | None:
-    """Why lanes cannot each have a group of their own."""
-    if problem.groups == 1:
-        return "there is one group"
-    if target.lanes(problem.dtype) % problem.group_out:
-        return "the outputs of a group do not divide a vector"
-    if problem.group_in > problem.group_out:
-        return "a group has more inputs than outputs"
-    if problem.group_out > 1 and problem.w.group != problem.group_out * problem.w.outer:
-        return "the kernels of neighbouring groups do not follow each other"
-    return None
-
-
-def plan_groups(problem: Problem, target: Target) -> Plan:
+def plan(problem: Problem, target: Target) -> Plan:
     """The cheapest tile by the cost model, and as few blocks as give the threads something to share."""
     lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
     tiles = list(_tiles(problem, target))
     # half a cache line at a time would fetch each line twice, from wherever it has gone to in between
     whole_lines_wide = [tile for tile in tiles if tile.vectors * target.vector_bytes >= CACHE_LINE]
     cycles, tile = min(
-        ((_cycles(problem, lanes, t), t) for t in whole_lines_wide or tiles), key=lambda choice: choice[0]
+        ((_cycles(problem, target, t), t) for t in whole_lines_wide or tiles), key=lambda choice: choice[0]
     )
     width = tile.vectors * lanes
     fills_lines = width * item_bytes % CACHE_LINE == 0
-    kernel = GroupsKernel(
+    kernel = GroupedKernel(
         **(constants_of(problem) | {"groups": 1, "w": flat_view(problem)}),
         rows=tile.rows,
         vectors=tile.vectors,
         taps=tile.taps,
-        fetches_ahead=problem.rank > 1 and problem.bytes_moved - problem.output_bytes > target.l2_bytes,
+        has_prefetch=problem.rank > 1 and problem.bytes_moved - problem.output_bytes > target.l2_bytes,
+        is_packed=True,
         lane_in=problem.group_in,
         lane_out=problem.group_out,
-        writes_around_cache=fills_lines and writes_around_cache(problem, target, problem.out_channels),
+        has_streaming_stores=fills_lines and has_streaming_stores(problem, target, problem.out_channels),
     )
     outer, lines, out_w = line_counts(problem)
     panels = ceil(problem.out_channels / width)
-    wanted = min(piece_count(max(cycles, problem.bytes_moved / BYTES_PER_CYCLE), 1), MOST_PIECES)
+    wanted = min(
+        task_count(target, max(cycles, problem.bytes_moved / target.costs.tasks.bytes_per_cycle), 1), MOST_TASKS
+    )
     block_lines = max(min(lines, ceil(outer * lines / wanted)), 1)
     blocks = outer * ceil(lines / block_lines)
     block_w = _block_width(out_w, ceil(wanted / max(blocks, 1)), tile.rows)
@@ -90,31 +78,25 @@ def plan_groups(problem: Problem, target: Target) -> Plan:
         problem=problem,
         kernel=kernel,
         cycles=cycles,
-        parameters=line_parameters(problem)
-        | {
-            "num_line_blocks": ceil(lines / block_lines),
-            "num_w_blocks": w_blocks,
-            "block_lines": block_lines,
-            "block_w": block_w,
-            "num_oc_parts": parts,
-            "panels_per_part": panels_per_part,
-            "y_offset": problem.y_offset,
-            "w_offset": problem.w.offset,
-        },
-        phases=(("pack", panels), ("piece", blocks * w_blocks * parts)),
-        shared_bytes=whole_lines(panels * kernel.reduction * width * item_bytes),
+        parameters=GroupedParameters(
+            sizes=line_sizes(problem),
+            num_line_blocks=ceil(lines / block_lines),
+            num_w_blocks=w_blocks,
+            block_lines=block_lines,
+            block_w=block_w,
+            num_oc_parts=parts,
+            panels_per_part=panels_per_part,
+            y_offset=problem.y_offset,
+            w_offset=problem.w.offset,
+        ),
+        tasks=(panels, blocks * w_blocks * parts),
+        shared_bytes=round_up_to_cache_line(panels * kernel.reduction * width * item_bytes),
         scratch_bytes=0,
         reasons=(
             f"tile of {tile.rows} positions x {tile.vectors} vectors of {lanes}, {tile.taps} taps in registers, "
             f"blocks of {block_lines} lines x {block_w}",
         ),
     )
-
-
-def flat_view(problem: Problem) -> KernelView:
-    """The kernel with the output channels of all groups on one axis."""
-    view = problem.w
-    return KernelView(0, 0, view.taps, view.inner, view.group if problem.group_out == 1 else view.outer)
 
 
 def _tiles(problem: Problem, target: Target) -> Iterator[_Tile]:
@@ -140,22 +122,23 @@ def _block_width(out_w: int, blocks: int, rows: int) -> int:
     return max(out_w, 1)
 
 
-def _cycles(problem: Problem, lanes: int, tile: _Tile) -> float:
+def _cycles(problem: Problem, target: Target, tile: _Tile) -> float:
     """The model's cycles: multiply-adds, loads, spreading over the lanes, or latency, whichever takes longest."""
     kw, stride, dilation, inputs = problem.kernel_size[-1], problem.stride[-1], problem.dilation[-1], problem.group_in
     out_w = max(problem.out_size[-1], 1)
 
-    edge = LOOKUP_CYCLES * edge_share(problem, tile.rows)
+    costs, lanes = target.costs.tile, target.lanes(problem.dtype)
+    edge = target.costs.grouped.lookup_cycles * edge_share(problem, tile.rows)
 
     def column(taps: int) -> float:
-        read = len(meetings(tile.rows, taps, stride, dilation))
-        products = tile.rows * taps * inputs * tile.vectors / 2
+        read = len(input_reuse(tile.rows, taps, stride, dilation))
+        products = tile.rows * taps * inputs * tile.vectors / costs.fmas_per_cycle
         spread = read * inputs * tile.vectors if problem.group_out > 1 else 0
-        loads = (read * UNALIGNED_LOAD + taps * inputs) * tile.vectors / 2
-        return max(products, loads, spread, 4.0 * taps * inputs) + read * edge
+        loads = (read * costs.unaligned_channels_loads + taps * inputs) * tile.vectors / costs.loads_per_cycle
+        return max(products, loads, spread, costs.fewest_column_cycles * taps * inputs) + read * edge
 
     whole, rest = divmod(kw, tile.taps)
     columns = prod(problem.kernel_size[:-1]) * (whole * column(tile.taps) + (column(rest) if rest else 0.0))
     panels = ceil(ceil(problem.out_channels / lanes) / tile.vectors)
     lines = problem.num_samples * prod(problem.out_size[:-1])
-    return lines * ceil(out_w / tile.rows) * panels * (columns + TILE_CYCLES)
+    return lines * ceil(out_w / tile.rows) * panels * (columns + costs.start_cycles)

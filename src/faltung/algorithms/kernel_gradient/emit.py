@@ -3,26 +3,30 @@
     dw[tap, ic, oc] = sum over positions p of x[p * stride + tap * dilation - low, ic] * dy[p, oc]
 
 Rows of the tile are neighbouring numbers of a run of the input (a tap's channels; the taps of a line too where w is
-dense), vectors lie along output channels. A piece owns a chunk of the positions and some output channels; it sums
-block after block of positions, short enough that dy stays in the first cache while all rows pass over it, into a
-partial result of its own. A second phase adds the partial results in their order: the bits do not depend on the
+dense), vectors lie along output channels. A task owns a chunk of the positions and some output channels; it sums
+block after block of positions, short enough that dy stays in L1 while all rows pass over it, into a
+partial result of its own. A second stage adds the partial results in their order: the bits do not depend on the
 threads. With small groups the rows are taps, and each lane has the group of its own output channel.
 """
 
 from dataclasses import dataclass
 from itertools import product
 
+from faltung.algorithms.kernel_gradient.kernel import (
+    GroupedKernelGradientKernel,
+    KernelGradientKernel,
+    KernelGradientParameters,
+)
 from faltung.algorithms.kernel_gradient.positions import Positions, emit_gather_positions
 from faltung.codegen.block import Block
-from faltung.codegen.call import Call, Parameters
+from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.lanes import load_inputs, spread
 from faltung.codegen.tile import RegisterTile
-from faltung.plan.kernels import GradientKernel, GroupsGradientKernel
-from faltung.plan.tile import meetings
+from faltung.plan.tile import input_reuse
 
 
-def emit_kernel_gradient(e: Emitter, kernel: GradientKernel) -> None:
+def emit(e: Emitter, kernel: KernelGradientKernel) -> None:
     """partial(call, index, scratch): one chunk of positions; total(call, index, scratch): the sum of all chunks."""
     if kernel.stages_x or kernel.stages_dy:
         emit_gather_positions(e, kernel)
@@ -30,13 +34,13 @@ def emit_kernel_gradient(e: Emitter, kernel: GradientKernel) -> None:
     _emit_total(e, kernel)
 
 
-def _emit_partial(e: Emitter, kernel: GradientKernel) -> None:
+def _emit_partial(e: Emitter, kernel: KernelGradientKernel) -> None:
     with e.function("partial", "*call", "index", "*scratch") as (pointer, index, scratch):
         call = Call(e, pointer)
-        p = Parameters(e, call.parameters, kernel.PARAMETERS)
+        p = call.read(KernelGradientParameters)
         rest, part = e.divide(index, p.num_parts)
         chunk, g = e.divide(rest, kernel.groups)
-        sums_of = _GroupSums if isinstance(kernel, GroupsGradientKernel) else _Sums
+        sums_of = _GroupSums if isinstance(kernel, GroupedKernelGradientKernel) else _Sums
         sums = sums_of(e, kernel, call, p, g, chunk, part, scratch)
         sums.clear()
         first, _ = e.divide(e.mul(chunk, p.num_blocks), p.num_chunks)
@@ -47,12 +51,12 @@ def _emit_partial(e: Emitter, kernel: GradientKernel) -> None:
 
 @dataclass
 class _Sums:
-    """The partial result of one piece."""
+    """The partial result of one task."""
 
     e: Emitter
-    kernel: GradientKernel
+    kernel: KernelGradientKernel
     call: Call
-    p: Parameters
+    p: KernelGradientParameters[Value]
     g: Int
     chunk: Int
     part: Int
@@ -72,7 +76,7 @@ class _Sums:
         self.is_last_part = e.compare(e.add(self.part, 1), "==", p.num_parts)
 
     def clear(self) -> None:
-        """Set the piece's part to zero."""
+        """Set the task's part to zero."""
         e, k = self.e, self.kernel
         with e.loop("q", k.reduction) as q:
             with e.loop("oc", e.mul(self.last, self.width), e.mul(self.first, self.width), step=e.lanes) as oc:
@@ -151,7 +155,7 @@ class _GroupSums(_Sums):
     Some positions are taken at once: an input is loaded once for all taps that meet it there.
     """
 
-    kernel: GroupsGradientKernel
+    kernel: GroupedKernelGradientKernel
 
     def add_panel(self, positions: Positions, x: Buffer, dy: Buffer, oc: Int, channels: int) -> None:
         """All taps of all groups of a panel."""
@@ -201,7 +205,7 @@ class _GroupSums(_Sums):
             [e.load_masked(dy.at(t=t, oc=v * e.lanes), mask, f"dy_v{v}") for v, mask in enumerate(masks)]
             for t in range(count)
         ]
-        for h, (_, pairs) in product(range(k.line_taps), meetings(count, w_taps, k.stride[-1], k.dilation[-1])):
+        for h, (_, pairs) in product(range(k.line_taps), input_reuse(count, w_taps, k.stride[-1], k.dilation[-1])):
             t, w = pairs[0]
             here = x.moved(kh=h, kw=w, t=t)
             inputs = spread(e, k, load_inputs(e, k, lambda j, here=here: here.at(j=j), outputs), i)  # type: ignore[misc]
@@ -209,18 +213,18 @@ class _GroupSums(_Sums):
                 tile.add_to_row(h * w_taps + w, inputs, gradients[t])
 
 
-def _emit_total(e: Emitter, kernel: GradientKernel) -> None:
-    """Each piece adds the chunks of some rows and writes them where the caller's kernel layout wants them."""
+def _emit_total(e: Emitter, kernel: KernelGradientKernel) -> None:
+    """Each task adds the chunks of some rows and writes them where the caller's kernel layout wants them."""
     padded, view = kernel.padded_out(e.lanes), kernel.w
     taps = dict(zip(("kd", "kh", "kw")[-len(view.taps) :], view.taps, strict=True))
     rows = kernel.groups * kernel.reduction
     with e.function("total", "*call", "index", "*scratch") as (pointer, index, _):
         call = Call(e, pointer)
-        p = Parameters(e, call.parameters, kernel.PARAMETERS)
+        p = call.read(KernelGradientParameters)
         partial = e.buffer(call.workspace, n=rows * padded, row=padded, oc=1)
         dw = e.buffer(call.y, g=view.group, ic=view.inner, oc=view.outer, **taps)
-        first = e.mul(index, p.rows_per_piece)
-        with e.loop("row", e.minimum(e.add(first, p.rows_per_piece), rows), first) as row:
+        first = e.mul(index, p.rows_per_task)
+        with e.loop("row", e.minimum(e.add(first, p.rows_per_task), rows), first) as row:
             g, q = e.divide(row, kernel.reduction)
             tap, ic = e.divide(q, kernel.group_in)
             indices: dict[str, Int] = {}

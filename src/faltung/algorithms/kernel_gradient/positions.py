@@ -5,12 +5,10 @@ Both x and dy are seen as [line, t, channel]; x also through the taps. Gathering
 
 from dataclasses import dataclass
 
-from faltung.algorithms.direct_nchw.staging import is_there
+from faltung.algorithms.kernel_gradient.kernel import KernelGradientKernel, KernelGradientParameters
 from faltung.codegen.block import Block
-from faltung.codegen.call import Parameters
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
-from faltung.codegen.padding import padded_index
-from faltung.plan.kernels import GradientKernel
+from faltung.codegen.padding import is_there, padded_index
 
 
 @dataclass
@@ -18,8 +16,8 @@ class Positions:
     """The positions of one block, as the kernel gradient reads them."""
 
     e: Emitter
-    kernel: GradientKernel
-    p: Parameters
+    kernel: KernelGradientKernel
+    p: KernelGradientParameters[Value]
     block: Block
 
     def input(self, x: Value, g: Int, scratch: Value) -> Buffer:
@@ -31,9 +29,9 @@ class Positions:
             channels, line, plane = k.gathered_channels, p.staged_line, p.staged_plane
             here, d_tap = scratch, plane
         else:
-            channels, line, plane = k.in_channels, p.x_line, p.x_d
+            channels, line, plane = k.in_channels, p.sizes.x_line, p.sizes.x_d
             d_tap = e.mul(plane, dd)
-            array = e.buffer(x, n=p.x_n, d=e.mul(plane, sd), line=e.mul(line, sh), w=sw * channels, ic=1)
+            array = e.buffer(x, n=p.sizes.x_n, d=e.mul(plane, sd), line=e.mul(line, sh), w=sw * channels, ic=1)
             here = array.at(
                 n=self.block.n, d=self.block.od, line=self.block.line, w=self.block.ow, ic=e.mul(g, k.group_in)
             )
@@ -45,19 +43,19 @@ class Positions:
         """dy as [panel, line, t, oc]; panels first … last - 1 are asked for."""
         e, k, p = self.e, self.kernel, self.p
         width = k.vectors * e.lanes
-        array = e.buffer(dy, n=p.y_n, d=p.y_d, line=p.y_line, oc=p.y_c, w=k.y_step)
+        array = e.buffer(dy, n=p.sizes.y_n, d=p.sizes.y_d, line=p.sizes.y_line, oc=p.sizes.y_c, w=k.y_step)
         here = array.moved(
             n=self.block.n, d=self.block.od, line=self.block.line, w=self.block.ow, oc=e.mul(g, k.group_out)
         )
         if not k.stages_dy:
-            return e.buffer(here.pointer, panel=width, line=p.y_line, t=k.y_step, oc=1)
+            return e.buffer(here.pointer, panel=width, line=p.sizes.y_line, t=k.y_step, oc=1)
         line_step = e.mul(p.block_w, width)
         strides = {"panel": e.mul(p.block_lines, line_step), "line": line_step, "t": width, "oc": 1}
         place = e.buffer(e.byte_buffer(scratch).at(i=p.dy_at), **strides)
         with e.loop("panel", last, first) as panel, e.loop("line", self.block.num_lines) as line:
             oc = e.mul(panel, width)
             channels = e.minimum(e.sub(k.group_out, oc), width)
-            steps = (p.y_c, k.y_step, width, channels)
+            steps = (p.sizes.y_c, k.y_step, width, channels)
             self._call_gather(
                 place.at(panel=panel, line=line),
                 here.at(line=line, oc=oc),
@@ -74,27 +72,31 @@ class Positions:
         e, k, p = self.e, self.kernel, self.p
         (sd, sh, sw), (dd, dh, dw) = k.along_dhw("stride"), k.along_dhw("dilation")
         kd, kh, kw = k.along_dhw("kernel_size")
-        array = e.buffer(x, n=p.x_n, d=p.x_d, line=p.x_line, ic=p.x_c).moved(n=self.block.n, ic=e.mul(g, k.group_in))
+        array = e.buffer(x, n=p.sizes.x_n, d=p.sizes.x_d, line=p.sizes.x_line, ic=p.sizes.x_c).moved(
+            n=self.block.n, ic=e.mul(g, k.group_in)
+        )
         lines = e.add(e.mul(e.sub(self.block.num_lines, 1), sh), (kh - 1) * dh + 1)
         count = e.add(e.mul(e.sub(self.block.width, 1), sw), (kw - 1) * dw + 1)
-        first = e.sub(e.mul(self.block.ow, sw), p.low_w)
+        first = e.sub(e.mul(self.block.ow, sw), p.sizes.low_w)
         to = e.buffer(scratch, d=p.staged_plane, line=p.staged_line)
         with e.loop("d", kd) as d, e.loop("line", lines) as line:
-            at_d = e.i64(e.sub(e.add(e.mul(self.block.od, sd), e.mul(d, dd)), p.low_d))
-            at_line = e.i64(e.sub(e.add(e.mul(self.block.line, sh), line), p.low_h))
+            at_d = e.i64(e.sub(e.add(e.mul(self.block.od, sd), e.mul(d, dd)), p.sizes.low_d))
+            at_line = e.i64(e.sub(e.add(e.mul(self.block.line, sh), line), p.sizes.low_h))
             source = array.at(
-                d=padded_index(e, at_d, p.in_d, k.padding_mode),
-                line=padded_index(e, at_line, p.in_lines, k.padding_mode),
+                d=padded_index(e, at_d, p.sizes.in_d, k.padding_mode),
+                line=padded_index(e, at_line, p.sizes.in_lines, k.padding_mode),
             )
-            exists = e.all_of(is_there(e, k, at_d, p.in_d), is_there(e, k, at_line, p.in_lines))
-            steps = (p.x_c, k.x_step, k.gathered_channels, k.gathered_channels)
-            self._call_gather(to.at(d=d, line=line), source, *steps, count, first, p.in_w, e.as_int(exists))
+            exists = e.all_of(
+                is_there(e, k.padding_mode, at_d, p.sizes.in_d), is_there(e, k.padding_mode, at_line, p.sizes.in_lines)
+            )
+            steps = (p.sizes.x_c, k.x_step, k.gathered_channels, k.gathered_channels)
+            self._call_gather(to.at(d=d, line=line), source, *steps, count, first, p.sizes.in_w, e.as_int(exists))
 
     def _call_gather(self, to: Value, source: Value, *numbers: Int) -> None:
         self.e.call("gather_positions", to, source, *numbers)
 
 
-def emit_gather_positions(e: Emitter, kernel: GradientKernel) -> None:
+def emit_gather_positions(e: Emitter, kernel: KernelGradientKernel) -> None:
     """gather_positions(to, from, …): to[t, c] = from[first + t, c] for t < count, padded; zeros from c = channels on.
 
     c_step and w_step are the steps in `from`, pitch is the step of t in `to`.

@@ -12,25 +12,25 @@ of the reduction. With a dilation, the positions of a tile lie that far apart an
 
 from dataclasses import dataclass
 
+from faltung.algorithms.winograd.kernel import WinogradKernel, WinogradParameters
 from faltung.algorithms.winograd.staging import TileStaging, stage_input, tile_position, weighted_sum
 from faltung.algorithms.winograd.toom_cook import matrices
 from faltung.codegen.block import Block
-from faltung.codegen.call import Call, Parameters
+from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.epilogue import Epilogue
 from faltung.codegen.panel import each_panel
 from faltung.codegen.tile import RegisterTile
-from faltung.codegen.transpose import turn_back
-from faltung.plan.kernels import WinogradKernel
+from faltung.codegen.transpose import transpose_back
 
 
-def emit_winograd(e: Emitter, kernel: WinogradKernel) -> None:
-    """pack(call, index): one panel and segment of taps. piece(call, index, scratch): a block of lines and tiles."""
+def emit(e: Emitter, kernel: WinogradKernel) -> None:
+    """pack(call, index): one panel and segment of taps. compute(call, index, scratch): a block of lines and tiles."""
     _emit_packing(e, kernel)
     epilogue = Epilogue(e, kernel)
-    with e.function("piece", "*call", "index", "*scratch") as (pointer, index, scratch):
+    with e.function("compute", "*call", "index", "*scratch") as (pointer, index, scratch):
         call = Call(e, pointer)
-        p = Parameters(e, call.parameters, kernel.PARAMETERS)
+        p = call.read(WinogradParameters)
         block_number, oc_part = e.divide(index, p.num_oc_parts)
         block = _Block(e, kernel, call, p, epilogue, block_number, scratch)
         block.stage()
@@ -55,18 +55,18 @@ def _emit_packing(e: Emitter, kernel: WinogradKernel) -> None:
         rest, segment = e.divide(line_of_taps, k.segments)
         d, h = e.divide(rest, kh)
         source = e.buffer(call.kernel, i=1, ic=k.w.inner, oc=k.w.outer, **view).moved(
-            i=call.parameter(e, "w_offset", k.PARAMETERS), oc=e.mul(panel, width)
+            i=call.read(WinogradParameters).w_offset, oc=e.mul(panel, width)
         )
         source = source.moved(**{axis: tap for axis, tap in (("d", d), ("h", h)) if axis in view})
         out = _packed(e, k, call).moved(panel=panel, step=e.mul(line_of_taps, k.inputs))
         wanted = e.sub(k.out_channels, e.mul(panel, width))
         gathered = e.elements(e.lanes, "gathered")
-        with e.loop("phase", k.phases) as phase, e.loop("ic", k.in_channels) as ic:
-            step = e.add(e.mul(phase, k.in_channels), ic)
+        with e.loop("component", k.components) as component, e.loop("ic", k.in_channels) as ic:
+            step = e.add(e.mul(component, k.in_channels), ic)
             for lane in range(0, width, e.lanes):
                 vectors = []
                 for t in range(k.segment_taps):
-                    tap = e.add(e.mul(e.add(e.mul(segment, k.segment_taps), t), k.phases), phase)
+                    tap = e.add(e.mul(e.add(e.mul(segment, k.segment_taps), t), k.components), component)
                     count = e.choose(e.compare(tap, "<", kw), e.maximum(e.sub(wanted, lane), 0), 0)
                     place = source.moved(ic=ic, w=tap, oc=lane)
                     vectors.append(_load_channels(e, place, count, gathered))
@@ -91,7 +91,7 @@ class _Block:
     e: Emitter
     kernel: WinogradKernel
     call: Call
-    p: Parameters
+    p: WinogradParameters[Value]
     epilogue: Epilogue
     number: Int
     scratch: Value
@@ -105,7 +105,9 @@ class _Block:
         self.staged = e.buffer(self.scratch, **strides, c=1)
         scratch, width = e.byte_buffer(self.scratch), k.vectors * e.lanes
         self.sums = e.buffer(scratch.at(i=p.sums_at), product=k.rows * width, tile=width, oc=1)
-        y = e.buffer(self.call.y, i=1, n=p.y_n, oc=p.y_c, d=p.y_d, line=p.y_line, w=k.y_step).moved(i=p.y_offset)
+        y = e.buffer(
+            self.call.y, i=1, n=p.sizes.y_n, oc=p.sizes.y_c, d=p.sizes.y_d, line=p.sizes.y_line, w=k.y_step
+        ).moved(i=p.y_offset)
         self.y = y.moved(**self.block.corner)
         # results of a panel, of all lines of the block, that wait for their channels to be exchanged with positions
         strides = {"line": e.mul(p.block_tiles, k.outputs * width), "w": width}
@@ -116,7 +118,7 @@ class _Block:
         e, k, p = self.e, self.kernel, self.p
         line = e.buffer(e.byte_buffer(self.scratch).at(i=p.line_at), w=e.lanes, c=1)
         _, _, b = matrices(k.outputs, k.segment_taps)
-        staging = TileStaging(e, k, b, k.in_channels, k.padding_mode, p.staged_tiles, line, k.phases)
+        staging = TileStaging(e, k, b, k.in_channels, k.padding_mode, p.staged_tiles, line, k.components)
         stage_input(e, k, p, self.call.x, self.block, staging, self.staged)
 
     def emit(self, panel: Int, channels: int) -> None:
@@ -182,4 +184,6 @@ class _Block:
         """Move the results of a panel to y, where the positions of a channel lie side by side."""
         e, width = self.e, self.block.width
         with e.loop("line", self.block.num_lines) as line:
-            turn_back(e, self.results.moved(line=line), self.y.moved(line=line, oc=oc), channels=channels, width=width)
+            transpose_back(
+                e, self.results.moved(line=line), self.y.moved(line=line, oc=oc), channels=channels, width=width
+            )

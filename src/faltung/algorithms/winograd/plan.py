@@ -1,18 +1,18 @@
-"""Planning the Winograd kernel: how many outputs and taps at once, tile, blocks and pieces."""
+"""Planning the Winograd kernel: how many outputs and taps at once, tile, blocks and tasks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
-from faltung.algorithms.direct_nchw.blocks import round_up
+from faltung.algorithms.winograd.kernel import WinogradKernel, WinogradParameters
 from faltung.algorithms.winograd.toom_cook import Matrix, matrices
 from faltung.machine.target import Target
-from faltung.plan.constants import constants_of
-from faltung.plan.kernels import WinogradKernel
-from faltung.plan.lines import line_counts, line_parameters
-from faltung.plan.plan import Plan, whole_lines
+from faltung.plan.kernel import constants_of
+from faltung.plan.lines import line_counts, line_sizes
+from faltung.plan.memory import round_up, round_up_to_cache_line
+from faltung.plan.plan import Plan
 from faltung.plan.problem import ITEM_BYTES, Problem
-from faltung.plan.tasks import piece_count
+from faltung.plan.tasks import task_count
 from faltung.plan.tile import panels_cycles, tile_of
 
 FORMS = ((2, 3), (4, 3), (6, 3), (4, 4), (4, 5), (3, 6))
@@ -22,35 +22,27 @@ FEWEST_TAPS = min(taps for _, taps in FORMS)
 """Two taps are too few: F(4,2) was 1.0 to 1.1 times as fast as direct summation."""
 FEWEST_CHANNELS = 8
 """On either side; below, the sums cost more than the products they save, and too few products even out their errors."""
-TILE_CYCLES = 8.0
-"""To start a tile and store its sums."""
-TERM_CYCLES = 0.5
-"""To add one term to a vector of sums."""
-PLACE_CYCLES = 2.5
-"""To find where one position of a tile is read or written."""
-EXCHANGE_CYCLES = 5.0
-"""To exchange channels and positions, for each vector."""
 MOST_LINES, FEWEST_TILES = 16, 4
 """Of a block, where there are so many."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """How a problem is cut: F(outputs, taps) along w, and what a piece stages."""
+    """How a problem is cut: F(outputs, taps) along w, and what a task stages."""
 
     outputs: int
     taps: int
     segments: int
     lines: int  # of one block
     tiles: int  # of one line of a block
-    more_lines: int  # staged below those of the outputs
-    more_tiles: int  # staged to the right of those of the outputs
+    halo_lines: int  # staged below those of the outputs
+    halo_tiles: int  # staged to the right of those of the outputs
     blocks: int
 
     @property
     def staged(self) -> int:
         """Tiles that a block transforms, for each tap along d."""
-        return (self.lines + self.more_lines) * (self.tiles + self.more_tiles)
+        return (self.lines + self.halo_lines) * (self.tiles + self.halo_tiles)
 
     @property
     def products(self) -> int:
@@ -58,7 +50,7 @@ class Cut:
         return self.outputs + self.taps - 1
 
 
-def refuse_winograd(problem: Problem, target: Target, more_channels: int = 0) -> str | None:
+def refuse(problem: Problem, target: Target, more_channels: int = 0) -> str | None:
     """Why this algorithm does not apply; more_channels as in cuts_of."""
     steps = (1, problem.in_channels) if problem.is_channels_last else (problem.x.c, 1)
     if (problem.x.c, problem.x.spatial[-1]) != steps:
@@ -75,28 +67,28 @@ def refuse_winograd(problem: Problem, target: Target, more_channels: int = 0) ->
     if is_strided and problem.dilation[-1] > 1:
         return "there is a stride together with a dilation"
     if is_strided and problem.in_channels % target.lanes(problem.dtype):
-        return "the channels of a phase do not fill vectors"
-    merged = by_phases(problem)
+        return "the channels of a component do not fill vectors"
+    merged = by_components(problem)
     if merged.kernel_size[-1] < FEWEST_TAPS:
-        return f"fewer than {FEWEST_TAPS} taps along w{' in a phase' if is_strided else ''}"
-    return None if any(True for _ in cuts_of(merged, target, more_channels)) else "a few tiles fill the second cache"
+        return f"fewer than {FEWEST_TAPS} taps along w{' in a component' if is_strided else ''}"
+    return None if any(True for _ in cuts_of(merged, target, more_channels)) else "a few tiles fill L2"
 
 
-def by_phases(problem: Problem) -> Problem:
-    """The sizes of the same problem without a stride along w, whose phases are further input channels."""
+def by_components(problem: Problem) -> Problem:
+    """The sizes of the same problem without a stride along w, whose components are further input channels."""
     stride = problem.stride[-1]
     taps = (*problem.kernel_size[:-1], ceil(problem.kernel_size[-1] / stride))
     steps = (*problem.stride[:-1], 1)
     return replace(problem, in_channels=problem.in_channels * stride, kernel_size=taps, stride=steps)
 
 
-def plan_winograd(problem: Problem, target: Target) -> Plan:
+def plan(problem: Problem, target: Target) -> Plan:
     """The cheapest cut and tile by the cost model."""
     lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
     rows, vectors = tile_of(target, ceil(problem.out_channels / lanes))
-    merged = by_phases(problem)
+    merged = by_components(problem)
     cycles, cut = min(
-        ((_cycles(merged, lanes, cut, rows, vectors), cut) for cut in cuts_of(merged, target)),
+        ((_cycles(merged, target, cut, rows, vectors), cut) for cut in cuts_of(merged, target)),
         key=lambda choice: choice[0],
     )
     kernel = WinogradKernel(
@@ -106,46 +98,47 @@ def plan_winograd(problem: Problem, target: Target) -> Plan:
         outputs=cut.outputs,
         segment_taps=cut.taps,
         is_channels_last=problem.is_channels_last,
-        writes_around_cache=False,
+        has_streaming_stores=False,
     )
     panels = ceil(problem.out_channels / (vectors * lanes))
-    wanted = min(piece_count(cycles, 1), 8)  # each part of the output channels transforms its input again
+    wanted = min(task_count(target, cycles, 1), 8)  # each part of the output channels transforms its input again
     oc_parts = max(1, min(panels, wanted // cut.blocks))
     panels_per_part = ceil(panels / oc_parts)
     oc_parts = ceil(panels / panels_per_part)
     kd, _ = kernel.tap_lines
     tile_elements = cut.products * kernel.padded_in(lanes)
     # rows of the last tile may lie behind the block
-    sums_at = whole_lines((kd * cut.staged + rows + cut.more_tiles) * tile_elements * item_bytes)
-    line_at = sums_at + whole_lines(cut.products * rows * vectors * lanes * item_bytes)
+    sums_at = round_up_to_cache_line((kd * cut.staged + rows + cut.halo_tiles) * tile_elements * item_bytes)
+    line_at = sums_at + round_up_to_cache_line(cut.products * rows * vectors * lanes * item_bytes)
     results_at, scratch_bytes = line_at, line_at
     if not problem.is_channels_last:
         results_at += line_bytes(problem, cut, lanes)
         results = cut.lines * cut.tiles * cut.outputs + lanes
-        scratch_bytes = results_at + whole_lines(results * vectors * lanes * item_bytes)
-    parameters = line_parameters(problem) | {
-        "num_line_blocks": ceil(line_counts(problem)[1] / cut.lines),
-        "num_tile_blocks": ceil(tiles_of_line(problem, cut.outputs) / cut.tiles),
-        "block_lines": cut.lines,
-        "block_tiles": cut.tiles,
-        "num_oc_parts": oc_parts,
-        "panels_per_part": panels_per_part,
-        "y_offset": problem.y_offset,
-        "w_offset": problem.w.offset,
-        "staged_tiles": cut.tiles + cut.more_tiles,
-        "staged_lines": cut.lines + cut.more_lines,
-        "more_lines": cut.more_lines,
-        "sums_at": sums_at,
-        "line_at": line_at,
-        "results_at": results_at,
-    }
+        scratch_bytes = results_at + round_up_to_cache_line(results * vectors * lanes * item_bytes)
+    parameters = WinogradParameters(
+        sizes=line_sizes(problem),
+        num_line_blocks=ceil(line_counts(problem)[1] / cut.lines),
+        num_tile_blocks=ceil(tiles_of_line(problem, cut.outputs) / cut.tiles),
+        block_lines=cut.lines,
+        block_tiles=cut.tiles,
+        num_oc_parts=oc_parts,
+        panels_per_part=panels_per_part,
+        y_offset=problem.y_offset,
+        w_offset=problem.w.offset,
+        staged_tiles=cut.tiles + cut.halo_tiles,
+        staged_lines=cut.lines + cut.halo_lines,
+        halo_lines=cut.halo_lines,
+        sums_at=sums_at,
+        line_at=line_at,
+        results_at=results_at,
+    )
     return Plan(
         problem=problem,
         kernel=kernel,
         cycles=cycles,
         parameters=parameters,
-        phases=(("pack", panels * kd * kernel.tap_lines[1] * cut.segments), ("piece", cut.blocks * oc_parts)),
-        shared_bytes=whole_lines(panels * cut.products * kernel.reduction * vectors * lanes * item_bytes),
+        tasks=(panels * kd * kernel.tap_lines[1] * cut.segments, cut.blocks * oc_parts),
+        shared_bytes=round_up_to_cache_line(panels * cut.products * kernel.reduction * vectors * lanes * item_bytes),
         scratch_bytes=scratch_bytes,
         reasons=(
             f"{cut.outputs} outputs of {cut.taps} taps from {cut.products} products, tile of {rows} x {vectors} "
@@ -155,9 +148,9 @@ def plan_winograd(problem: Problem, target: Target) -> Plan:
 
 
 def line_bytes(problem: Problem, cut: Cut, lanes: int) -> int:
-    """Room for a line of a block, turned."""
-    positions = (cut.tiles + cut.more_tiles) * cut.outputs + (cut.taps - 1) * problem.dilation[-1]
-    return whole_lines(round_up(positions * problem.stride[-1], lanes) * lanes * ITEM_BYTES[problem.dtype])
+    """Room for a line of a block, transposed."""
+    positions = (cut.tiles + cut.halo_tiles) * cut.outputs + (cut.taps - 1) * problem.dilation[-1]
+    return round_up_to_cache_line(round_up(positions * problem.stride[-1], lanes) * lanes * ITEM_BYTES[problem.dtype])
 
 
 def tiles_of_line(problem: Problem, outputs: int) -> int:
@@ -167,55 +160,56 @@ def tiles_of_line(problem: Problem, outputs: int) -> int:
 
 
 def cuts_of(problem: Problem, target: Target, more_channels: int = 0) -> Iterator[Cut]:
-    """Ways to cut lines into tiles, and lines and tiles into blocks that stay in the second cache.
+    """Ways to cut lines into tiles, and lines and tiles into blocks that stay in L2.
 
     more_channels: staged beside those of the input, in as many tiles.
     """
     lanes = target.lanes(problem.dtype)
     kernel_w, dilation = problem.kernel_size[-1], problem.dilation[-1]
     volumes, lines, _ = line_counts(problem)
-    more_lines = problem.dilation[-2] * (problem.kernel_size[-2] - 1) if problem.rank > 1 else 0
+    halo_lines = problem.dilation[-2] * (problem.kernel_size[-2] - 1) if problem.rank > 1 else 0
     numbers = prod(problem.kernel_size[:-2]) * round_up(problem.in_channels, lanes) + more_channels
     product_bytes = numbers * ITEM_BYTES[problem.dtype]
     for outputs, taps in FORMS:
         segments = ceil(kernel_w / taps)
         if taps > kernel_w or (segments > 1 and taps % outputs):
             continue
-        more_tiles = (segments - 1) * (taps // outputs) * dilation
+        halo_tiles = (segments - 1) * (taps // outputs) * dilation
         most_tiles = target.l2_bytes // 2 // ((outputs + taps - 1) * product_bytes)
         all_tiles = tiles_of_line(problem, outputs)
         for block_lines in {n for n in (1, 2, 4, 6, 8, MOST_LINES, lines) if n <= max(lines, 1)}:
-            widest = most_tiles // (block_lines + more_lines) - more_tiles
+            widest = most_tiles // (block_lines + halo_lines) - halo_tiles
             if widest < min(all_tiles, max(FEWEST_TILES, dilation)):
                 continue
             block_tiles = round_up(ceil(all_tiles / ceil(all_tiles / min(widest, all_tiles))), dilation)
             blocks = volumes * ceil(lines / block_lines) * ceil(all_tiles / block_tiles)
-            yield Cut(outputs, taps, segments, block_lines, block_tiles, more_lines, more_tiles, blocks)
+            yield Cut(outputs, taps, segments, block_lines, block_tiles, halo_lines, halo_tiles, blocks)
 
 
-def staging_cycles(problem: Problem, cut: Cut, lanes: int) -> float:
+def staging_cycles(problem: Problem, target: Target, cut: Cut) -> float:
     """The model's cycles to stage the input of a block."""
     *_, b = matrices(cut.outputs, cut.taps)
-    planes, vectors = prod(problem.kernel_size[:-2]), ceil(problem.in_channels / lanes)
-    return planes * cut.staged * tile_cycles(b, vectors, 0 if problem.is_channels_last else cut.outputs)
+    planes, vectors = prod(problem.kernel_size[:-2]), ceil(problem.in_channels / target.lanes(problem.dtype))
+    return planes * cut.staged * tile_cycles(target, b, vectors, 0 if problem.is_channels_last else cut.outputs)
 
 
-def tile_cycles(matrix: Matrix, vectors: int, turned: int) -> float:
-    """The model's cycles to multiply one tile of so many vectors of channels; `turned` positions change places."""
+def tile_cycles(target: Target, matrix: Matrix, vectors: int, transposed: int) -> float:
+    """The model's cycles to multiply one tile of so many vectors of channels; `transposed` positions change places."""
     terms = sum(number != 0 for row in matrix for number in row)
-    each = TERM_CYCLES * terms + len(matrix) + turned * EXCHANGE_CYCLES
-    return len(matrix[0]) * PLACE_CYCLES + vectors * each
+    costs = target.costs.winograd
+    each = costs.term_cycles * terms + len(matrix) + transposed * costs.exchange_vector_cycles
+    return len(matrix[0]) * costs.place_cycles + vectors * each
 
 
-def _cycles(problem: Problem, lanes: int, cut: Cut, rows: int, vectors: int) -> float:
+def _cycles(problem: Problem, target: Target, cut: Cut, rows: int, vectors: int) -> float:
     """The model's cycles: sums of inputs, products, sums of products."""
-    a, *_ = matrices(cut.outputs, cut.taps)
-    out_vectors = ceil(problem.out_channels / lanes)
+    costs, (a, *_) = target.costs.winograd, matrices(cut.outputs, cut.taps)
+    out_vectors = ceil(problem.out_channels / target.lanes(problem.dtype))
     panels = ceil(out_vectors / vectors)
     steps = prod(problem.kernel_size[:-1]) * cut.segments * problem.in_channels
-    step = panels_cycles(out_vectors, rows, vectors)
-    tiles = cut.lines * (cut.tiles + cut.more_tiles)
-    products = ceil(tiles / rows) * cut.products * (steps * step + panels * TILE_CYCLES)
-    ending = tiles * tile_cycles(a, out_vectors, 0 if problem.is_channels_last else cut.outputs)
-    packing = prod(problem.kernel_size) * problem.in_channels * out_vectors * cut.products * 2.0
-    return cut.blocks * (staging_cycles(problem, cut, lanes) + products + ending) + packing
+    step = panels_cycles(target, out_vectors, rows, vectors)
+    tiles = cut.lines * (cut.tiles + cut.halo_tiles)
+    products = ceil(tiles / rows) * cut.products * (steps * step + panels * costs.tile_cycles)
+    ending = tiles * tile_cycles(target, a, out_vectors, 0 if problem.is_channels_last else cut.outputs)
+    packing = prod(problem.kernel_size) * problem.in_channels * out_vectors * cut.products * costs.pack_cycles
+    return cut.blocks * (staging_cycles(problem, target, cut) + products + ending) + packing

@@ -5,7 +5,7 @@
     sums[product, ic, oc]  = sum over tiles of x' * dy'
     dw[k, ic, oc]          = sum over products of G[product, k] * sums
 
-As in the kernel gradient, a piece sums a chunk of blocks into a partial result of its own, and a second phase adds the
+As in the kernel gradient, a task sums a chunk of blocks into a partial result of its own, and a second stage adds the
 partial results in their order.
 """
 
@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from faltung.algorithms.kernel_gradient.emit import store_channels
 from faltung.algorithms.winograd.staging import TileStaging, stage_input, weighted_sum
 from faltung.algorithms.winograd.toom_cook import matrices
+from faltung.algorithms.winograd_gradient.kernel import WinogradGradientKernel, WinogradGradientParameters
 from faltung.codegen.block import Block
-from faltung.codegen.call import Call, Parameters
+from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.tile import RegisterTile
-from faltung.plan.kernels import WinogradGradientKernel
 
 
-def emit_winograd_gradient(e: Emitter, kernel: WinogradGradientKernel) -> None:
+def emit(e: Emitter, kernel: WinogradGradientKernel) -> None:
     """partial(call, index, scratch): one chunk of blocks; total(call, index, scratch): the sum of all chunks."""
     with e.function("partial", "*call", "index", "*scratch") as (pointer, index, scratch):
         call = Call(e, pointer)
-        p = Parameters(e, call.parameters, kernel.PARAMETERS)
+        p = call.read(WinogradGradientParameters)
         chunk, part = e.divide(index, p.num_parts)
         sums = _Sums(e, kernel, call, p, chunk, part, scratch)
         sums.clear()
@@ -45,12 +45,12 @@ def _partial(e: Emitter, kernel: WinogradGradientKernel, call: Call) -> Buffer:
 
 @dataclass
 class _Sums:
-    """The partial result of one piece: a chunk of blocks, and a part of the output channels."""
+    """The partial result of one task: a chunk of blocks, and a part of the output channels."""
 
     e: Emitter
     kernel: WinogradGradientKernel
     call: Call
-    p: Parameters
+    p: WinogradGradientParameters[Value]
     chunk: Int
     part: Int
     scratch: Value
@@ -75,7 +75,7 @@ class _Sums:
         self.dy = e.buffer(e.byte_buffer(self.scratch).at(i=p.dy_at), **strides, oc=1)
 
     def clear(self) -> None:
-        """Set the piece's part to zero."""
+        """Set the task's part to zero."""
         e, k = self.e, self.kernel
         with e.loop("product", k.products) as product, e.loop("step", k.reduction) as step:
             row = self.partial.moved(product=product, step=step)
@@ -104,14 +104,14 @@ class _Sums:
         e, k, p = self.e, self.kernel, self.p
         a, _, b = matrices(k.outputs, k.segment_taps)
         line = e.buffer(e.byte_buffer(self.scratch).at(i=p.line_at), w=e.lanes, c=1)
-        staging = TileStaging(e, k, b, k.in_channels, k.padding_mode, p.staged_tiles, line, k.phases)
+        staging = TileStaging(e, k, b, k.in_channels, k.padding_mode, p.staged_tiles, line, k.components)
         stage_input(e, k, p, self.call.x, block, staging, self.x)
         # positions that no output has are zeros here, so that they add nothing
         staging = TileStaging(e, k, tuple(zip(*a, strict=True)), k.out_channels, None, p.block_tiles, line)
         w_step = k.out_channels if k.is_channels_last else 1
-        dy = e.buffer(self.call.kernel, n=p.y_n, d=p.y_d, line=p.y_line, w=w_step, c=p.y_c).moved(
-            n=block.n, d=block.od, line=block.line
-        )
+        dy = e.buffer(
+            self.call.kernel, n=p.sizes.y_n, d=p.sizes.y_d, line=p.sizes.y_line, w=w_step, c=p.sizes.y_c
+        ).moved(n=block.n, d=block.od, line=block.line)
         limit = e.add(block.ow, block.width)
         with e.loop("line", block.num_lines) as number:
             target = self.dy.moved(line=number)
@@ -120,7 +120,7 @@ class _Sums:
                 panel, oc = e.divide(c, self.width)
                 return here.moved(panel=panel, tile=tile, oc=oc)
 
-            staging.emit(dy.moved(line=number), block.ow, limit, p.out_w, place)
+            staging.emit(dy.moved(line=number), block.ow, limit, p.sizes.out_w, place)
 
     def _add_panel(self, block: Block, x: Buffer, dy: Buffer, partial: Buffer, vectors: int) -> None:
         """All taps along d and h, segments and input channels of one product."""
@@ -155,18 +155,18 @@ class _Sums:
 
 
 def _emit_total(e: Emitter, kernel: WinogradGradientKernel) -> None:
-    """Each piece adds the chunks of some steps and writes their taps where the caller's kernel layout wants them."""
+    """Each task adds the chunks of some steps and writes their taps where the caller's kernel layout wants them."""
     k, (_, kh) = kernel, kernel.tap_lines
     view = dict(zip(("d", "h", "w")[-len(k.w.taps) :], k.w.taps, strict=True))
     _, g, _ = matrices(k.outputs, k.segment_taps)
     with e.function("total", "*call", "index", "*scratch") as (pointer, index, _):
         call = Call(e, pointer)
-        p = Parameters(e, call.parameters, k.PARAMETERS)
+        p = call.read(WinogradGradientParameters)
         dw = e.buffer(call.y, ic=k.w.inner, oc=k.w.outer, **view)
-        first = e.mul(index, p.rows_per_piece)
-        with e.loop("step", e.minimum(e.add(first, p.rows_per_piece), k.reduction), first) as step:
+        first = e.mul(index, p.rows_per_task)
+        with e.loop("step", e.minimum(e.add(first, p.rows_per_task), k.reduction), first) as step:
             line_of_taps, number = e.divide(step, k.inputs)
-            phase, ic = e.divide(number, k.in_channels)
+            component, ic = e.divide(number, k.in_channels)
             rest, segment = e.divide(line_of_taps, k.segments)
             d, h = e.divide(rest, kh)
             target = dw.moved(ic=ic, **{axis: tap for axis, tap in (("d", d), ("h", h)) if axis in view})
@@ -176,13 +176,13 @@ def _emit_total(e: Emitter, kernel: WinogradGradientKernel) -> None:
                     for product in range(k.products)
                 ]
                 for t, weights in enumerate(zip(*g, strict=True)):
-                    tap = e.add(e.mul(e.add(e.mul(segment, k.segment_taps), t), k.phases), phase)
+                    tap = e.add(e.mul(e.add(e.mul(segment, k.segment_taps), t), k.components), component)
                     with e.when(e.compare(tap, "<", k.kernel_size[-1])):
                         here, count = target.moved(w=tap, oc=oc), e.sub(k.out_channels, oc)
                         store_channels(e, weighted_sum(e, weights, sums), here, count, k.w.outer)
 
 
-def _sum_of_chunks(e: Emitter, p: Parameters, partial: Buffer) -> Value:
+def _sum_of_chunks(e: Emitter, p: WinogradGradientParameters[Value], partial: Buffer) -> Value:
     total = e.vector_variable("total")
     total.set(e.load(partial.pointer))
     with e.loop("chunk", p.num_chunks, 1) as chunk:

@@ -2,41 +2,39 @@
 
 from math import ceil, prod
 
-from faltung.algorithms.direct_nchw.blocks import round_up
-from faltung.algorithms.kernel_gradient.plan import FLUSH_CYCLES, MOST_PARTIAL_BYTES, MOST_PIECES
+from faltung.algorithms.winograd import plan as winograd
 from faltung.algorithms.winograd.plan import (
     Cut,
-    by_phases,
+    by_components,
     cuts_of,
     line_bytes,
-    refuse_winograd,
     staging_cycles,
     tile_cycles,
     tiles_of_line,
 )
 from faltung.algorithms.winograd.toom_cook import matrices
+from faltung.algorithms.winograd_gradient.kernel import WinogradGradientKernel, WinogradGradientParameters
 from faltung.machine.target import Target
-from faltung.plan.constants import constants_of
-from faltung.plan.kernels import WinogradGradientKernel
-from faltung.plan.lines import line_counts, line_parameters
-from faltung.plan.plan import Plan, whole_lines
+from faltung.plan.kernel import constants_of
+from faltung.plan.lines import line_counts, line_sizes
+from faltung.plan.memory import round_up, round_up_to_cache_line
+from faltung.plan.partials import MOST_PARTIAL_BYTES, MOST_TASKS
+from faltung.plan.plan import Plan
 from faltung.plan.problem import ITEM_BYTES, Problem
-from faltung.plan.tasks import piece_count
+from faltung.plan.tasks import task_count
 from faltung.plan.tile import step_cycles, tile_of
 
-FAR_FLUSH_CYCLES = 10.0
-"""To add one accumulator to a partial result that the second cache does not hold, and that to the total."""
 FEWEST_POSITIONS = 64
 """Below, too few products even out the errors of a few."""
-STEPS_PER_PIECE = 16
-"""Of the reduction, that one piece of the second phase adds up."""
+STEPS_PER_TASK = 16
+"""Of the reduction, that one task of the second stage adds up."""
 
 
-def refuse_winograd_gradient(problem: Problem, target: Target) -> str | None:
+def refuse(problem: Problem, target: Target) -> str | None:
     """Why this algorithm does not apply."""
     if problem.num_samples * prod(problem.out_size) < FEWEST_POSITIONS:
         return f"fewer than {FEWEST_POSITIONS} positions"
-    return refuse_winograd(problem, target, _staged_out(problem, target))
+    return winograd.refuse(problem, target, _staged_out(problem, target))
 
 
 def _staged_out(problem: Problem, target: Target) -> int:
@@ -46,11 +44,11 @@ def _staged_out(problem: Problem, target: Target) -> int:
     return round_up(problem.out_channels, vectors * lanes)
 
 
-def plan_winograd_gradient(problem: Problem, target: Target) -> Plan:
+def plan(problem: Problem, target: Target) -> Plan:
     """The cheapest cut by the cost model."""
     lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
     rows, vectors = tile_of(target, ceil(problem.out_channels / lanes))
-    merged = by_phases(problem)
+    merged = by_components(problem)
     rows = min(rows, merged.in_channels)
     width = vectors * lanes
     panels = ceil(problem.out_channels / width)
@@ -65,40 +63,41 @@ def plan_winograd_gradient(problem: Problem, target: Target) -> Plan:
         outputs=cut.outputs,
         segment_taps=cut.taps,
         is_channels_last=problem.is_channels_last,
-        writes_around_cache=False,
+        has_streaming_stores=False,
     )
-    wanted = min(piece_count(cycles, 1), MOST_PIECES)
+    wanted = min(task_count(target, cycles, 1), MOST_TASKS)
     partial_bytes = cut.products * kernel.reduction * kernel.padded_out(lanes) * item_bytes
     chunks = max(1, min(wanted, cut.blocks, MOST_PARTIAL_BYTES // partial_bytes))
     # each part of the output channels stages the block again: only where blocks are too few to share
     panels_per_part = ceil(panels / max(1, min(panels, wanted // chunks, 4)))
     parts = ceil(panels / panels_per_part)
     kd, _ = kernel.tap_lines
-    dy_at = whole_lines(kd * cut.staged * cut.products * kernel.padded_in(lanes) * item_bytes)
-    line_at = dy_at + whole_lines(cut.lines * cut.tiles * cut.products * panels * width * item_bytes)
-    parameters = line_parameters(problem) | {
-        "num_chunks": chunks,
-        "num_parts": parts,
-        "panels_per_part": panels_per_part,
-        "rows_per_piece": STEPS_PER_PIECE,
-        "num_blocks": cut.blocks,
-        "num_line_blocks": ceil(line_counts(problem)[1] / cut.lines),
-        "num_tile_blocks": ceil(tiles_of_line(problem, cut.outputs) / cut.tiles),
-        "block_lines": cut.lines,
-        "block_tiles": cut.tiles,
-        "staged_tiles": cut.tiles + cut.more_tiles,
-        "staged_lines": cut.lines + cut.more_lines,
-        "more_lines": cut.more_lines,
-        "dy_at": dy_at,
-        "line_at": line_at,
-    }
+    dy_at = round_up_to_cache_line(kd * cut.staged * cut.products * kernel.padded_in(lanes) * item_bytes)
+    line_at = dy_at + round_up_to_cache_line(cut.lines * cut.tiles * cut.products * panels * width * item_bytes)
+    parameters = WinogradGradientParameters(
+        sizes=line_sizes(problem),
+        num_chunks=chunks,
+        num_parts=parts,
+        panels_per_part=panels_per_part,
+        rows_per_task=STEPS_PER_TASK,
+        num_blocks=cut.blocks,
+        num_line_blocks=ceil(line_counts(problem)[1] / cut.lines),
+        num_tile_blocks=ceil(tiles_of_line(problem, cut.outputs) / cut.tiles),
+        block_lines=cut.lines,
+        block_tiles=cut.tiles,
+        staged_tiles=cut.tiles + cut.halo_tiles,
+        staged_lines=cut.lines + cut.halo_lines,
+        halo_lines=cut.halo_lines,
+        dy_at=dy_at,
+        line_at=line_at,
+    )
     return Plan(
         problem=problem,
         kernel=kernel,
         cycles=cycles,
         parameters=parameters,
-        phases=(("partial", chunks * parts), ("total", ceil(kernel.reduction / STEPS_PER_PIECE))),
-        shared_bytes=whole_lines(chunks * partial_bytes),
+        tasks=(chunks * parts, ceil(kernel.reduction / STEPS_PER_TASK)),
+        shared_bytes=round_up_to_cache_line(chunks * partial_bytes),
         scratch_bytes=line_at + (0 if problem.is_channels_last else line_bytes(problem, cut, lanes)),
         reasons=(
             f"{cut.outputs} outputs of {cut.taps} taps from {cut.products} products, tile of {rows} inputs x {vectors} "
@@ -109,19 +108,19 @@ def plan_winograd_gradient(problem: Problem, target: Target) -> Plan:
 
 def _cycles(problem: Problem, target: Target, cut: Cut, rows: int, vectors: int) -> float:
     """The model's cycles: sums of inputs and of gradients, products, and the flush of each block's sums."""
-    lanes = target.lanes(problem.dtype)
+    costs, lanes = target.costs.kernel_gradient, target.lanes(problem.dtype)
     a, *_ = matrices(cut.outputs, cut.taps)
-    out_vectors, turned = ceil(problem.out_channels / lanes), 0 if problem.is_channels_last else cut.outputs
+    out_vectors, transposed = ceil(problem.out_channels / lanes), 0 if problem.is_channels_last else cut.outputs
     tiles = cut.lines * cut.tiles
-    staging = staging_cycles(problem, cut, lanes)
-    staging += tiles * tile_cycles(tuple(zip(*a, strict=True)), out_vectors, turned)
+    staging = staging_cycles(problem, target, cut)
+    staging += tiles * tile_cycles(target, tuple(zip(*a, strict=True)), out_vectors, transposed)
     runs = cut.products * prod(problem.kernel_size[:-1]) * cut.segments
     whole, rest = divmod(problem.in_channels, rows)
     panels, last = divmod(out_vectors, vectors)
     partial_bytes = runs * problem.in_channels * out_vectors * target.vector_bytes
-    flush = FLUSH_CYCLES if partial_bytes <= 2 * target.l2_bytes else FAR_FLUSH_CYCLES
+    flush = costs.flush_cycles if partial_bytes <= 2 * target.l2_bytes else costs.far_flush_cycles
     sums = 0.0
     for number, size in ((whole, rows), (1 if rest else 0, rest)):
         for count, breadth in ((panels, vectors), (1 if last else 0, last)):
-            sums += number * count * (tiles * step_cycles(size, breadth) + flush * size * breadth)
+            sums += number * count * (tiles * step_cycles(target, size, breadth) + flush * size * breadth)
     return cut.blocks * (staging + runs * sums)

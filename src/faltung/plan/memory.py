@@ -1,0 +1,14 @@
+"""Sizes in memory: cache lines, and rounding up to whole vectors and lines."""
+
+CACHE_LINE = 64
+"""Bytes of a cache line, on every processor that faltung compiles for."""
+
+
+def round_up(number: int, step: int) -> int:
+    """The least multiple of step that is not below number."""
+    return -(-number // step) * step
+
+
+def round_up_to_cache_line(num_bytes: int) -> int:
+    """Rounded up to whole cache lines."""
+    return round_up(num_bytes, CACHE_LINE)
