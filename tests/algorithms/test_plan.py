@@ -167,11 +167,11 @@ def test_pieces_in_any_order_write_each_output_once(many_tasks: None, spec: ft.C
         assert_is_right(whole, sized, x, kernel, bias, line)
 
 
-@pytest.mark.usefixtures("many_tasks")
-def test_the_pieces_above_are_many() -> None:
+def test_the_tasks_above_are_many() -> None:
+    fine = with_costs(TARGETS["AVX-512"], **FINE_TASKS)
     for text in ("conv1d n3 w90 ic3 oc9 kw5", "conv1d n3 w90 ic3 oc9 kw5 ncw", "conv2d n4 h9 w9 ic8 oc8 kh3 kw3 nchw"):
-        assert plan_of(ft.ConvSpec.from_text(text)).components[1][1] >= 3, text
-    plan = plan_of(ft.ConvSpec.from_text("conv1d n1 w900 ic64 oc9 kw1 ncw"))
+        assert plan_of(ft.ConvSpec.from_text(text), fine).tasks[1] >= 3, text
+    plan = plan_of(ft.ConvSpec.from_text("conv1d n1 w900 ic64 oc9 kw1 ncw"), fine)
     assert plan.kernel.is_chunked and plan.parameters.chunk < 64
 
 
