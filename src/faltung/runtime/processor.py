@@ -8,7 +8,9 @@ from pathlib import Path
 import llvmlite.binding as llvm
 
 from faltung.errors import FaltungError
+from faltung.machine import tables
 from faltung.machine.target import Target
+from faltung.runtime import cache
 
 # the feature that a level of x86-64 adds and that our kernels would use
 LEVELS = {"x86-64": "sse2", "x86-64-v2": "sse4.2", "x86-64-v3": "avx2", "x86-64-v4": "avx512f"}
@@ -44,7 +46,13 @@ def _target(cpu: str, features: set[str], has_own_features: bool = True) -> Targ
     else:
         vector_bytes, registers, has_fma = 16, 32, True
     sizes = DEFAULT_CACHES | cache_sizes()
-    return Target(cpu, ",".join(flags), vector_bytes, registers, has_fma, sizes["L1"], sizes["L2"], sizes["L3"])
+    costs = tables.costs_for(family(), vector_bytes, cache.directory())
+    return Target(cpu, ",".join(flags), vector_bytes, registers, has_fma, sizes["L1"], sizes["L2"], sizes["L3"], costs)
+
+
+def family() -> str:
+    """LLVM's name of the host processor, which names its table of prices."""
+    return str(llvm.get_host_cpu_name())
 
 
 def cache_sizes() -> dict[str, int]:
