@@ -117,15 +117,17 @@ def write(directory: Path) -> list[Path]:
     lines = [
         "# Gallery",
         "",
-        f"Made by `python -m faltung.pages.gallery {directory.as_posix()}`. Each picture has a page",
+        f"`python -m faltung.pages.gallery {directory.as_posix()}` makes all of this: beside each picture `NAME.png`",
+        "a page `NAME.html` that plays, steps and computes. Open it in a browser; it needs no network. The pages are",
+        "not kept in the repository, only the pictures are.",
+        "",
     ]
-    lines += ["that plays, steps and computes: download it and open it in a browser; it needs no network.", ""]
     written = []
     for name, (title, make) in SITUATIONS.items():
         page = make()
         written += [page.save(directory / f"{name}.html"), page.save_png(directory / f"{name}.png")]
         said = " ".join((make.__doc__ or "").split())
-        lines += [f"## {title}", "", said, "", f"[![{title}]({name}.png)]({name}.html)", ""]
+        lines += [f"## {title}", "", said, "", f"![{title}]({name}.png)", ""]
     written.append(padding().save_gif(directory / "padding.gif", num_steps=14))
     readme = directory / "README.md"
     readme.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
