@@ -43,6 +43,10 @@ class Candidate:
     changed: tuple[Layer, ...] = ()
     code: str = ""
 
+    def applied(self, shape: Shape, edits: Edits) -> tuple[Shape, Edits]:
+        """Return the shape of the data with the change, and all changes of the model."""
+        return self.data.shape(shape) if self.data is not None else shape, joined(edits, self.edits)
+
     @property
     def target(self) -> str:
         """What changes first."""
@@ -56,3 +60,9 @@ def joined(first: Edits, more: Edits) -> Mapping[str, Edit]:
         old = result.get(path, Edit())
         result[path] = Edit(edit.before or old.before, {**old.options, **edit.options})
     return result
+
+
+def changed(layer: Layer, cost: float, kind: str, sentence: str, **options: object) -> Candidate:
+    """Return the candidate that changes a layer's options."""
+    new = layer.change(**options)
+    return Candidate(cost, kind, sentence, edits={layer.path: Edit(options=options)}, changed=(new,))

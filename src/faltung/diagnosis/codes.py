@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from faltung.models.layer import Layer, short
+from faltung.models.layer import Layer, Shape, short, show_shape
+from faltung.models.readers import keras, torch_layers
 
 
 def line(layer: Layer) -> str:
@@ -11,9 +12,7 @@ def line(layer: Layer) -> str:
         return call(layer)
     if layer.host == "faltung":
         return f'spec = ft.ConvSpec.from_text("{spec_text(layer)}")'
-    from faltung.models.readers import keras, torch
-
-    name, arguments, words = (torch if layer.host == "torch" else keras).constructor(layer)
+    name, arguments, words = (torch_layers if layer.host == "torch" else keras).constructor(layer)
     text = expression(name, arguments, words)
     if layer.host == "torch":
         return f"{place(layer.path)} = {text}"
@@ -89,6 +88,42 @@ def spec_text(layer: Layer) -> str:
         spatial = spec.layout.strip("NC")
         layouts = f"NC{spatial}" if layer.is_first else f"N{spatial}C"
     return str(spec.replace(**changed, layout=layouts).to_text())
+
+
+def declaration(shape: Shape) -> str:
+    """Return the line that declares an input of a shape.
+
+    >>> declaration((None, 30, 1))
+    'keras.Input(shape=(30, 1))'
+    """
+    inner = shape[1:]
+    return f"keras.Input(shape={show_shape(inner).replace('?', 'None')})"
+
+
+def can_be_made(layer: Layer) -> bool:
+    """Whether the host framework accepts a layer, which it is asked to make."""
+    if layer["call"]:
+        return True
+    try:
+        if layer.host == "keras" and layer.kind in ("conv", "conv_transpose", "pool"):
+            keras.build(layer)
+        elif layer.host == "faltung":
+            line(layer)
+    except (ValueError, TypeError):
+        return False
+    return True
+    try:
+        if layer.host == "keras" and layer.kind in ("conv", "conv_transpose", "pool"):
+            keras.build(layer)
+        elif layer.host == "faltung":
+            line(layer)
+    except ValueError:
+        return False
+    except TypeError:
+        if layer.host == "keras":
+            return False
+        raise
+    return True
 
 
 class _Code(str):

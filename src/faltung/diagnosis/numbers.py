@@ -1,6 +1,7 @@
 """Faults of the numbers, not of the shape: element type, device, sparse, ragged and text data."""
 
-from faltung.diagnosis.diagnosis import Fault, Fix
+from faltung.diagnosis import costs
+from faltung.diagnosis.findings import Fault, Fix
 from faltung.diagnosis.resize import Cast
 from faltung.models.data import Data
 from faltung.models.layer import Shape
@@ -26,19 +27,28 @@ def number_faults(program: Program, data: Data) -> tuple[list[Fault], Data]:
     if wanted and not is_indices and _refuses(program, str(data.dtype), wanted):
         cast = Cast(wanted)
         cause = f"x is {data.dtype}, the weights are {wanted}: both must be of one type."
-        fixes = [_fix(cast.code(data.host), data.shape, cast, cause, 0.85, "dtype")]
+        fixes = [_fix(cast.code(data.host), data.shape, cast, cause, costs.CAST_DATA, "dtype")]
         if program.host == "torch" and data.dtype in FLOATS:
             words = {"float64": "double", "float16": "half", "bfloat16": "bfloat16", "float32": "float"}
             code = f"model.{words[str(data.dtype)]}()"
             fixes.append(
-                Fix(code, "layer", "the weights take the type of the data", "dtype", data.shape, None, 0.15, where)
+                Fix(
+                    code,
+                    "layer",
+                    "the weights take the type of the data",
+                    "dtype",
+                    data.shape,
+                    None,
+                    costs.CAST_WEIGHTS,
+                    where,
+                )
             )
         faults.append(Fault(where, "dtype", cause, data.shape, (), tuple(fixes), "dtype"))
     if program.host == "torch" and data.host == "torch" and program.device and program.device != data.device:
         cause = f"x lies on {data.device}, the weights on {program.device}: both must be on one device."
         code = f'x = x.to("{program.device}")'
-        fix = Fix(code, "data", cause, "device", data.shape, None, 0.7, "x", (_Move(program.device),))
-        back = Fix(f'model.to("{data.device}")', "layer", cause, "device", data.shape, None, 0.3, where)
+        fix = Fix(code, "data", cause, "device", data.shape, None, costs.MOVE_DATA, "x", (_Move(program.device),))
+        back = Fix(f'model.to("{data.device}")', "layer", cause, "device", data.shape, None, costs.MOVE_WEIGHTS, where)
         faults.append(Fault(where, "device", cause, data.shape, (), (fix, back), "device"))
     return faults, data
 
@@ -71,7 +81,7 @@ def _out_of_container(where: str, data: Data) -> tuple[Fault, Data]:
             longest = max(len(row) for row in data.array)
             first = data.array[0]
             shape = (len(data.array), longest, *getattr(first, "shape", (longest,))[1:])
-        fixes = [_fix(cast.code(data.host), shape, cast, words[data.trouble], 0.9, data.trouble)]
+        fixes = [_fix(cast.code(data.host), shape, cast, words[data.trouble], costs.UNPACKED, data.trouble)]
     fault = Fault(where, data.trouble, words[data.trouble], data.shape, (), tuple(fixes), "dtype")
     plain = Data(shape, "float32" if data.trouble in ("ragged", "complex") else data.dtype, data.host, data.device)
     return fault, plain

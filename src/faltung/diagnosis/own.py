@@ -3,7 +3,8 @@
 import contextlib
 from typing import Any
 
-from faltung.diagnosis.diagnosis import Diagnosis, Fault
+from faltung.diagnosis.diagnosis import Diagnosis
+from faltung.diagnosis.findings import Fault
 from faltung.diagnosis.search import examine
 from faltung.errors import FaltungError
 from faltung.models.data import Data

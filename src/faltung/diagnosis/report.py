@@ -2,29 +2,29 @@
 
 from html import escape
 
-from faltung.diagnosis.diagnosis import Diagnosis, Fault, Fix
+from faltung.diagnosis.findings import Fault, Findings, Fix
 from faltung.models.layer import show_shape
 
 
-def as_text(diagnosis: Diagnosis) -> str:
+def as_text(found: Findings) -> str:
     """Return the report for a terminal."""
-    lines = [f"{diagnosis.model} with x {show_shape(diagnosis.data_shape)}: {headline(diagnosis)}"]
-    for number, fault in enumerate(diagnosis.faults, 1):
+    lines = [f"{found.model} with x {show_shape(found.data_shape)}: {headline(found)}"]
+    for number, fault in enumerate(found.faults, 1):
         lines += ["", *_fault(number, fault)]
-    for warning in diagnosis.warnings:
+    for warning in found.warnings:
         lines += ["", f"warning, {warning.where}: {warning.sentence}"]
         lines += [f"    {warning.code}"] * bool(warning.code)
     return "\n".join(lines)
 
 
-def headline(diagnosis: Diagnosis) -> str:
+def headline(found: Findings) -> str:
     """Return the verdict in a few words."""
-    count = len(diagnosis.faults)
-    if not count and not diagnosis.warnings:
-        out = f", the result is {show_shape(diagnosis.output_shape)}" if diagnosis.output_shape is not None else ""
+    count = len(found.faults)
+    if not count and not found.warnings:
+        out = f", the result is {show_shape(found.output_shape)}" if found.output_shape is not None else ""
         return f"nothing wrong{out}."
     parts = [f"{count} fault{'s' * (count > 1)}"] * bool(count)
-    warnings = len(diagnosis.warnings)
+    warnings = len(found.warnings)
     parts += [f"{warnings} warning{'s' * (warnings > 1)}"] * bool(warnings)
     return f"{' and '.join(parts)}."
 
@@ -66,11 +66,11 @@ def _axes(fault: Fault) -> list[str]:
     ]
 
 
-def as_html(diagnosis: Diagnosis) -> str:
+def as_html(found: Findings) -> str:
     """Return the report for a notebook: tables with the differing axis in colour, self-contained."""
-    parts = [f"<p><b>{escape(diagnosis.model)}</b> with x {escape(show_shape(diagnosis.data_shape))}: "]
-    parts.append(f"{escape(headline(diagnosis))}</p>")
-    for number, fault in enumerate(diagnosis.faults, 1):
+    parts = [f"<p><b>{escape(found.model)}</b> with x {escape(show_shape(found.data_shape))}: "]
+    parts.append(f"{escape(headline(found))}</p>")
+    for number, fault in enumerate(found.faults, 1):
         parts.append(f"<p><b>{number}. {escape(fault.where)}</b>: {escape(fault.kind)}. {escape(fault.cause)}</p>")
         parts.append(_html_axes(fault))
         parts += [f"<p>{escape(note)}</p>" for note in fault.notes]
@@ -78,7 +78,7 @@ def as_html(diagnosis: Diagnosis) -> str:
             parts.append("<p>Two readings fit; the shapes alone cannot decide:</p>")
         fixes = "".join(f"<li><code>{escape(fix.code)}</code> {escape(_leads(fix, fault))}</li>" for fix in fault.fixes)
         parts.append(f"<ol>{fixes}</ol>")
-    for warning in diagnosis.warnings:
+    for warning in found.warnings:
         code = f" <code>{escape(warning.code)}</code>" if warning.code else ""
         parts.append(f"<p><b>Warning, {escape(warning.where)}</b>: {escape(warning.sentence)}{code}</p>")
     return f"<div>{''.join(parts)}</div>"

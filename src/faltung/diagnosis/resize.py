@@ -4,6 +4,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from faltung.models.layer import Shape
 
 
@@ -34,8 +36,6 @@ class Resize:
             if self.is_repeated:
                 return array.repeat_interleave(self.size, self.axis)
             return torch.nn.functional.pad(array, (0, 0) * (self.rank - self.axis - 1) + (0, self.size - self.old))
-        import numpy as np
-
         if self.is_repeated:
             return np.repeat(array, self.size, self.axis)
         return np.pad(array, self._ends())
@@ -96,8 +96,6 @@ class Cast:
 
     def apply(self, array: Any) -> Any:
         """Return the array as numbers of the type."""
-        import numpy as np
-
         if self.trouble == "sparse":
             array = array.to_dense() if hasattr(array, "to_dense") else array.toarray()
         elif self.trouble == "ragged":

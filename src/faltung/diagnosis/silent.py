@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from faltung.diagnosis.diagnosis import Warning
+from faltung.diagnosis import costs
+from faltung.diagnosis.findings import Warning
+from faltung.models.axes import channel_axis, spatial_axis
 from faltung.models.data import Data
-from faltung.models.geometry import channel_axis, spatial_axis
 from faltung.models.layer import Layer, Shape
 from faltung.models.program import Edits, Program, Trace
 
@@ -76,14 +77,20 @@ def _of_numbers(layer: Layer, data: Data) -> Iterator[Warning]:
     time = spatial_axis(layer, data.shape, 0)
     smooth = {"batch": _smoothness(x, 0), "steps": _smoothness(x, time), "channels": _smoothness(x, axis)}
     yield from _reshaped(layer, data, x, axis, time, smooth["steps"])
-    if smooth["channels"] > 0.9 and smooth["steps"] < 0.5 and x.shape[axis] >= 16 and x.shape[time] > 2:
+    is_rough = smooth["steps"] < costs.ROUGH
+    if (
+        smooth["channels"] > costs.SMOOTH
+        and smooth["steps"] < costs.ROUGH
+        and x.shape[axis] >= 16
+        and x.shape[time] > 2
+    ):
         sentence = (
             "neighbouring channels are nearly equal (correlation "
             f"{smooth['channels']:.2f}), neighbouring steps are not "
             f"({smooth['steps']:.2f}): the series seems to run along the channels."
         )
         yield Warning(layer.label, "axes swapped", sentence, "x = x.swapaxes(1, 2)")
-    elif smooth["batch"] > 0.95 and smooth["steps"] < 0.5 and x.shape[0] >= 32 and x.shape[time] > 1:
+    elif smooth["batch"] > costs.VERY_SMOOTH and is_rough and x.shape[0] >= 32 and x.shape[time] > 1:
         sentence = (
             "neighbouring samples are nearly equal (correlation "
             f"{smooth['batch']:.2f}): this looks like one recording of "
@@ -127,14 +134,14 @@ def _reshaped(
             f"x is an array of shape {before} reshaped to {data.shape}: that mixes steps and channels; transpose it."
         )
         yield Warning(layer.label, "reshape for transpose", sentence, code)
-    elif both and smooth < 0.5:
+    elif both and smooth < costs.ROUGH:
         other = (
             x.reshape(x.shape[0], x.shape[time], x.shape[axis])
             if axis < time
             else x.reshape(x.shape[0], x.shape[axis], x.shape[time])
         )
         along = _smoothness(other, 1)
-        if along > 0.9:
+        if along > costs.SMOOTH:
             sentence = (
                 f"along its steps x jumps (correlation {smooth:.2f}); "
                 f"read as {tuple(exchanged)} in memory it is smooth "

@@ -2,7 +2,7 @@
 
 import math
 
-from faltung.models.geometry import channel_axis
+from faltung.models.axes import channel_axis
 from faltung.models.layer import Layer, Shape
 
 

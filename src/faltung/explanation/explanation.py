@@ -9,7 +9,7 @@ from faltung.explanation.single import describe
 from faltung.explanation.table import tabulate
 from faltung.models.data import as_data
 from faltung.models.declared import declared
-from faltung.models.readers import as_program
+from faltung.models.reading import as_program
 
 
 @dataclass(frozen=True, slots=True)

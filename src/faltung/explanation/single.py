@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from faltung.explanation.counts import has_bias, kernel_numbers, known, multiplications, parameters
-from faltung.models.geometry import channel_axis, split
+from faltung.models.axes import channel_axis, split
 from faltung.models.layer import Layer, Shape
 
 

@@ -1,20 +1,10 @@
 """The shape that a layer makes of a shape, or the one rule that it breaks: the geometry of every kind of layer."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 
-from faltung.models.layer import Layer, Shape, Size
-from faltung.spec.geometry import output_size
-
-
-@dataclass
-class Misfit(Exception):
-    """A rule that a shape breaks, such as "axes", "channels", "short", "features", "declared", and where."""
-
-    rule: str
-    message: str
-    axes: tuple[int, ...] = ()
+from faltung.models.axes import Misfit, channel_axis, join, split
+from faltung.models.layer import Layer, Shape
+from faltung.models.windows import conv, pool, transposed
 
 
 def forward(layer: Layer, shape: Shape) -> Shape:
@@ -29,131 +19,6 @@ def misfit(layer: Layer, shape: Shape) -> Misfit | None:
     except Misfit as fault:
         return fault
     return None
-
-
-def conflict(layer: Layer) -> str | None:
-    """Return the rule that the options of a layer break among themselves, whatever the input."""
-    if layer.kind not in ("conv", "conv_transpose"):
-        return None
-    stride, dilation, padding = layer["stride"], layer["dilation"], layer["padding"]
-    if len(layer["kernel_size"]) != layer.rank:
-        return "kernel rank"
-    if layer["out_channels"] and layer["out_channels"] % layer["groups"]:
-        return "groups"
-    if layer["in_channels"] and layer["in_channels"] % layer["groups"]:
-        return "groups"
-    is_wide = stride is not None and max(stride) > 1
-    if layer.host == "torch" and padding == "same" and is_wide:
-        return "same with stride"
-    if layer.host == "keras" and is_wide and max(dilation) > 1:
-        return "stride with dilation"
-    if padding == "causal" and layer.is_first and layer.host == "keras":
-        return "causal with channels first"
-    if layer.kind == "conv_transpose" and layer["output_padding"]:
-        steps = zip(layer["output_padding"], stride, dilation, strict=True)
-        if any(extra >= (max(step, gap) if layer.host == "torch" else step) for extra, step, gap in steps):
-            return "output_padding"
-    return None
-
-
-def split(layer: Layer, shape: Shape) -> tuple[Shape, Size, Shape]:
-    """Return leading axes, channels and spatial sizes, or raise the Misfit of a wrong number of axes."""
-    want = layer.rank + 2
-    least = want - 1 if layer.host == "torch" else want
-    most = 99 if layer.host == "faltung" and not layer.is_first else want
-    if not least <= len(shape) <= most:
-        raise Misfit("axes", f"wants {want} axes, x has {len(shape)}", tuple(range(len(shape))))
-    rest = shape[len(shape) - layer.rank - 1 :]
-    lead = shape[: len(shape) - layer.rank - 1]
-    return (lead, rest[0], rest[1:]) if layer.is_first else (lead, rest[-1], rest[:-1])
-
-
-def join(layer: Layer, lead: Shape, channels: Size, sizes: Sequence[Size]) -> Shape:
-    """Return the shape again: the inverse of split."""
-    return (*lead, channels, *sizes) if layer.is_first else (*lead, *sizes, channels)
-
-
-def channel_axis(layer: Layer, shape: Shape) -> int:
-    """Return the index of the channels in a shape."""
-    return len(shape) - layer.rank - 1 if layer.is_first else len(shape) - 1
-
-
-def spatial_axis(layer: Layer, shape: Shape, index: int) -> int:
-    """Return where the spatial axis ``index`` lies in a shape."""
-    return len(shape) - layer.rank - (0 if layer.is_first else 1) + index
-
-
-def _channels(layer: Layer, shape: Shape, channels: Size) -> None:
-    wanted, groups = layer["in_channels"], layer["groups"] or 1
-    axis = (channel_axis(layer, shape),)
-    if wanted is not None and channels is not None and channels != wanted:
-        raise Misfit("channels", f"wants {wanted} channels on axis {axis[0]}, x has {channels}", axis)
-    if channels is not None and channels % groups:
-        raise Misfit("groups", f"splits channels into {groups} groups, x has {channels}", axis)
-
-
-def _conv(layer: Layer, shape: Shape) -> Shape:
-    if rule := conflict(layer):
-        raise Misfit(rule, rule)
-    lead, channels, sizes = split(layer, shape)
-    _channels(layer, shape, channels)
-    pairs = layer.pairs(sizes)
-    if layer["padding_mode"] == "reflect":
-        for index, (size, pair) in enumerate(zip(sizes, pairs, strict=True)):
-            if size is not None and max(pair) >= size:
-                raise Misfit("reflect", f"reflects {max(pair)} of {size} inputs", (spatial_axis(layer, shape, index),))
-    out = layer["out_channels"]
-    if out is None and channels is not None:  # depthwise
-        out = channels * (layer["multiplier"] or 1)
-    return join(layer, lead, out, _windows(layer, shape, sizes, pairs))
-
-
-def _windows(layer: Layer, shape: Shape, sizes: Shape, pairs: Sequence[tuple[int, int]]) -> list[Size]:
-    outs: list[Size] = []
-    for index, (size, window, step, pair) in enumerate(zip(sizes, layer.window, layer["stride"], pairs, strict=True)):
-        if size is None:
-            outs.append(None)
-            continue
-        low, high = pair
-        if window > low + size + high:
-            name = layer.spatial[index]
-            message = f"spans {window} {name}, x has {size}" + (f" (padded {size + sum(pair)})" if any(pair) else "")
-            raise Misfit("short", message, (spatial_axis(layer, shape, index),))
-        outs.append(output_size(size, window, step, (low, high + step - 1) if layer["ceil"] else pair))
-    return outs
-
-
-def _pool(layer: Layer, shape: Shape) -> Shape:
-    lead, channels, sizes = split(layer, shape)
-    return join(layer, lead, channels, _windows(layer, shape, sizes, layer.pairs(sizes)))
-
-
-def transposed_size(in_size: int, window: int, stride: int, pair: tuple[int, int] = (0, 0)) -> int:
-    """Return the size of a transposed result, ``(in - 1)*stride + window - low - high``.
-
-    >>> transposed_size(50, 7, 2, (3, 3))
-    99
-    """
-    return (in_size - 1) * stride + window - sum(pair)
-
-
-def _transposed(layer: Layer, shape: Shape) -> Shape:
-    if rule := conflict(layer):
-        raise Misfit(rule, rule)
-    lead, channels, sizes = split(layer, shape)
-    _channels(layer, shape, channels)
-    outs: list[Size] = []
-    padding, extra = layer["padding"], layer["output_padding"] or (None,) * layer.rank
-    rows = zip(sizes, layer.window, layer["stride"], extra, strict=True)
-    for index, (size, window, step, more) in enumerate(rows):
-        if size is None:
-            outs.append(None)
-        elif isinstance(padding, str) and more is None:
-            outs.append(max(transposed_size(size, window, step), size * step) if padding == "valid" else size * step)
-        else:
-            pair = {"same": (window // 2,) * 2}.get(padding, (0, 0)) if isinstance(padding, str) else padding[index]
-            outs.append(transposed_size(size, window, step, pair) + (more or 0))
-    return join(layer, lead, layer["out_channels"], outs)
 
 
 def _global(layer: Layer, shape: Shape) -> Shape:
@@ -268,9 +133,9 @@ def _other(layer: Layer, shape: Shape) -> Shape:
 
 
 RULES = {
-    "conv": _conv,
-    "conv_transpose": _transposed,
-    "pool": _pool,
+    "conv": conv,
+    "conv_transpose": transposed,
+    "pool": pool,
     "global_pool": _global,
     "linear": _linear,
     "flatten": _flatten,

@@ -20,6 +20,11 @@ class Role:
     size: Size = None
     least: int = 1
 
+    @property
+    def is_spatial(self) -> bool:
+        """Whether a window slides along it."""
+        return any(self.name in names for names in SPATIAL.values())
+
     def takes(self, size: Size) -> bool:
         """Whether an axis of this size can play the role."""
         return size is None or ((self.size is None or size == self.size) and size >= self.least)
@@ -123,6 +128,21 @@ class Layer:
             steps, features = Role("steps"), Role("features", self["in_channels"])
             return (batch, steps, features) if self["batch_first"] else (steps, batch, features)
         return None
+
+
+def with_names(layers: list[Layer]) -> list[Layer]:
+    """Give the axes of the Input the names that the first layer with named axes calls them."""
+    roles = next((layer.roles() for layer in layers if layer.kind != "input" and layer.roles()), None)
+    named = []
+    for layer in layers:
+        if layer.kind == "input":
+            count = len(layer["sizes"])
+            names = [role.name for role in roles] if roles else []
+            if len(names) != count:
+                names = ["batch", *(f"axis {axis}" for axis in range(1, count))]
+            layer = layer.change(names=tuple(names))
+        named.append(layer)
+    return named
 
 
 def show_shape(shape: Shape | None) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from faltung.models.geometry import Misfit, forward
+from faltung.models.axes import Misfit
+from faltung.models.geometry import forward
 from faltung.models.layer import Layer, Shape
 from faltung.models.rearrange import Rearrange
 
@@ -49,6 +50,16 @@ class Trace:
         if self.data_shape not in (None, self.shape):  # the model's own code came between
             return False
         return all(step.layer.kind in ("same", "input", "repeat") for step in self.steps)
+
+    def is_beyond(self, other: "Trace") -> bool:
+        """Whether this run gets past the layer that refused in another run."""
+        if self.refused is None:
+            return True
+        assert other.refused is not None
+        is_own_code = self.refused.kind == "other" and not self.refused.path  # of the model: it must get further
+        if other.refused.kind == "view" and not is_own_code:
+            return self.refused.path != other.refused.path
+        return len(self.steps) > len(other.steps)
 
     @property
     def output_shape(self) -> Shape | None:

@@ -1,6 +1,7 @@
 """Rearrangements of axes: add, drop, move and merge; run on shapes and arrays, and written as a line of code."""
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +53,6 @@ class Rearrange:
         """Return the array rearranged: NumPy's, PyTorch's, JAX's or TensorFlow's."""
         order = (*self.order, *self.dropped)
         if type(array).__module__.split(".")[0] == "tensorflow":
-            import sys
-
             tf = sys.modules["tensorflow"]
             return tf.reshape(tf.transpose(array, order), self.shape(tuple(array.shape)))
         moved = array.permute(order) if hasattr(array, "permute") else array.transpose(order)

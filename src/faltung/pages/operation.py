@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from faltung.arrays.conv import conv
 from faltung.arrays.transposed import conv1d_transpose, conv2d_transpose, conv3d_transpose
-from faltung.models.geometry import transposed_size
+from faltung.models.windows import transposed_size
 from faltung.spec.geometry import window_size
 
 Array = NDArray[Any]

@@ -8,7 +8,7 @@ import numpy as np
 
 from faltung.arrays.transposed import output_sizes
 from faltung.errors import ShapeError
-from faltung.models.geometry import split
+from faltung.models.axes import split
 from faltung.models.layer import Layer, Shape
 from faltung.pages.operation import Array, Operation
 from faltung.pages.weights import Weights, weights_of

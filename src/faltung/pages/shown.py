@@ -9,8 +9,8 @@ from faltung.models.data import Data, as_data
 from faltung.models.declared import declared
 from faltung.models.layer import Layer
 from faltung.models.program import Chain, Program
-from faltung.models.readers import as_program
 from faltung.models.readers.calls import of_call
+from faltung.models.reading import as_program
 from faltung.pages.drawing import LayerDrawing
 from faltung.pages.network import page_of_model
 from faltung.pages.operations import operations_of

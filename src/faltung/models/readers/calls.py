@@ -7,7 +7,8 @@ from typing import Any
 from faltung.errors import ShapeError
 from faltung.models.layer import Layer
 from faltung.models.program import Chain
-from faltung.spec.layout import kernel_layouts, layouts, spatial_axes
+from faltung.models.readers import planned
+from faltung.spec.layout import kernel_layouts, layouts
 
 RHS = {"rhs", "weight", "kernel", "filters", "filter"}
 TORCH = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
@@ -78,8 +79,6 @@ def layer_of(
 
 def _constructed(call: "partial[Any]") -> Chain:
     """A class with its arguments: a layer that may not even be made."""
-    from faltung.models.readers import planned
-
     kind: Any = call.func
     layer = planned.plan(kind, call.args, dict(call.keywords))
     return Chain(layer.type_name, layer.host, (layer,), "float32" if layer.host == "torch" else None)
@@ -126,6 +125,3 @@ def _padding(padding: Any, rank: int) -> Any:
         return padding.lower()
     entries = tuple(padding) if isinstance(padding, tuple | list) else (padding,) * rank
     return tuple((entry, entry) if isinstance(entry, int) else tuple(entry) for entry in entries)
-
-
-__all__ = ["as_program", "layer_of", "of_call", "spatial_axes"]

@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from faltung.models.layer import SPATIAL, Layer, Shape, short
+from faltung.models.layer import SPATIAL, Layer, Shape, short, with_names
 from faltung.models.program import Chain
 
 SAME = (
@@ -57,21 +57,6 @@ def _chain(layers: list[Any]) -> list[Layer]:
     if told is not None and described[0].kind != "input":
         described.insert(0, _input("input_shape", (None, *told)))
     return with_names(described)
-
-
-def with_names(layers: list[Layer]) -> list[Layer]:
-    """Give the axes of the Input the names that the first layer with named axes calls them."""
-    roles = next((layer.roles() for layer in layers if layer.kind != "input" and layer.roles()), None)
-    named = []
-    for layer in layers:
-        if layer.kind == "input":
-            count = len(layer["sizes"])
-            names = [role.name for role in roles] if roles else []
-            if len(names) != count:
-                names = ["batch", *(f"axis {axis}" for axis in range(1, count))]
-            layer = layer.change(names=tuple(names))
-        named.append(layer)
-    return named
 
 
 def _input(path: str, sizes: Shape) -> Layer:

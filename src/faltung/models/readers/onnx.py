@@ -4,9 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from faltung.models.layer import Layer, Shape
+from faltung.models.layer import Layer, Shape, with_names
 from faltung.models.program import Chain
-from faltung.models.readers.keras import with_names
 
 SAME = ("Relu", "LeakyRelu", "Sigmoid", "Tanh", "Elu", "Selu", "Gelu", "Softmax", "Dropout", "Identity", "Clip")
 

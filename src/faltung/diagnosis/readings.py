@@ -2,19 +2,17 @@
 
 A reading maps each role of the layer (batch, channels, steps …) to an axis of the data or to a new axis of size 1.
 What is left over must have size 1 and goes, or joins the batch. The cost of a reading is the size of the change, less
-the evidence that the numbers give: an axis of exactly the layer's channels speaks for itself, equal heights and
-widths look like an image, a time axis is longer than its window, and is seldom shorter than the channels.
+the evidence that the numbers give.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations
 
+from faltung.diagnosis import costs
+from faltung.diagnosis.evidence import NEW, evidence
 from faltung.models.layer import Layer, Role, Shape
 from faltung.models.rearrange import Rearrange
-
-NEW = -1
-SPATIAL = ("steps", "height", "width", "depth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +72,36 @@ def _reading(
     layer: Layer, roles: tuple[Role, ...], places: tuple[int, ...], change: Rearrange, shape: Shape
 ) -> Reading:
     new = [role.name for role, axis in zip(roles, places, strict=True) if axis == NEW]
-    cost = 0.8 * len(change.dropped) + _cost_of_new(roles, new)
-    merged = [entry for entry in change.axes if len(entry) > 1]
-    cost += 1.6 * len(merged) + 0.8 * any(entry[-1] - entry[0] >= len(entry) for entry in merged)
     moves = _moves(roles, places)
-    cost += 1.0 * ("channels" in moves) + 1.6 * ("batch" in moves) + 1.5 * ("spatial" in moves)
+    cost = _cost_of(roles, new, change, moves)
     if roles[0].name != "batch" and "channels" in moves and 0 < places[_index(roles, "channels")] < len(shape) - 1:
-        cost += 0.8
-    cost += _evidence(layer, roles, places, shape)
+        cost += costs.CHANNELS_BETWEEN
+    cost += evidence(layer, roles, places, shape)
     kind, sentence = _say(layer, roles, places, new, change, moves, shape)
     return Reading(change, cost, roles, kind, sentence)
+
+
+def _cost_of(roles: tuple[Role, ...], new: list[str], change: Rearrange, moves: set[str]) -> float:
+    """The size of the change."""
+    cost = costs.DROPPED_AXIS * len(change.dropped) + _cost_of_new(roles, new)
+    merged = [entry for entry in change.axes if len(entry) > 1]
+    is_apart = any(entry[-1] - entry[0] >= len(entry) for entry in merged)
+    cost += costs.MERGED_AXES * len(merged) + costs.MERGED_FAR_APART * is_apart
+    cost += (
+        costs.MOVED_CHANNELS * ("channels" in moves)
+        + costs.MOVED_BATCH * ("batch" in moves)
+        + costs.MOVED_SPATIAL * ("spatial" in moves)
+    )
+    return cost
 
 
 def _cost_of_new(roles: tuple[Role, ...], new: list[str]) -> float:
     cost = 0.0
     for name in new:
         size = next(role.size for role in roles if role.name == name)
-        cost += {"batch": 1.15, "channels": 1.0 if size is None else 0.8, "features": 1.0}.get(name, 2.4)
+        channels = costs.NEW_CHANNELS if size is None else costs.NEW_ONLY_CHANNEL
+        known = {"batch": costs.NEW_BATCH, "channels": channels, "features": costs.NEW_FEATURES}
+        cost += known.get(name, costs.NEW_SPATIAL_AXIS)
     return cost
 
 
@@ -101,48 +112,21 @@ def _index(roles: tuple[Role, ...], name: str) -> int:
 def _moves(roles: tuple[Role, ...], places: tuple[int, ...]) -> set[str]:
     """Which axes stand elsewhere: the batch, the channels against the rest, or spatial axes against each other."""
     moves = set()
-    kept = [(role.name, axis) for role, axis in zip(roles, places, strict=True) if axis != NEW]
-    spatial = [axis for name, axis in kept if name in SPATIAL]
+    kept = [(role, axis) for role, axis in zip(roles, places, strict=True) if axis != NEW]
+    spatial = [axis for role, axis in kept if role.is_spatial]
     if spatial != sorted(spatial):
         moves.add("spatial")
-    order = [axis for name, axis in kept if name != "batch"]
-    batch = [axis for name, axis in kept if name == "batch"]
+    order = [axis for role, axis in kept if role.name != "batch"]
+    batch = [axis for role, axis in kept if role.name == "batch"]
     if batch and order and batch[0] > min(order):
         moves.add("batch")
-    others = [axis for name, axis in kept if name not in SPATIAL and name != "batch"]
+    others = [axis for role, axis in kept if not role.is_spatial and role.name != "batch"]
     if others and spatial:
         before = sum(axis < others[0] for axis in spatial)
-        wanted = 0 if next(name for name, _ in kept if name != "batch") not in SPATIAL else len(spatial)
-        if before != wanted:
+        is_first = not next(role.is_spatial for role, _ in kept if role.name != "batch")
+        if before != (0 if is_first else len(spatial)):
             moves.add("channels")
     return moves
-
-
-def _evidence(layer: Layer, roles: tuple[Role, ...], places: tuple[int, ...], shape: Shape) -> float:
-    """What the numbers say for (negative) or against a reading."""
-    cost = 0.0
-    sizes = {role.name: 1 if axis == NEW else shape[axis] for role, axis in zip(roles, places, strict=True)}
-    spatial = [size for name, size in sizes.items() if name in SPATIAL and size is not None]
-    channels = next((role for role in roles if role.name in ("channels", "features")), None)
-    if channels is not None and places[roles.index(channels)] != NEW:
-        size = sizes[channels.name]
-        if channels.size is not None:
-            is_only = [*shape].count(size) == 1
-            cost -= (1.0 if is_only else 0.6) if size != 1 else 0.2
-        elif size is not None and spatial:
-            cost += 0.6 * (size > 8 and size > max(spatial)) + 0.5 * (size > 4 * max(spatial))
-            cost -= 0.3 * (layer.rank >= 2 and size in (1, 3, 4))
-            cost += 0.4 * (layer.rank >= 2 and size > 4)
-    elif channels is not None and channels.size is None and spatial and layer.rank >= 2:
-        cost += 0.4 * (min(spatial) in (3, 4))  # an image that has its colours already
-    if len(spatial) >= 2 and len(set(spatial[-2:])) == 1 and spatial[-1] >= 8:
-        cost -= 0.7
-    if len(spatial) == 2 and max(spatial) > 8 * min(spatial):
-        cost += 0.6  # no picture is that long
-    if layer["kernel_size"] and len(layer["kernel_size"]) == len(spatial):
-        for size, window in zip(spatial, layer.window, strict=True):
-            cost += 1.5 if size == 1 < window else 1.0 if size < window else 0.3 if size < 2 * window else 0.0
-    return cost
 
 
 def _say(
