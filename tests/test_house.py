@@ -149,6 +149,12 @@ def test_import_is_light(tmp_path: Path) -> None:
     assert min(ours)[0] < 3 * min(numpys)[0]  # a share, since machines differ and are busy at times
 
 
+def test_import_leaves_what_explains_for_later() -> None:
+    program = "import sys, faltung; print([name for name in sys.modules if name.startswith('faltung.')])"
+    loaded = subprocess.check_output([sys.executable, "-c", program], text=True)
+    assert not re.findall(r"faltung\.(?:models|diagnosis|explanation|pages)\b", loaded)
+
+
 def test_the_code_of_the_readme_runs() -> None:
     blocks = re.findall(
         r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE

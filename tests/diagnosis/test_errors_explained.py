@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import faltung as ft
+from faltung import errors
 
 nn = torch.nn
 
@@ -92,6 +93,13 @@ def test_errors_of_our_own_carry_their_diagnosis(call: Any, code: str) -> None:
         call()
     assert caught.value.diagnosis.faults[0].fixes[0].code == code
     assert caught.value.diagnosis is caught.value.diagnosis
+
+
+def test_errors_do_not_know_who_explains_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "explain_error", None)
+    assert ft.ShapeError("x must have 3 axes; got 2.").diagnosis is None
+    monkeypatch.setattr(errors, "explain_error", lambda error: f"because {error}")
+    assert ft.ShapeError("so").diagnosis == "because so"
 
 
 def test_every_error_of_our_own_has_a_diagnosis() -> None:

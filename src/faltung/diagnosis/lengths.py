@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from faltung.models.axes import channel_axis, spatial_sizes
-from faltung.models.layer import Layer, Shape
+from faltung.models.layer import Layer, Shape, show_product
 from faltung.models.program import Edits, Program, Step, Trace
 
 LONGEST = 1 << 22
@@ -146,19 +146,15 @@ def _story(trace: Trace) -> str:
     steps = [
         step for step in trace.steps if step.layer.rank == layer.rank and len(step.output_shape) == len(trace.shape)
     ]
-    name, window = " × ".join(layer.spatial), _product(layer.window)
+    name, window = " × ".join(layer.spatial), show_product(layer.window)
     if not steps:
-        return f"{_product(spatial_sizes(layer, trace.shape))} {name} for a window of {window}"
-    chain = [_product(spatial_sizes(steps[0].layer, steps[0].input_shape))]
+        return f"{show_product(spatial_sizes(layer, trace.shape))} {name} for a window of {window}"
+    chain = [show_product(spatial_sizes(steps[0].layer, steps[0].input_shape))]
     for step in steps:
-        size = _product(spatial_sizes(step.layer, step.output_shape))
+        size = show_product(spatial_sizes(step.layer, step.output_shape))
         if size != chain[-1]:
             chain.append(size)
     if len(chain) > 8:
         chain = [*chain[:4], "…", *chain[-3:]]
     greedy = max(steps, key=eaten)
     return f"{' → '.join(chain)} {name}, most of it taken by {greedy.layer.label}, for a window of {window}"
-
-
-def _product(sizes: Shape) -> str:
-    return "×".join(map(str, sizes))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from faltung.explanation.counts import has_bias, kernel_numbers, known, multiplications, parameters
 from faltung.models.axes import channel_axis, split
-from faltung.models.layer import Layer, Shape
+from faltung.models.layer import Layer, Shape, show_product
 
 
 def describe(layer: Layer, shape: Shape, out: Shape) -> str:
@@ -30,7 +30,7 @@ def describe(layer: Layer, shape: Shape, out: Shape) -> str:
     lines.append(f"multiplications {multiplications(layer, shape, out):,}")
     total = math.prod(shape), weights, math.prod(out)
     lines.append(f"memory         x {_bytes(total[0])}, kernel {_bytes(total[1])}, y {_bytes(total[2])} (float32)")
-    window = "×".join(map(str, layer.window))
+    window = show_product(layer.window)
     lines.append(f"receptive field {window} ({'×'.join(layer.spatial)}): what one output sees")
     if layer.kind == "conv":
         pairs = layer.pairs(sizes)
@@ -98,7 +98,7 @@ def _arguments(layer: Layer, sizes: tuple[int, ...], outs: tuple[int, ...], shap
         "how many patterns are looked for; channels of y"
     )
     yield (
-        f"kernel_size={taps}: {taps} taps, so {taps * gap - gap + 1} "
+        f"kernel_size={taps}: {taps} taps, so {layer.window[0]} "
         f"{layer.spatial[0]} seen at once; more taps, more multiplications"
     )
     word = {"keras": "strides"}.get(layer.host, "stride")

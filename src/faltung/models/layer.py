@@ -157,6 +157,15 @@ def show_shape(shape: Shape | None) -> str:
     return f"({body},)" if len(shape) == 1 else f"({body})"
 
 
+def show_product(sizes: Shape) -> str:
+    """Return sizes as a product.
+
+    >>> show_product((32, 48))
+    '32×48'
+    """
+    return "×".join(map(str, sizes))
+
+
 def short(values: tuple[Any, ...]) -> Any:
     """Return numbers of each axis as people write them: one where all are the same.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from faltung.diagnosis import costs
 from faltung.diagnosis.candidate import Candidate, changed
 from faltung.diagnosis.facts import Facts
-from faltung.models.layer import Shape
+from faltung.models.layer import Shape, show_product
 from faltung.models.program import Edit, Trace
 from faltung.models.rearrange import Rearrange
 
@@ -45,10 +45,10 @@ def _not_flattened(facts: Facts) -> Iterator[Candidate]:
     code = f"x = x.flatten(1){where}" if layer.host == "torch" else "keras.layers.Flatten()" + where
     sentence, kind = f"nothing flattens {inner} before {layer.label}", "not flattened"
     if merged == wanted:
-        sentence = f"{sentence}, which wants {wanted} = {_product(inner)}"
+        sentence = f"{sentence}, which wants {wanted} = {show_product(inner)}"
         yield Candidate(costs.NOT_FLATTENED, kind, sentence, edits={layer.path: Edit(flat)}, code=code)
     elif layer.host == "torch" and layer.kind == "linear":
-        sentence = f"{sentence}, and {_product(inner)} = {merged} numbers come, not {wanted}"
+        sentence = f"{sentence}, and {show_product(inner)} = {merged} numbers come, not {wanted}"
         edits = {layer.path: Edit(flat, {"in_channels": merged})}
         new, cost = (layer.change(in_channels=merged),), costs.NOT_FLATTENED_OTHER_FEATURES
         yield Candidate(cost, f"{kind}, in_features", sentence, edits=edits, changed=new, code=code)
@@ -61,7 +61,7 @@ def _as_many_as_come(facts: Facts) -> Iterator[Candidate]:
     origin = ""
     if flatten and flatten.output_shape[-1] == got and len(flatten.input_shape) > 2:
         names = _names(facts.trace, flatten.input_shape)
-        origin = f" = {_product(flatten.input_shape[1:])} ({' × '.join(names)})"
+        origin = f" = {show_product(flatten.input_shape[1:])} ({' × '.join(names)})"
     sentence = f"{got} features come{origin}, {layer.label} was made for {layer['in_channels']}"
     kind = "in_features" if layer.kind == "linear" else "input_size"
     yield changed(layer, costs.OTHER_FEATURES, kind, sentence, in_channels=got)
@@ -72,7 +72,3 @@ def _names(trace: Trace, shape: Shape) -> tuple[str, ...]:
     last = next((step.layer for step in reversed(trace.steps) if step.layer.rank and step.layer.roles()), None)
     roles = last.roles() if last else None
     return tuple(role.name for role in roles[1:]) if roles and len(roles) == len(shape) else ()
-
-
-def _product(sizes: Shape) -> str:
-    return "×".join(map(str, sizes))

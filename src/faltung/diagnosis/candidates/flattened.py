@@ -7,6 +7,7 @@ from faltung.diagnosis import costs
 from faltung.diagnosis.candidate import Candidate
 from faltung.diagnosis.codes import place
 from faltung.diagnosis.facts import Facts
+from faltung.models.layer import show_product
 from faltung.models.program import Edit
 
 
@@ -15,8 +16,9 @@ def candidates(facts: Facts) -> Iterator[Candidate]:
     layer, given = facts.layer, facts.given
     if layer.kind == "view":
         per_sample = math.prod(size or 1 for size in given[1:])
-        numbers = "×".join(map(str, given[1:]))
-        sentence = f"{layer.type_name} does not fit {given}: each sample has {numbers} = {per_sample} numbers"
+        sentence = (
+            f"{layer.type_name} does not fit {given}: each sample has {show_product(given[1:])} = {per_sample} numbers"
+        )
         edits = {layer.path: Edit(options={"is_flat": True})}
         code = f"x = x.flatten(1)  # in place of {layer.type_name}"
         yield Candidate(costs.VIEW_SIZE, "view size", sentence, edits=edits, code=code)
