@@ -58,6 +58,17 @@ def conv(layer: Layer, shape: Shape) -> Shape:
     return join(layer, lead, out, _windows(layer, shape, sizes, pairs))
 
 
+def ceil_size(in_size: int, window: int, stride: int, pair: tuple[int, int]) -> int:
+    """Return the number of windows in ceil mode: a last one may hang over the end, but begins before the padding there.
+
+    >>> ceil_size(6, 2, 4, (0, 0)), ceil_size(6, 2, 5, (0, 1)), ceil_size(5, 2, 5, (0, 1))
+    (2, 2, 1)
+    """
+    low, high = pair
+    count = output_size(in_size, window, stride, (low, high + stride - 1))
+    return count - ((count - 1) * stride >= low + in_size)
+
+
 def _windows(layer: Layer, shape: Shape, sizes: Shape, pairs: Sequence[tuple[int, int]]) -> list[Size]:
     outs: list[Size] = []
     for index, (size, window, step, pair) in enumerate(zip(sizes, layer.window, layer["stride"], pairs, strict=True)):
@@ -69,7 +80,7 @@ def _windows(layer: Layer, shape: Shape, sizes: Shape, pairs: Sequence[tuple[int
             name = layer.spatial[index]
             message = f"spans {window} {name}, x has {size}" + (f" (padded {size + sum(pair)})" if any(pair) else "")
             raise Misfit("short", message, (spatial_axis(layer, shape, index),))
-        outs.append(output_size(size, window, step, (low, high + step - 1) if layer["ceil"] else pair))
+        outs.append(ceil_size(size, window, step, pair) if layer["ceil"] else output_size(size, window, step, pair))
     return outs
 
 
