@@ -9,6 +9,7 @@
 from importlib import import_module
 from typing import Any
 
+from faltung import errors
 from faltung.arrays.conv import conv, conv1d, conv2d, conv3d
 from faltung.arrays.gradients import conv_gradients, input_gradient, kernel_gradient
 from faltung.arrays.separable import depthwise_conv1d, depthwise_conv2d, separable_conv1d, separable_conv2d
@@ -55,10 +56,10 @@ __all__ = [
 ]
 
 _LATER = {
-    "diagnose": "faltung.diagnose",
-    "explain_errors": "faltung.diagnose",
-    "explain": "faltung.explain",
-    "show": "faltung.show",
+    "diagnose": "faltung.diagnosis",
+    "explain_errors": "faltung.diagnosis",
+    "explain": "faltung.explanation",
+    "show": "faltung.pages",
 }
 """Names whose modules are imported when they are first used."""
 
@@ -68,3 +69,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'faltung' has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(_LATER[name]), name)
     return found
+
+
+def _explain_error(error: FaltungError) -> object:
+    """Return the diagnosis of an error of our own; what makes it is imported when the first is asked for."""
+    return import_module("faltung.diagnosis.own").of_error(error)
+
+
+errors.explain_error = _explain_error

@@ -229,9 +229,10 @@ def doctor(model: str, data: str, fixed_file: Path | None) -> None:
     """
     import numpy as np
 
-    from faltung.diagnose import diagnose, models
+    from faltung.diagnosis import diagnose
+    from faltung.models.load import load
 
-    found = diagnose(models.load(model), data)
+    found = diagnose(load(model), data)
     click.echo(str(found))
     if fixed_file is not None and not found.ok:
         if not Path(data).exists():
@@ -250,10 +251,10 @@ def explain(model: str, shape: str | None) -> None:
 
     MODEL: as for doctor. SHAPE may be left out where the model declares it.
     """
-    from faltung.diagnose import models
-    from faltung.explain import explain
+    from faltung.explanation import explain
+    from faltung.models.load import load
 
-    click.echo(str(explain(models.load(model), shape)))
+    click.echo(str(explain(load(model), shape)))
 
 
 @main.command()
@@ -280,10 +281,10 @@ def show(
     MODEL: as for doctor, or the TEXT of a transposed convolution, "conv1d_transpose n1 w8 ic1 oc1 kw3 sw2". DATA: a
     shape or a file; left out, the numbers are made up.
     """
-    from faltung.diagnose import models
-    from faltung.show import show
+    from faltung.models.load import load
+    from faltung.pages import show
 
-    found = model if model.startswith("conv") and not Path(model).suffix else models.load(model)
+    found = model if model.startswith("conv") and not Path(model).suffix else load(model)
     page = show(found, data, out, sample=sample, names=names.split(",") if names else ())
     click.echo(f"{page.title}: {out}")
     for file, save in ((png_file, page.save_png), (svg_file, page.save_svg), (gif_file, page.save_gif)):

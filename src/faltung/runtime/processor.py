@@ -2,7 +2,7 @@
 
 import os
 import platform
-from functools import cache
+from functools import cache as once
 from pathlib import Path
 
 import llvmlite.binding as llvm
@@ -17,7 +17,7 @@ LEVELS = {"x86-64": "sse2", "x86-64-v2": "sse4.2", "x86-64-v3": "avx2", "x86-64-
 DEFAULT_CACHES = {"L1": 32 * 1024, "L2": 512 * 1024, "L3": 8 * 1024 * 1024}
 
 
-@cache
+@once
 def current() -> Target:
     """The target of this process: the host, or the x86-64 level named by FALTUNG_TARGET."""
     llvm.initialize_native_target()

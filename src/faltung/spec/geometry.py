@@ -48,6 +48,19 @@ def same_pair(in_size: int, window: int, stride: int, *, odd_at_low: bool = Fals
     return (more, less) if odd_at_low else (less, more)
 
 
+def padded_source(index: int, size: int, mode: str) -> int | None:
+    """Return which input lies at an index of the padded axis, 0 the first input; None where zeros do.
+
+    >>> [padded_source(index, 4, "reflect") for index in (-2, 0, 3, 5)], padded_source(-1, 4, "zeros")
+    ([2, 0, 3, 1], None)
+    """
+    if mode == "zeros":
+        return index if 0 <= index < size else None
+    if mode == "reflect":
+        return size - 1 - abs(size - 1 - abs(index))
+    return min(max(index, 0), size - 1) if mode == "replicate" else index % size
+
+
 def resolve_padding(padding: object, in_size: Shape, windows: Shape, stride: Shape, layout: str) -> tuple[Pair, ...]:
     """Return (low, high) for each spatial axis from any spelling of padding.
 
