@@ -55,11 +55,6 @@ class Measurement:
     question: Question
     microseconds: dict[str, float]
 
-    def regret(self, target: Target) -> float:
-        """How many times as long as the quickest the algorithm takes that the target's prices choose."""
-        chosen = next(plan.algorithm for plan in self.question.plans(target) if plan.algorithm in self.microseconds)
-        return self.microseconds[chosen] / min(self.microseconds.values())
-
 
 def questions(suite: str = "sweep") -> list[Question]:
     """What is measured: the texts of a suite in both layouts, forward and kernel gradient."""

@@ -158,8 +158,8 @@ class FftCosts:
     """Python's share of a call."""
     task_cycles: float = 150_000.0
     """Python's share of a task."""
-    alone_factor: float = 1.5
-    """What one thread does while others wait costs more: direct summation would share it."""
+    alone_share: float = 1.5
+    """What one thread does while others wait counts so many times: direct summation would share it."""
     task_elements: int = 2**16
     """Numbers in the transforms of a task: they stay in L2, and outlast the Python that starts them."""
     matrix_task_elements: int = 2**18

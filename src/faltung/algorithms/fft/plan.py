@@ -214,7 +214,7 @@ def _cycles(problem: Problem, target: Target, size: int) -> float:
     samples, groups, blocks_of_task = tasks_of(problem, target, size, blocks)
     tasks = ceil(problem.num_samples / samples) * ceil(problem.groups / groups) * ceil(blocks / blocks_of_task)
     sums = problem.groups * problem.num_samples * blocks * block + tasks * costs.task_cycles
-    return costs.alone_factor * kernel + (costs.alone_factor if tasks == 1 else 1.0) * sums
+    return costs.alone_share * kernel + (costs.alone_share if tasks == 1 else 1.0) * sums
 
 
 def _sizes(problem: Problem) -> Iterator[int]:
