@@ -1,4 +1,4 @@
-"""Planning the groups kernel: small groups, channels last."""
+"""Planning the algorithm for small groups, channels last: tile, blocks and tasks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class _Tile:
 
 
 def refuse(problem: Problem, target: Target) -> str | None:
-    """Why the groups kernel does not serve."""
+    """Why this algorithm does not apply."""
     refusal = refuse_lanes(problem, target)
     if refusal is None and not (problem.is_channels_last and problem.x.c == 1):
         return "the input's channels do not lie side by side"
