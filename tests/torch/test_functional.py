@@ -106,13 +106,13 @@ def memory_formats(rank):
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_tensors_are_read_where_they_lie(rank, monkeypatch):
     kernel, seen = torch.randn(4, 5, *[3] * rank), []
-    launch = operators.ops.Convolution.run
+    launch = operators.conv.Convolution.run
 
     def spy(self, x, *others):
         seen.append((x.__array_interface__["data"][0], x.strides))
         return launch(self, x, *others)
 
-    monkeypatch.setattr(operators.ops.Convolution, "run", spy)
+    monkeypatch.setattr(operators.conv.Convolution, "run", spy)
     for name, x, is_last in memory_formats(rank):
         y = CONV[rank](x, kernel.requires_grad_())
         address, strides = seen.pop()

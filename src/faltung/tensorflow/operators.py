@@ -1,6 +1,6 @@
 """The three operators and their derivatives, eager and inside `tf.function`.
 
-As in frontends/torch/operators.py: y = convolve(x, w), dx = input_gradient(dy, w) and dw = kernel_gradient(x, dy) are
+As in torch/operators.py: y = convolve(x, w), dx = input_gradient(dy, w) and dw = kernel_gradient(x, dy) are
 linear in each operand, and every derivative of the three is one of the three again, to any order.
 """
 
