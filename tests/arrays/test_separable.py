@@ -109,7 +109,7 @@ def small_caches(monkeypatch: pytest.MonkeyPatch) -> None:
 def with_caches(monkeypatch: pytest.MonkeyPatch, **sizes: int) -> None:
     """Let separable convolutions, and nothing else, believe in caches of other sizes."""
     other = replace(processor.current(), **sizes)
-    monkeypatch.setattr("faltung.operators.separable.target", SimpleNamespace(current=lambda: other))
+    monkeypatch.setattr("faltung.operators.separable.processor", SimpleNamespace(current=lambda: other))
 
 
 def parts(spec: ft.ConvSpec, out_channels: int, *, bias: bool, activation: str | None) -> ft.ConvSpec:

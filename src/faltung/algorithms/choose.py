@@ -13,6 +13,7 @@ from faltung.algorithms.winograd.plan import plan_winograd, refuse_winograd
 from faltung.algorithms.winograd_gradient.plan import plan_winograd_gradient, refuse_winograd_gradient
 from faltung.errors import UnsupportedConvError
 from faltung.machine.target import Target
+from faltung.plan.in_place import is_readable
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
 
@@ -97,11 +98,3 @@ def _cheapest(plans: list[AnyPlan], reasons: list[str]) -> AnyPlan:
     reasons = [*reasons, *(f"{plan.algorithm}: passed over, {plan.cycles:.3g} cycles by the model" for plan in others)]
     reason = f"{chosen.algorithm}: chosen, {chosen.cycles:.3g} cycles by the model"
     return replace(chosen, reasons=(reason, *chosen.reasons, *reasons))
-
-
-def is_readable(problem: Problem) -> bool:
-    """Can the kernels for the problem's layout read its input in place?"""
-    x = problem.x
-    if problem.is_channels_last and problem.is_multichannel:
-        return (x.c, x.spatial[-1]) == (1, problem.in_channels)
-    return x.spatial[-1] == 1

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np  # noqa: F401  # for the examples
 from numpy.typing import ArrayLike, NDArray
 
-from faltung.algorithms.choose import is_readable
 from faltung.arrays.calls import Calls, in_order, is_in_order, key_of
 from faltung.operators.convolution import Convolution, as_array
-from faltung.plan.problem import Problem, Strides
-from faltung.spec import ConvSpec, spec_from_call
-from faltung.spec.conv_spec import Padding, Sizes
+from faltung.plan.in_place import strides_in_place
+from faltung.spec import spec_from_call
+from faltung.spec.options import Padding, Sizes
 
 Array = NDArray[Any]
 
@@ -174,27 +173,3 @@ OPTIONS = (
     *("stride", "padding", "dilation", "groups", "layout", "kernel_layout"),
     *("padding_mode", "activation", "precision"),
 )
-
-
-def strides_in_place(spec: ConvSpec, x: Array) -> Strides | None:
-    """Strides of x in elements if a kernel can read it where it lies; steps of axes of length 1 do not matter."""
-    if not x.dtype.isnative or any(step % x.itemsize for step in x.strides):
-        return None
-    plain = Strides.of_contiguous(spec.is_channels_last, spec.in_channels, spec.in_size)
-    axes = list(zip(x.shape, (step // x.itemsize for step in x.strides), strict=True))
-    batch, rest = axes[: len(spec.batch)], axes[len(spec.batch) :]
-    channel = rest.pop(-1 if spec.is_channels_last else 0)
-    wanted = ((plain.c, channel), *zip(plain.spatial, rest, strict=True))
-    c, *spatial = (free if size == 1 else step for free, (size, step) in wanted)
-    # several leading axes count as one if each steps over exactly what the next ones span
-    n, span = plain.n, None
-    for size, step in reversed(batch):
-        if size == 1:
-            continue
-        if span is None:
-            n = step
-        elif step != span:
-            return None
-        span = step * size
-    strides = Strides(n, c, tuple(spatial))
-    return strides if is_readable(Problem.of(spec, strides)) else None

@@ -10,7 +10,7 @@ from faltung.arrays.conv import conv1d, conv2d
 from faltung.operators.convolution import as_array
 from faltung.operators.separable import separable_of
 from faltung.spec import ConvSpec, named, spec_from_call
-from faltung.spec.conv_spec import Padding, Sizes
+from faltung.spec.options import Padding, Sizes
 from faltung.spec.request import one_dtype
 from faltung.spec.separable import check_pointwise, depthwise_shape
 

@@ -8,21 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from faltung.arrays.calls import Calls, check_out, in_order, is_in_order, key_of
-from faltung.errors import ShapeError
 from faltung.operators.convolution import as_array
 from faltung.operators.gradients import InputGradient, input_gradient_of
-from faltung.spec import ConvSpec, named, spec_from_call
-from faltung.spec.conv_spec import Padding, Sizes
-from faltung.spec.geometry import window_size
-from faltung.spec.layout import (
-    join_shape,
-    resolve_kernel_layout,
-    resolve_layout,
-    spatial_axes,
-    split_kernel_shape,
-    split_shape,
-)
-from faltung.spec.rules import integer, per_axis, plain
+from faltung.spec.options import Padding, Sizes
+from faltung.spec.transposed import adjoint_spec
 
 Array = NDArray[Any]
 
@@ -155,119 +144,3 @@ def _prepare(name: str, rank: int, x: Array, kernel: Array, bias: Array | None, 
     )
     copies = tuple(array is not None and not is_in_order(array) for array in (x, kernel, bias))
     return _Prepared(name, input_gradient_of(spec), copies if any(copies) else None, spec.output_shape != x.shape)
-
-
-def adjoint_spec(
-    function: str,
-    x_shape: tuple[int, ...],
-    x_dtype: str,
-    kernel_shape: tuple[int, ...],
-    kernel_dtype: str,
-    bias_shape: tuple[int, ...] | None = None,
-    bias_dtype: str | None = None,
-    *,
-    rank: int,
-    stride: Sizes = 1,
-    padding: Padding = "valid",
-    output_padding: Sizes | None = None,
-    dilation: Sizes = 1,
-    groups: int = 1,
-    layout: str | None = None,
-    kernel_layout: str | None = None,
-    activation: str | tuple[str, float] | None = None,
-) -> ConvSpec:
-    """Return the convolution whose adjoint a transposed one is, or raise one error that names ``function``.
-
-    Its input has the shape of the result, its output that of x; with an output padding of a stride and more its output
-    is longer than x, which zeros then fill up.
-    """
-    told = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "layout": layout}
-    arrays_told = {"x": (x_shape, x_dtype), "kernel": (kernel_shape, kernel_dtype), "rank": rank}
-    with named(function, **arrays_told, **told, kernel_layout=kernel_layout):
-        axes = spatial_axes(rank)
-        layout, kernel_layout = resolve_layout(layout, rank), resolve_kernel_layout(kernel_layout, rank)
-        if len(kernel_shape) != rank + 2 or len(x_shape) < rank + 2:
-            rule = f"x and the kernel must have {rank + 2} axes"
-            raise ShapeError(f"{rule}; got {plain(x_shape)} and {plain(kernel_shape)}. Add the missing axis.")
-        batch, channels, in_size = split_shape(layout, x_shape)
-        kernel_size, group_out, kernel_in = split_kernel_shape(kernel_layout, kernel_shape)
-        if channels != kernel_in:
-            got = f"{channels} in x {plain(x_shape)}, {layout}, "
-            got += f"but {kernel_in} in the kernel {plain(kernel_shape)}, {kernel_layout}"
-            raise ShapeError(
-                f"x and kernel must agree on in_channels; got {got}. The kernel's O axis meets the channels of x."
-            )
-        groups = integer("groups", groups, minimum=1)
-        steps = per_axis("stride", stride, axes, minimum=1)
-        spacing = per_axis("dilation", dilation, axes, minimum=1)
-        more = None if output_padding is None else per_axis("output_padding", output_padding, axes, minimum=0)
-        for axis, extra, step, space in zip(axes, more or (), steps, spacing, strict=False):
-            if extra >= max(step, space):
-                rule = "output_padding must be smaller than stride or dilation"
-                raise ShapeError(f"{rule}; got {extra} on {axis}, with stride {step} and dilation {space}. Use less.")
-        windows = tuple(window_size(k, d) for k, d in zip(kernel_size, spacing, strict=True))
-        sizes, pairs = output_sizes(in_size, windows, steps, padding, more, axes)
-        outputs = group_out * groups
-        spec = spec_from_call(
-            f"conv{rank}d_transpose",
-            join_shape(layout, batch, outputs, sizes),
-            x_dtype,
-            kernel_shape,
-            kernel_dtype,
-            rank=rank,
-            stride=steps,
-            padding=pairs,
-            dilation=spacing,
-            groups=groups,
-            layout=layout,
-            kernel_layout=kernel_layout,
-            activation=activation,
-        )
-        if bias_shape is not None:
-            if bias_shape != (outputs,) or bias_dtype != x_dtype:
-                rule = f"the bias must have shape ({outputs},) and the type of x"
-                raise ShapeError(f"{rule}; got {bias_dtype} {plain(bias_shape)}. Give {outputs} numbers.")
-            spec = spec.replace(bias=True, activation=spec.activation, activation_parameter=spec.activation_parameter)
-        return spec
-
-
-def output_sizes(
-    in_size: tuple[int, ...],
-    windows: tuple[int, ...],
-    steps: tuple[int, ...],
-    padding: Padding,
-    more: tuple[int, ...] | None,
-    axes: str,
-) -> tuple[tuple[int, ...], list[tuple[int, int]]]:
-    """The sizes of the result, and the pairs that the forward convolution pads them with."""
-    full = [(size - 1) * step + window for size, window, step in zip(in_size, windows, steps, strict=True)]
-    if isinstance(padding, str) and padding.lower() in ("valid", "same"):
-        if padding.lower() == "valid":
-            rest = [max(step - window, 0) for window, step in zip(windows, steps, strict=True)]
-            return tuple(f + r for f, r in zip(full, more or rest, strict=True)), [(0, 0)] * len(axes)
-        # the forward convolution of the result, padded "same", has the size of x again
-        if more is not None:
-            halves = [window // 2 for window in windows]
-            sizes = tuple(f - 2 * half + r for f, half, r in zip(full, halves, more, strict=True))
-            lows = [_low_of_same(*numbers) for numbers in zip(windows, more, strict=True)]
-            return sizes, [(low, max(f - size - low, 0)) for f, size, low in zip(full, sizes, lows, strict=True)]
-        missing = [max(f - size * step, 0) for f, size, step in zip(full, in_size, steps, strict=True)]
-        pairs = [(m // 2, m - m // 2) for m in missing]
-        default = [max(size * step - f, 0) for f, size, step in zip(full, in_size, steps, strict=True)]
-        return tuple(f - m + r for f, m, r in zip(full, missing, default, strict=True)), pairs
-    entries = [padding] * len(axes) if isinstance(padding, int) else list(padding)
-    pairs = [(entry, entry) if isinstance(entry, int) else tuple(entry) for entry in entries]  # type: ignore[misc]
-    if len(pairs) != len(axes) or any(len(pair) != 2 for pair in pairs):
-        rule = 'padding must be "valid", "same", an int, or an int or a pair for each axis'
-        raise ShapeError(f"{rule}; got {plain(padding)}. Give {len(axes)} entries.")
-    sizes = tuple(f - low - high + r for f, (low, high), r in zip(full, pairs, more or (0,) * len(axes), strict=True))
-    for axis, size in zip(axes, sizes, strict=True):
-        if size < 1:
-            raise ShapeError(f"padding cuts away the whole result on {axis}; got {plain(padding)}. Use less padding.")
-    return sizes, pairs
-
-
-def _low_of_same(window: int, more: int) -> int:
-    """What Keras cuts off the low end with padding="same" and an output padding."""
-    kept = -(-(window + window % 2 - 2 + more) // 2)
-    return max(window - 1 - kept, 0)

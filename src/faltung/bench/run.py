@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import faltung as ft
-from faltung.bench.arrays import CACHE_LINE, random_arrays, source_bytes
+from faltung.bench.arrays import random_arrays, source_bytes
 from faltung.bench.check import check
 from faltung.bench.machine import Peak, Stream, memory
 from faltung.bench.suite import in_layout
 from faltung.errors import ShapeError
+from faltung.machine.memory import CACHE_LINE
 from faltung.plan.plan import Plan
 from faltung.runtime import buffers, launch
 

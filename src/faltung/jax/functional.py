@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from faltung.arrays.transposed import adjoint_spec
 from faltung.jax import operators
 from faltung.spec import spec_from_call
-from faltung.spec.conv_spec import Padding, Sizes
+from faltung.spec.options import Padding, Sizes
+from faltung.spec.transposed import adjoint_spec
 
 CONVOLVE = """{name} of faltung on JAX arrays, with the same arguments; see `faltung.{name}`.
 

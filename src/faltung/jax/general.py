@@ -9,10 +9,9 @@ from jax.typing import ArrayLike
 
 from faltung.jax import operators
 from faltung.spec import spec_from_call
+from faltung.spec.dtype import COMPUTED
 from faltung.spec.geometry import window_size
 from faltung.spec.layout import RANKS, kernel_layouts, layouts
-
-COMPUTED = ("float32", "float64")
 
 
 def conv_general_dilated(

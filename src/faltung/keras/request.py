@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from faltung.arrays.transposed import adjoint_spec
 from faltung.errors import ShapeError
 from faltung.spec import ConvSpec, spec_from_call
 from faltung.spec.geometry import window_size
 from faltung.spec.layout import join_shape, layouts
+from faltung.spec.transposed import adjoint_spec
 
 Shape = tuple[int, ...]
 OpenShape = tuple[int | None, ...]

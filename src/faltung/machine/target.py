@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from faltung.spec.dtype import ITEM_BYTES
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -23,4 +25,4 @@ class Target:
 
     def lanes(self, dtype: str) -> int:
         """Elements in one vector."""
-        return self.vector_bytes // {"float32": 4, "float64": 8}[dtype]
+        return self.vector_bytes // ITEM_BYTES[dtype]

@@ -5,11 +5,12 @@ from functools import lru_cache
 import numpy as np
 
 from faltung.algorithms.choose import AnyPlan, choose_kernel_gradient, choose_plan
+from faltung.operators.activation import activate
 from faltung.operators.executor import Executor, executor_of
+from faltung.operators.padding import SOURCES
 from faltung.plan.adjoint import adjoint_problems
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
-from faltung.reference import activate
 from faltung.runtime import buffers, processor
 from faltung.runtime.launch import Array
 from faltung.spec import ConvSpec
@@ -76,19 +77,13 @@ def _fold(padded: Array, spec: ConvSpec) -> Array:
         inside: list[slice | int] = [slice(None)] * padded.ndim
         inside[axis] = slice(low, low + size)
         folded = padded[tuple(inside)].copy()
+        repeated = SOURCES[spec.padding_mode](np.arange(-low, size + high), size)
         for index in (*range(low), *range(low + size, low + size + high)):
             source, to = inside.copy(), inside.copy()
-            source[axis], to[axis] = index, _repeated(index - low, size, spec.padding_mode)
+            source[axis], to[axis] = index, int(repeated[index])
             folded[tuple(to)] += padded[tuple(source)]
         padded = folded
     return np.ascontiguousarray(padded)
-
-
-def _repeated(index: int, size: int, mode: str) -> int:
-    """The input position that a padded position repeats."""
-    if mode == "reflect":
-        return -index if index < 0 else 2 * size - 2 - index
-    return index % size if mode == "circular" else min(max(index, 0), size - 1)
 
 
 class KernelGradient:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from faltung.machine.memory import CACHE_LINE as CACHE_LINE  # which planners take from here
 from faltung.plan.kernels import AnyKernel
 from faltung.plan.problem import Problem
 
@@ -37,9 +38,6 @@ class Plan:
     def parameter_values(self) -> tuple[int, ...]:
         """The numbers in the order in which the kernel reads them."""
         return tuple(self.parameters[name] for name in self.kernel.PARAMETERS)
-
-
-CACHE_LINE = 64
 
 
 def whole_lines(num_bytes: int) -> int:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from faltung.arrays.conv import conv
 from faltung.arrays.transposed import conv1d_transpose, conv2d_transpose, conv3d_transpose
 from faltung.spec.geometry import window_size
+from faltung.spec.transposed import transposed_size
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
@@ -90,8 +91,8 @@ class Operation:
     @property
     def rest(self) -> tuple[int, ...]:
         """How much longer the result of a transposed convolution is than its copies, less what is cut off."""
-        rows = zip(self.in_size, self.stride, self.window, self.padding, self.out_size, strict=True)
-        return tuple(out - ((size - 1) * step + window - sum(pair)) for size, step, window, pair, out in rows)
+        least = map(transposed_size, self.in_size, self.window, self.stride, self.padding)
+        return tuple(out - size for out, size in zip(self.out_size, least, strict=True))
 
 
 def exchanged(kernel: Array, groups: int) -> Array:

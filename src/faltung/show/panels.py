@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from faltung.reference import SOURCES
+from faltung.operators.padding import SOURCES
 from faltung.show.operation import Array, Operation
 
 if TYPE_CHECKING:

@@ -26,3 +26,11 @@ class ConvOptions(NamedTuple):
     padding_mode: str = "zeros"
     activation: Activation = None
     precision: str = "high"
+
+    def geometry(self) -> dict[str, object]:
+        """Return what says where windows and axes lie, by name: what the diagnosis of an error starts from."""
+        return dict(zip(self._fields[:-2], self, strict=False))
+
+
+PLAIN = ConvOptions()
+"""Nothing said: every option at its default."""

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from faltung.arrays.conv import strides_in_place
 from faltung.operators.convolution import Convolution
+from faltung.plan.in_place import strides_in_place
 from faltung.plan.plan import Plan
 from faltung.runtime import buffers
 from faltung.runtime.launch import Launch

@@ -13,6 +13,7 @@ from faltung.plan.kernels import EpilogueGradientKernel
 from faltung.plan.plan import Plan, whole_lines
 from faltung.plan.problem import ITEM_BYTES
 from faltung.plan.tasks import BYTES_PER_CYCLE, piece_count
+from faltung.spec.activation import HEAVY_SLOPE
 
 LONG_LINE = 64
 """Numbers of a line that are worth the sum over lanes at its end."""
@@ -22,8 +23,6 @@ LONGEST_ROW = 4096
 BLOCK = 8192
 """Numbers of a line that are summed in one go."""
 PIECE_CHANNELS = 256
-HEAVY = ("gelu", "gelu_tanh", "silu", "softplus")
-"""Activations whose derivative needs an exponential."""
 ROWS, HEAVY_ROWS = 4, 1
 """Rows, or vectors of a line, in one step; one where the code of each is long."""
 HEAVY_CYCLES = 40.0
@@ -54,7 +53,7 @@ class Outputs:
 def plan_epilogue_gradient(outputs: Outputs, target: Target) -> Plan:
     """The plan for at least one number."""
     lanes, item_bytes = target.lanes(outputs.dtype), ITEM_BYTES[outputs.dtype]
-    is_heavy = outputs.activation in HEAVY
+    is_heavy = outputs.activation in HEAVY_SLOPE
     arrays = 1 if outputs.activation is None else 3
     cycles = outputs.size * max(arrays * item_bytes / BYTES_PER_CYCLE, is_heavy * HEAVY_CYCLES / lanes)
     wanted = piece_count(cycles, 1)

@@ -18,11 +18,10 @@ from faltung.algorithms.fft.good_size import good_size
 from faltung.machine.target import Target
 from faltung.plan.plan import whole_lines
 from faltung.plan.problem import ITEM_BYTES, Problem
+from faltung.spec.activation import NOT_IN_NUMPY
 
 FEWEST_TAPS = 64
 """Below this, and with fewer inputs or outputs, direct summation is always quicker: not worth a comparison."""
-UNSUPPORTED_ACTIVATIONS = ("gelu",)
-"""NumPy has no error function."""
 PIECE_ELEMENTS = 2**16
 """Numbers in the transforms of a piece: they stay in the second cache, and outlast the Python that starts them."""
 MATRIX_PIECE_ELEMENTS = 2**18
@@ -146,7 +145,7 @@ def refuse_fft(problem: Problem, _: Target) -> str | None:
         return f"fewer than {FEWEST_TAPS} taps"
     if min(problem.in_size[0], problem.out_size[0]) < FEWEST_TAPS:
         return f"fewer than {FEWEST_TAPS} inputs or outputs"
-    if problem.activation in UNSUPPORTED_ACTIVATIONS:
+    if problem.activation in NOT_IN_NUMPY:
         return f"NumPy does not compute {problem.activation}"
     if not any(spectra_bytes(problem, size) <= MOST_SPECTRA_BYTES for size in _sizes(problem)):
         return "the spectra of the kernel take too much memory"
