@@ -10,9 +10,10 @@ torch.Size([8, 16, 100])
 
 Read it in this order: `private.py` (what PyTorch tells by private names only), `tensors.py` (memory and who is
 watching), `options.py` (a call's options, and the dispatcher's words for them), `operators.py` (the three operators and
-their derivatives), `batching.py` (vmap), `bias.py` (the gradient of a bias), `fast_path.py` (without derivatives),
-`coverage.py` (what goes to PyTorch's own kernel), `calls.py` (which of these ways), `functional.py`, `modules.py`,
-`why.py`, `replace.py` (ft.accelerate). `threads.py` borrows PyTorch's threads, from the first computation on.
+their derivatives), `dispatch.py` (what an operator is to PyTorch), `batching.py` (vmap), `bias.py` (the gradient of a
+bias), `fast_path.py` (without derivatives), `coverage.py` (what goes to PyTorch's own kernel), `calls.py` (which of
+these ways), `functional.py`, `modules.py`, `why.py`, `replace.py` (ft.accelerate). `threads.py` borrows PyTorch's
+threads, from the first computation on.
 """
 
 from faltung.frontends.report import Report

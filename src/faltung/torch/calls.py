@@ -18,10 +18,10 @@ from faltung.torch.options import (
     in_torchs_order,
     padding_pairs,
     per_axis,
-    read,
     resolve,
     spread,
     transposed_sizes,
+    with_memory_order,
 )
 from faltung.torch.tensors import is_observed
 
@@ -68,7 +68,7 @@ def convolve_transposed(
 def _convolve_transposed(
     rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, output_padding: Any, options: ConvOptions
 ) -> Tensor:
-    options = read(rank, x, kernel, options)
+    options = with_memory_order(rank, x, kernel, options)
     cuts_and_more: Any = list(zip(options.padding, per_axis(rank, output_padding), strict=True))  # type: ignore[arg-type]
     # an output padding first takes back what the padding cut off at the high end
     options = options._replace(padding=tuple((cut, max(cut - more, 0)) for cut, more in cuts_and_more))

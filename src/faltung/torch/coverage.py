@@ -15,6 +15,8 @@ IN_THESE = f"and faltung computes in {spoken(spec_dtype.COMPUTED, 'and')}"
 
 def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
     """Return why PyTorch's own kernel computes with these tensors; None where faltung does."""
+    if private.MISSING:
+        return f"this version of PyTorch lacks {spoken(private.MISSING, 'and')}, which tells faltung who watches a call"
     if type(x) not in PLAIN or type(kernel) not in PLAIN:
         foreign = {type(tensor).__name__ for tensor in (x, kernel) if _has_own_operators(tensor)}
         if foreign:

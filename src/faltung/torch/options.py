@@ -62,7 +62,7 @@ def spread(rank: int, options: ConvOptions, layout: str) -> ConvOptions:
     return ConvOptions(*spread, groups, layout, kernel_layout, padding_mode, activation, precision)
 
 
-def read(rank: int, x: Tensor, kernel: Tensor, options: ConvOptions) -> ConvOptions:
+def with_memory_order(rank: int, x: Tensor, kernel: Tensor, options: ConvOptions) -> ConvOptions:
     """Options with an entry for each axis, and with the order in which x, (N, C, *spatial), is to lie in memory."""
     is_last = options.layout != FIRST[rank] and resolve_layout(options.layout, rank) != FIRST[rank]
     return spread(rank, options, LAST[rank] if is_last or is_channels_last(x, kernel) else FIRST[rank])
@@ -70,7 +70,7 @@ def read(rank: int, x: Tensor, kernel: Tensor, options: ConvOptions) -> ConvOpti
 
 def resolve(rank: int, x: Tensor, kernel: Tensor, options: ConvOptions) -> ConvOptions:
     """Resolved options of a convolution of x, (N, C, *spatial)."""
-    options = read(rank, x, kernel, options)
+    options = with_memory_order(rank, x, kernel, options)
     others: Any = options[2:]
     return ConvOptions(options.stride, padding_pairs(rank, x, kernel, options), *others)
 

@@ -70,5 +70,4 @@ def is_observed(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> bool:
         or private.is_function_mode_active()
         or private.tracing_state() is not None
         or private.is_profiled()
-        or private.IS_INCOMPLETE
     )
