@@ -8,7 +8,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from faltung.jax import operators
-from faltung.spec import spec_from_call
+from faltung.spec import ConvOptions, spec_from_call
 from faltung.spec.dtype import COMPUTED
 from faltung.spec.geometry import window_size
 from faltung.spec.layout import RANKS, kernel_layouts, layouts
@@ -41,16 +41,19 @@ def conv_general_dilated(
         sharding = {} if out_sharding is None else {"out_sharding": out_sharding}  # older versions do not know it
         return lax.conv_general_dilated(lhs, rhs, *asked, *more, **sharding)
     layout, kernel_layout, _ = _layouts(lhs, rhs, dimension_numbers)
-    spec = spec_from_call(
-        "conv_general_dilated",
-        *(lhs.shape, lhs.dtype.name, rhs.shape, rhs.dtype.name),
-        rank=lhs.ndim - 2,
+    options = ConvOptions(
         stride=tuple(window_strides),
-        padding=padding if isinstance(padding, str) else tuple(map(tuple, padding)),
+        padding=padding if isinstance(padding, str) else tuple((low, high) for low, high in padding),
         dilation=1 if rhs_dilation is None else tuple(rhs_dilation),
         groups=feature_group_count,
         layout=layout,
         kernel_layout=kernel_layout,
+    )
+    spec = spec_from_call(
+        "conv_general_dilated",
+        *(lhs.shape, lhs.dtype.name, rhs.shape, rhs.dtype.name),
+        rank=lhs.ndim - 2,
+        options=options,
     )
     return operators.conv(spec, lhs, rhs)
 

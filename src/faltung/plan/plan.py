@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from faltung.machine.memory import CACHE_LINE as CACHE_LINE  # which planners take from here
 from faltung.plan.kernels import AnyKernel
-from faltung.plan.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,8 @@ class Plan:
     @property
     def keeps_denormals(self) -> bool:
         """Does precision="exact" ask for them? Otherwise they count as zeros."""
-        return isinstance(self.problem, Problem) and self.problem.precision == "exact"
+        precision: str = getattr(self.problem, "precision", "high")
+        return precision == "exact"
 
     @property
     def pieces(self) -> int:

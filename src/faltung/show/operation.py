@@ -80,8 +80,8 @@ class Operation:
             options["activation"] = (self.activation, self.parameter) if has_parameter else self.activation
         x, kernel = np.ascontiguousarray(self.x[None]), np.ascontiguousarray(self.kernel)
         if not self.is_transposed:
-            pads = {"padding": self.padding, "padding_mode": self.padding_mode}
-            y: Array = conv(x, kernel, self.bias, **pads, **options)[0]
+            options |= {"padding": self.padding, "padding_mode": self.padding_mode}
+            y: Array = conv(x, kernel, self.bias, **options)[0]
             return y
         transpose: Any = (conv1d_transpose, conv2d_transpose, conv3d_transpose)[self.rank - 1]
         weight = np.ascontiguousarray(exchanged(kernel, self.groups))

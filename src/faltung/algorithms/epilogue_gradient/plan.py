@@ -43,6 +43,7 @@ class Outputs:
     activation: str | None
     activation_parameter: float | None
     dtype: str
+    precision: str = "high"
 
     @property
     def size(self) -> int:
