@@ -32,7 +32,9 @@ class ConvOptions(NamedTuple):
 
     def geometry(self) -> dict[str, object]:
         """Return what says where windows and axes lie, by name: what the diagnosis of an error starts from."""
-        return dict(zip(self._fields[:-2], self, strict=False))
+        told = self._asdict()
+        del told["activation"], told["precision"]
+        return told
 
 
 PLAIN = ConvOptions()
