@@ -126,6 +126,11 @@ def test_what_is_asked_needs_neither_numpy_nor_llvm(module: str) -> None:
     assert {name.split(".")[0] for name in imports(MODULES[module])}.isdisjoint({"numpy", "llvmlite"})
 
 
+@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) not in ("reference", "bench")])
+def test_the_oracle_computes_nothing_that_it_judges(module: str) -> None:
+    assert not any(f"{name}.".startswith("faltung.reference.") for name in imports(MODULES[module]))
+
+
 def import_in_fresh_interpreter(package: str, bytecode: Path) -> tuple[float, list[str]]:
     """Return the seconds of processor time of importing a package, and which heavy ones it loaded."""
     program = f"""

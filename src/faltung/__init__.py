@@ -10,9 +10,11 @@ from importlib import import_module
 from typing import Any
 
 from faltung import errors
+from faltung.arrays.all_gradients import conv_gradients
 from faltung.arrays.conv import conv, conv1d, conv2d, conv3d
-from faltung.arrays.gradients import conv_gradients, input_gradient, kernel_gradient
-from faltung.arrays.separable import depthwise_conv1d, depthwise_conv2d, separable_conv1d, separable_conv2d
+from faltung.arrays.depthwise import depthwise_conv1d, depthwise_conv2d
+from faltung.arrays.gradients import input_gradient, kernel_gradient
+from faltung.arrays.separable import separable_conv1d, separable_conv2d
 from faltung.arrays.transposed import conv1d_transpose, conv2d_transpose, conv3d_transpose
 from faltung.errors import CodegenError, DtypeError, FaltungError, ModelError, ShapeError, UnsupportedConvError
 from faltung.frontends.accelerate import accelerate

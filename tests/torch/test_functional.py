@@ -106,13 +106,13 @@ def memory_formats(rank):
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_tensors_are_read_where_they_lie(rank, monkeypatch):
     kernel, seen = torch.randn(4, 5, *[3] * rank), []
-    launch = operators.ops.Convolution.run
+    launch = operators.conv.Convolution.run
 
     def spy(self, x, *others):
         seen.append((x.__array_interface__["data"][0], x.strides))
         return launch(self, x, *others)
 
-    monkeypatch.setattr(operators.ops.Convolution, "run", spy)
+    monkeypatch.setattr(operators.conv.Convolution, "run", spy)
     for name, x, is_last in memory_formats(rank):
         y = CONV[rank](x, kernel.requires_grad_())
         address, strides = seen.pop()
@@ -121,8 +121,8 @@ def test_tensors_are_read_where_they_lie(rank, monkeypatch):
         assert strides == tuple(x.stride(axis) * 4 for axis in order), name
         assert (y.stride(1) == 1) is is_last, name
         with torch.no_grad():
-            straight = CONV[rank](x, kernel)
-        assert not seen and straight.stride() == y.stride() and torch.equal(straight, y), name
+            fast = CONV[rank](x, kernel)
+        assert not seen and fast.stride() == y.stride() and torch.equal(fast, y), name
         torch.testing.assert_close(y, getattr(torch.nn.functional, f"conv{rank}d")(x.contiguous(), kernel), msg=name)
 
 

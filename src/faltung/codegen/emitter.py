@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 
 from llvmlite import ir
 
+from faltung.spec.dtype import ITEM_BYTES
+
 Value: TypeAlias = Any  # llvmlite carries no types; an ir.Value
 Int: TypeAlias = Any  # a Python int or an i64
 
@@ -20,7 +22,6 @@ I1, I8, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 POINTER = ir.PointerType()
 VOID = ir.VoidType()
 ELEMENTS = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
-ELEMENT_BYTES = {"float32": 4, "float64": 8}
 IS_X86 = platform.machine() in ("x86_64", "AMD64")
 
 
@@ -32,7 +33,7 @@ class Emitter:
     ) -> None:
         self.module = ir.Module()
         self.element = ELEMENTS[element]
-        self.element_bytes = ELEMENT_BYTES[element]
+        self.element_bytes = ITEM_BYTES[element]
         self.lanes = lanes
         self.vector = ir.VectorType(self.element, lanes)
         self.bits = ir.VectorType(ir.IntType(8 * self.element_bytes), lanes)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from faltung.models.axes import Misfit, channel_axis, join, spatial_axis, split
 from faltung.models.layer import Layer, Shape, Size
 from faltung.spec.geometry import output_size
+from faltung.spec.transposed import transposed_size
 
 
 def conflict(layer: Layer) -> str | None:
@@ -88,15 +89,6 @@ def pool(layer: Layer, shape: Shape) -> Shape:
     """Return the shape that pooling makes, or raise the Misfit."""
     lead, channels, sizes = split(layer, shape)
     return join(layer, lead, channels, _windows(layer, shape, sizes, layer.pairs(sizes)))
-
-
-def transposed_size(in_size: int, window: int, stride: int, pair: tuple[int, int] = (0, 0)) -> int:
-    """Return the size of a transposed result, ``(in - 1)*stride + window - low - high``.
-
-    >>> transposed_size(50, 7, 2, (3, 3))
-    99
-    """
-    return (in_size - 1) * stride + window - sum(pair)
 
 
 def transposed(layer: Layer, shape: Shape) -> Shape:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from faltung.arrays.conv import conv
 from faltung.arrays.transposed import conv1d_transpose, conv2d_transpose, conv3d_transpose
-from faltung.models.windows import transposed_size
 from faltung.spec.geometry import window_size
+from faltung.spec.transposed import transposed_size
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
@@ -80,8 +80,8 @@ class Operation:
             options["activation"] = (self.activation, self.parameter) if has_parameter else self.activation
         x, kernel = np.ascontiguousarray(self.x[None]), np.ascontiguousarray(self.kernel)
         if not self.is_transposed:
-            pads = {"padding": self.padding, "padding_mode": self.padding_mode}
-            y: Array = conv(x, kernel, self.bias, **pads, **options)[0]
+            options |= {"padding": self.padding, "padding_mode": self.padding_mode}
+            y: Array = conv(x, kernel, self.bias, **options)[0]
             return y
         transpose: Any = (conv1d_transpose, conv2d_transpose, conv3d_transpose)[self.rank - 1]
         weight = np.ascontiguousarray(exchanged(kernel, self.groups))
@@ -91,8 +91,8 @@ class Operation:
     @property
     def rest(self) -> tuple[int, ...]:
         """How much longer the result of a transposed convolution is than its copies, less what is cut off."""
-        rows = zip(self.in_size, self.stride, self.window, self.padding, self.out_size, strict=True)
-        return tuple(out - transposed_size(size, window, step, pair) for size, step, window, pair, out in rows)
+        least = map(transposed_size, self.in_size, self.window, self.stride, self.padding)
+        return tuple(out - size for out, size in zip(self.out_size, least, strict=True))
 
 
 def exchanged(kernel: Array, groups: int) -> Array:

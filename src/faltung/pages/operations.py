@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from faltung.arrays.transposed import output_sizes
 from faltung.errors import ShapeError
 from faltung.models.axes import split
 from faltung.models.layer import Layer, Shape
@@ -14,6 +13,7 @@ from faltung.pages.operation import Array, Operation
 from faltung.pages.weights import Weights, weights_of
 from faltung.spec.activation import ACTIVATIONS, ALIASES
 from faltung.spec.geometry import output_size
+from faltung.spec.transposed import transposed_sizes
 
 
 def operations_of(
@@ -100,9 +100,8 @@ def _cut(layer: Layer, sizes: tuple[int, ...], outs: tuple[int, ...]) -> tuple[t
     """What a transposed convolution cuts off the low end; the high end follows from the size of its result."""
     said, extra = layer["padding"] or 0, layer["output_padding"]
     more = None if extra is None or (layer.host == "torch" and not any(extra)) else tuple(extra)
-    axes = "".join(name[0] for name in layer.spatial)
-    _, pairs = output_sizes(sizes, layer.window, tuple(layer["stride"]), said, more, axes)
-    return tuple(pairs)
+    _, pairs = transposed_sizes(sizes, layer.window, tuple(layer["stride"]), said, more)
+    return pairs
 
 
 def _sample(layer: Layer, x: Array, channels: int, sizes: Shape, sample: int) -> Array:

@@ -6,10 +6,11 @@ from math import ceil, prod
 
 from faltung.algorithms.direct_nchw.blocks import BlockPlan, LineView, block_plans
 from faltung.algorithms.direct_nchw.kernel import DirectNchwKernel, DirectNchwParameters
+from faltung.machine.memory import CACHE_LINE
 from faltung.machine.target import Target
 from faltung.plan.kernel import constants_of
 from faltung.plan.lines import line_sizes
-from faltung.plan.memory import CACHE_LINE, round_up, round_up_to_cache_line
+from faltung.plan.memory import round_up, round_up_to_cache_line
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
 from faltung.plan.tasks import EVEN_TASKS, task_count

@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from math import ceil, prod
 
 from faltung.algorithms.grouped.kernel import GroupedKernel, GroupedParameters
+from faltung.machine.memory import CACHE_LINE
 from faltung.machine.target import Target
 from faltung.plan.kernel import constants_of
 from faltung.plan.lanes import flat_view, refuse_lanes
 from faltung.plan.lines import line_counts, line_sizes
-from faltung.plan.memory import CACHE_LINE, round_up_to_cache_line
+from faltung.plan.memory import round_up_to_cache_line
 from faltung.plan.plan import Plan
-from faltung.plan.problem import ITEM_BYTES, Problem
+from faltung.plan.problem import Problem
 from faltung.plan.streaming import has_streaming_stores
 from faltung.plan.tasks import task_count
 from faltung.plan.tile import edge_share, input_reuse
+from faltung.spec.dtype import ITEM_BYTES
 
 MOST_TASKS = 32
 """Tasks of neighbouring lines, whose inputs overlap."""
