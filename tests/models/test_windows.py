@@ -10,7 +10,7 @@ import faltung as ft
 from faltung.models.geometry import forward
 from faltung.models.readers.torch_layers import describe
 from faltung.models.reading import as_program
-from faltung.models.windows import transposed_size
+from faltung.spec.transposed import transposed_size
 
 nn = torch.nn
 
