@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from faltung.algorithms.choose import choose_plan
-from faltung.arrays.calls import Calls
+from faltung.arrays.calls import Calls, facts_of
 from faltung.plan.in_place import strides_in_place
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
@@ -52,11 +52,7 @@ def prepared(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options:
     """What convolves tensors like these, with options as spelled: the operator where a kernel cannot read them."""
     of_bias = None if bias is None else (bias.shape, bias.stride())
     key = (x.dtype, x.shape, x.stride(), kernel.shape, kernel.stride(), of_bias, options)
-    found = _calls.find(key)
-    if found is None:
-        found = _prepare(rank, x, kernel, bias, options)
-        _calls.keep(key, found)
-    return found
+    return _calls.find(key) or _calls.keep(key, _prepare(rank, x, kernel, bias, options))
 
 
 def _prepare(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Computation:
@@ -65,13 +61,8 @@ def _prepare(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options:
     options = with_memory_order(rank, x, kernel, options)
     is_last = lies_last(options)
     array, (kernel_array, kernel_layout) = as_array(x, channels_last=is_last), as_kernel(kernel)
-    spec = spec_from_call(
-        f"conv{rank}d",
-        *(array.shape, array.dtype.name, kernel_array.shape, kernel_array.dtype.name),
-        *((None, None) if bias is None else (tuple(bias.shape), as_array(bias).dtype.name)),
-        rank=rank,
-        options=options._replace(kernel_layout=kernel_layout),
-    )
+    facts = facts_of(array, kernel_array, None if bias is None else as_array(bias))
+    spec = spec_from_call(f"conv{rank}d", *facts, rank=rank, options=options._replace(kernel_layout=kernel_layout))
     by_operator = partial(_by_operator, options=of_spec(spec))
     strides = strides_in_place(spec, array)
     are_in_order = kernel_array.flags.c_contiguous and (bias is None or bias.is_contiguous())
