@@ -51,7 +51,9 @@ class FastPath:
 def prepared(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Computation:
     """What convolves tensors like these, with options as spelled: the operator where a kernel cannot read them."""
     of_bias = None if bias is None else (bias.shape, bias.stride())
-    key = (x.dtype, x.shape, x.stride(), kernel.shape, kernel.stride(), of_bias, options)
+    stride, padding, dilation, groups, *_ = options
+    types = (type(stride), type(padding), type(dilation), type(groups))  # since 1 == True == 1.0
+    key = (x.dtype, x.shape, x.stride(), kernel.shape, kernel.stride(), of_bias, options, types)
     return _calls.find(key) or _calls.keep(key, _prepare(rank, x, kernel, bias, options))
 
 
