@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from faltung import reference
-from faltung.spec import spec_from_call
+from faltung.spec import ConvOptions, spec_from_call
 
 
 def numbers(shape, seed=0):
@@ -24,7 +24,7 @@ def values(tensor):
 def convolved(x, kernel, bias=None, **words):
     """What the words mean, by the reference."""
     arrays = [(array.shape, array.dtype.name) for array in (x, kernel)]
-    spec = spec_from_call("conv", *arrays[0], *arrays[1], rank=kernel.ndim - 2, **words)
+    spec = spec_from_call("conv", *arrays[0], *arrays[1], rank=kernel.ndim - 2, options=ConvOptions(**words))
     return reference.conv(x, kernel, bias, spec=spec)
 
 

@@ -44,7 +44,7 @@ def conv1d(
         kernel_layout: as in `faltung.conv1d`.
         padding_mode: as in `faltung.conv1d`.
         activation: as in `faltung.conv1d`.
-        precision: as in `faltung.conv1d`.
+        precision: as in `faltung.conv1d`; XLA drops denormal numbers either way.
 
     Returns:
         (N, W_out, C_out), the sizes as there.
@@ -90,7 +90,7 @@ def conv2d(
         kernel_layout: as in `faltung.conv2d`.
         padding_mode: as in `faltung.conv2d`.
         activation: as in `faltung.conv2d`.
-        precision: as in `faltung.conv2d`.
+        precision: as in `faltung.conv2d`; XLA drops denormal numbers either way.
 
     Returns:
         (N, H_out, W_out, C_out), the sizes as there.
@@ -136,7 +136,7 @@ def conv3d(
         kernel_layout: as in `faltung.conv3d`.
         padding_mode: as in `faltung.conv3d`.
         activation: as in `faltung.conv3d`.
-        precision: as in `faltung.conv3d`.
+        precision: as in `faltung.conv3d`; XLA drops denormal numbers either way.
 
     Returns:
         (N, D_out, H_out, W_out, C_out), the sizes as there.
@@ -182,7 +182,7 @@ def conv(
         kernel_layout: as in `faltung.conv`.
         padding_mode: as in `faltung.conv`.
         activation: as in `faltung.conv`.
-        precision: as in `faltung.conv`.
+        precision: as in `faltung.conv`; XLA drops denormal numbers either way.
 
     Returns:
         (N, [[D_out,] H_out,] W_out, C_out), the sizes as there.

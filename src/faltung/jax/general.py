@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from faltung.jax import operators
 from faltung.spec import ConvOptions, spec_from_call
 from faltung.spec.dtype import COMPUTED
-from faltung.spec.geometry import window_size
+from faltung.spec.geometry import output_size, window_size
 from faltung.spec.layout import RANKS, kernel_layouts, layouts
 
 
@@ -126,4 +126,4 @@ def _has_no_windows(
     sizes = [lhs.shape[axis] for axis, letter in enumerate(layout) if letter not in "NC"]
     taps = [rhs.shape[axis] for axis, letter in enumerate(kernel_layout) if letter not in "IO"]
     axes = zip(sizes, taps, padding, dilation or [1] * len(sizes), strict=False)
-    return any(low + size + high < window_size(k, d) for size, k, (low, high), d in axes)
+    return any(output_size(size, window_size(k, d), 1, tuple(pair)) < 1 for size, k, pair, d in axes)

@@ -40,7 +40,7 @@ def conv1d_transpose(
         layout: as in `faltung.conv1d_transpose`.
         kernel_layout: as in `faltung.conv1d_transpose`.
         activation: as in `faltung.conv1d_transpose`.
-        precision: as in `faltung.conv1d_transpose`.
+        precision: as in `faltung.conv1d_transpose`; XLA drops denormal numbers either way.
 
     Returns:
         (N, W_out, C_out), the sizes as there.
@@ -84,7 +84,7 @@ def conv2d_transpose(
         layout: as in `faltung.conv2d_transpose`.
         kernel_layout: as in `faltung.conv2d_transpose`.
         activation: as in `faltung.conv2d_transpose`.
-        precision: as in `faltung.conv2d_transpose`.
+        precision: as in `faltung.conv2d_transpose`; XLA drops denormal numbers either way.
 
     Returns:
         (N, H_out, W_out, C_out), the sizes as there.
@@ -128,7 +128,7 @@ def conv3d_transpose(
         layout: as in `faltung.conv3d_transpose`.
         kernel_layout: as in `faltung.conv3d_transpose`.
         activation: as in `faltung.conv3d_transpose`.
-        precision: as in `faltung.conv3d_transpose`.
+        precision: as in `faltung.conv3d_transpose`; XLA drops denormal numbers either way.
 
     Returns:
         (N, D_out, H_out, W_out, C_out), the sizes as there.

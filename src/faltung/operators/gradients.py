@@ -14,6 +14,7 @@ from faltung.plan.problem import Problem
 from faltung.runtime import buffers, processor
 from faltung.runtime.launch import Array
 from faltung.spec import ConvSpec
+from faltung.spec.geometry import of_padded_input
 
 
 class InputGradient:
@@ -26,7 +27,7 @@ class InputGradient:
     def __init__(self, spec: ConvSpec) -> None:
         self.spec = spec
         self._folds = spec.padding_mode != "zeros"
-        self._inner = _without_padding(spec) if self._folds else spec
+        self._inner = of_padded_input(spec) if self._folds else spec
         problems, self._leaves_some = adjoint_problems(Problem.of(self._inner)) if spec.output_bytes else ([], True)
         self.plans = [choose_plan(problem, processor.current()) for problem in problems]
         self._launches = [executor_of(plan) for plan in self.plans]
@@ -60,12 +61,6 @@ class InputGradient:
 
     def _new(self) -> Array:
         return buffers.empty(self._inner.input_shape, self._dtype, self._inner.input_bytes)
-
-
-def _without_padding(spec: ConvSpec) -> ConvSpec:
-    """The convolution of the padded input."""
-    padded = tuple(size + low + high for size, (low, high) in zip(spec.in_size, spec.padding, strict=True))
-    return spec.replace(in_size=padded, padding="valid", padding_mode="zeros")
 
 
 def _fold(padded: Array, spec: ConvSpec) -> Array:

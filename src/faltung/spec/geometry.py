@@ -112,6 +112,12 @@ def padding_pair(what: str, entry: object) -> Pair:
     return low, high
 
 
+def of_padded_input(spec: "ConvSpec") -> "ConvSpec":
+    """Return the convolution of the input with its padding written out."""
+    padded = (low + size + high for size, (low, high) in zip(spec.in_size, spec.padding, strict=True))
+    return spec.replace(in_size=tuple(padded), padding="valid", padding_mode="zeros")
+
+
 def check_axis(spec: "ConvSpec", index: int) -> None:
     """Refuse padding for which an axis is too short, and a kernel longer than the padded axis."""
     axis, in_size = spatial_axes(spec.rank)[index], spec.in_size[index]

@@ -1,7 +1,6 @@
 """From the arguments of a call to a spec: shapes become fields, and faults of the arrays get their message."""
 
 import math
-from typing import Any
 
 from faltung.errors import DtypeError, ShapeError
 from faltung.spec.conv_spec import ConvSpec
@@ -32,7 +31,6 @@ def spec_from_call(
     *,
     rank: int | None = None,
     options: ConvOptions = PLAIN,
-    **spelled: Any,
 ) -> ConvSpec:
     """Return the spec of a call, or raise one error that names ``function``, the rule, the values and the remedy.
 
@@ -50,12 +48,10 @@ def spec_from_call(
         bias_dtype: name of its element type.
         rank: number of spatial axes; None takes it from the kernel.
         options: all else, in any spelling that ConvSpec takes.
-        spelled: options by name.
 
     Raises:
         ShapeError, DtypeError: naming the cause.
     """
-    options = options._replace(**spelled) if spelled else options
     arrays = {"x": (x_shape, x_dtype), "kernel": (kernel_shape, kernel_dtype)}
     with named(function, **arrays, rank=rank, **options.geometry()):
         dtype = one_dtype({"x": x_dtype, "kernel": kernel_dtype, "bias": bias_dtype})

@@ -4,8 +4,6 @@ A transposed convolution puts a copy of the kernel into its result for each inpu
 convolution whose adjoint it is reads that result with the same kernel, stride, dilation and padding.
 """
 
-from typing import Any
-
 from faltung.errors import ShapeError
 from faltung.spec.conv_spec import ConvSpec
 from faltung.spec.geometry import Pair, padding_pair, window_size
@@ -107,7 +105,6 @@ def adjoint_spec(
     rank: int,
     options: ConvOptions = PLAIN,
     output_padding: Sizes | None = None,
-    **spelled: Any,
 ) -> ConvSpec:
     """Return the convolution whose adjoint a transposed one is, or raise one error that names ``function``.
 
@@ -128,12 +125,10 @@ def adjoint_spec(
         rank: number of spatial axes.
         options: as of the forward convolution; ``padding_mode`` is "zeros".
         output_padding: added at the high end, below stride (or dilation); None leaves it to the rule of the padding.
-        spelled: options by name.
 
     Raises:
         ShapeError, DtypeError: naming the cause.
     """
-    options = options._replace(**spelled) if spelled else options
     told = options.geometry()
     del told["padding_mode"]
     with named(function, x=(x_shape, x_dtype), kernel=(kernel_shape, kernel_dtype), rank=rank, **told):
