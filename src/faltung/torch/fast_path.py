@@ -54,7 +54,19 @@ def prepared(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options:
     stride, padding, dilation, groups, *_ = options
     types = (type(stride), type(padding), type(dilation), type(groups))  # since 1 == True == 1.0
     key = (x.dtype, x.shape, x.stride(), kernel.shape, kernel.stride(), of_bias, options, types)
-    return _calls.find(key) or _calls.keep(key, _prepare(rank, x, kernel, bias, options))
+    found = _calls.find(key)
+    if found is not None:
+        return found
+    if (as_tuples := options._replace(**{name: _as_tuple(getattr(options, name)) for name in SIZES})) != options:
+        return prepared(rank, x, kernel, bias, as_tuples)  # no lists, which a key cannot hold
+    return _calls.keep(key, _prepare(rank, x, kernel, bias, options))
+
+
+SIZES = ("stride", "padding", "dilation")
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 
 
 def _prepare(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Computation:
