@@ -141,8 +141,8 @@ def test_kernel_gradient(spec: ft.ConvSpec, seed: int, mean: float) -> None:
 def test_input_gradient(spec: ft.ConvSpec, seed: int) -> None:
     dy, kernel = random_dy(spec, seed), random_arrays(spec, seed)[1]
     gradient = InputGradient(spec)
-    num_fft = sum(isinstance(plan, FftPlan) for plan in gradient.plans)
-    num_long = sum(plan.problem.kernel_size[0] >= plan.FEWEST_TAPS for plan in gradient.plans)
+    num_fft = sum(isinstance(one, FftPlan) for one in gradient.plans)
+    num_long = sum(one.problem.kernel_size[0] >= plan.FEWEST_TAPS for one in gradient.plans)
     assert num_fft == num_long and (num_long or spec.stride[0] > 1), repro(spec, seed)
     dx = gradient.run(dy, kernel, out=np.full(spec.input_shape, np.nan, spec.dtype))
     oracle, direct = partial(reference.input_gradient, spec=spec), InputGradient(exact(spec)).run
