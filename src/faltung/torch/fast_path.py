@@ -50,10 +50,19 @@ class FastPath:
 
 def prepared(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Computation:
     """What convolves tensors like these, with options as spelled: the operator where a kernel cannot read them."""
-    of_bias = None if bias is None else (bias.shape, bias.stride())
-    stride, padding, dilation, groups, *_ = options
-    types = (type(stride), type(padding), type(dilation), type(groups))  # since 1 == True == 1.0
-    key = (x.dtype, x.shape, x.stride(), kernel.shape, kernel.stride(), of_bias, options, types)
+    key = (
+        x.dtype,
+        x.shape,
+        x.stride(),
+        kernel.shape,
+        kernel.stride(),
+        None if bias is None else (bias.shape, bias.stride()),
+        options,
+        type(options.stride),  # since 1 == True == 1.0
+        type(options.padding),
+        type(options.dilation),
+        type(options.groups),
+    )
     found = _calls.find(key)
     if found is not None:
         return found
