@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from faltung.spec import ConvSpec, spec_from_call
 from faltung.spec.layout import kernel_layouts, split_kernel_shape
-from faltung.spec.options import ConvOptions
+from faltung.spec.options import ConvOptions, options_of
 from faltung.tensorflow.tensors import Sizes
 
 OPEN = 1 << 24
@@ -22,17 +22,7 @@ class OpenConv:
     @classmethod
     def of(cls, spec: ConvSpec) -> "OpenConv":
         """The convolution of a spec without its sizes and activation; its padding, as pairs, holds for every size."""
-        options = ConvOptions(
-            spec.stride,
-            spec.padding,
-            spec.dilation,
-            spec.groups,
-            spec.layout,
-            spec.kernel_layout,
-            spec.padding_mode,
-            precision=spec.precision,
-        )
-        return cls(spec.name, spec.rank, options)
+        return cls(spec.name, spec.rank, options_of(spec)._replace(activation=None))
 
     def activated_by(self, activation: str | None) -> "OpenConv":
         """The same with this activation, or without any."""

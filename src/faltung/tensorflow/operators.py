@@ -8,14 +8,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from faltung.arrays import gradients
-from faltung.arrays.conv import conv1d, conv2d, conv3d
+from faltung.arrays import forward, gradients
 from faltung.spec import ConvSpec
 from faltung.tensorflow.activation import SLOPES, activated
 from faltung.tensorflow.open_conv import OpenConv
 from faltung.tensorflow.tensors import Array, Sizes, Tensor, as_it_stands, computed, known_shape
-
-CONVOLVE = {1: conv1d, 2: conv2d, 3: conv3d}
 
 
 @as_it_stands
@@ -88,11 +85,11 @@ def _words(open_conv: OpenConv) -> dict[str, Any]:
 @as_it_stands
 def convolve(open_conv: OpenConv, x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
     """y = activation(convolve(x, kernel) + bias); the activation, if the options have one, is one of SLOPES."""
-    name, words = open_conv.options.activation, open_conv.options._asdict()
-    linear = open_conv.activated_by(None)
+    rank, options = open_conv.rank, open_conv.options
+    name, linear = options.activation, open_conv.activated_by(None)
 
-    def compute(*arrays: Array) -> Array:
-        return CONVOLVE[open_conv.rank](*arrays, **words)
+    def compute(x: Array, kernel: Array, bias: Array | None = None) -> Array:
+        return forward.convolve(f"conv{rank}d", rank, x, kernel, bias, options, None)
 
     def shape() -> Sizes:
         sizes = known_shape("x", x), known_shape("kernel", kernel)

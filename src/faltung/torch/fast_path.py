@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from faltung.algorithms.choose import choose_plan
-from faltung.arrays.calls import Calls
+from faltung.arrays.calls import Calls, facts_of
 from faltung.plan.in_place import strides_in_place
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
@@ -50,13 +50,32 @@ class FastPath:
 
 def prepared(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Computation:
     """What convolves tensors like these, with options as spelled: the operator where a kernel cannot read them."""
-    of_bias = None if bias is None else (bias.shape, bias.stride())
-    key = (x.dtype, x.shape, x.stride(), kernel.shape, kernel.stride(), of_bias, options)
+    key = (
+        x.dtype,
+        x.shape,
+        x.stride(),
+        kernel.shape,
+        kernel.stride(),
+        None if bias is None else (bias.shape, bias.stride()),
+        options,
+        type(options.stride),  # since 1 == True == 1.0
+        type(options.padding),
+        type(options.dilation),
+        type(options.groups),
+    )
     found = _calls.find(key)
-    if found is None:
-        found = _prepare(rank, x, kernel, bias, options)
-        _calls.keep(key, found)
-    return found
+    if found is not None:
+        return found
+    if (as_tuples := options._replace(**{name: _as_tuple(getattr(options, name)) for name in SIZES})) != options:
+        return prepared(rank, x, kernel, bias, as_tuples)  # no lists, which a key cannot hold
+    return _calls.keep(key, _prepare(rank, x, kernel, bias, options))
+
+
+SIZES = ("stride", "padding", "dilation")
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 
 
 def _prepare(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Computation:
@@ -65,13 +84,8 @@ def _prepare(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options:
     options = with_memory_order(rank, x, kernel, options)
     is_last = lies_last(options)
     array, (kernel_array, kernel_layout) = as_array(x, channels_last=is_last), as_kernel(kernel)
-    spec = spec_from_call(
-        f"conv{rank}d",
-        *(array.shape, array.dtype.name, kernel_array.shape, kernel_array.dtype.name),
-        *((None, None) if bias is None else (tuple(bias.shape), as_array(bias).dtype.name)),
-        rank=rank,
-        options=options._replace(kernel_layout=kernel_layout),
-    )
+    facts = facts_of(array, kernel_array, None if bias is None else as_array(bias))
+    spec = spec_from_call(f"conv{rank}d", *facts, rank=rank, options=options._replace(kernel_layout=kernel_layout))
     by_operator = partial(_by_operator, options=of_spec(spec))
     strides = strides_in_place(spec, array)
     are_in_order = kernel_array.flags.c_contiguous and (bias is None or bias.is_contiguous())

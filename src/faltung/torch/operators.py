@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
-from faltung.arrays import conv, gradients, transposed
+from faltung.arrays import forward, gradients, transposed
 from faltung.spec.options import ConvOptions
 from faltung.torch import threads
 from faltung.torch.bias import sum_of_channels
@@ -24,12 +24,11 @@ from faltung.torch.dispatch import Operator
 from faltung.torch.options import Ints, lies_last, output_sizes, transposed_sizes
 from faltung.torch.tensors import as_array, as_kernel, as_tensor, empty
 
-CONVOLVE = {1: conv.conv1d, 2: conv.conv2d, 3: conv.conv3d}
 TRANSPOSED = {1: transposed.conv1d_transpose, 2: transposed.conv2d_transpose, 3: transposed.conv3d_transpose}
 
 
 def _words(options: ConvOptions, kernel_layout: str = "OIW") -> dict[str, Any]:
-    """The options as keywords of faltung's functions on arrays."""
+    """The options as keywords of faltung's gradients on arrays."""
     return {
         "stride": options.stride,
         "padding": options.padding,
@@ -49,8 +48,11 @@ def _convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptio
     threads.share_once()
     is_last = lies_last(options)
     kernel_array, kernel_layout = as_kernel(kernel)
+    if kernel_layout != options.kernel_layout:
+        options = options._replace(kernel_layout=kernel_layout)
+    rank = x.dim() - 2
     arrays = as_array(x, channels_last=is_last), kernel_array, None if bias is None else as_array(bias)
-    return as_tensor(CONVOLVE[x.dim() - 2](*arrays, **_words(options, kernel_layout)), channels_last=is_last)
+    return as_tensor(forward.convolve(f"conv{rank}d", rank, *arrays, options, None), channels_last=is_last)
 
 
 def _fake_convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Tensor:
@@ -80,7 +82,7 @@ def _input_gradient(dy: Tensor, kernel: Tensor, bias: Tensor | None, in_size: In
         batch, channels = dy.shape[0], kernel.shape[1] * options.groups
         shape = (batch, *in_size, channels) if is_last else (batch, channels, *in_size)
         return as_tensor(gradients.input_gradient(*arrays, shape, **words), channels_last=is_last)
-    del words["padding_mode"], words["precision"]  # zeros; not yet
+    del words["padding_mode"]  # zeros
     least = transposed_sizes(dy.shape[2:], kernel.shape[2:], options)
     more = tuple(size - smallest for size, smallest in zip(in_size, least, strict=True))
     dx = TRANSPOSED[dy.dim() - 2](*arrays, as_array(bias), output_padding=more, **words)

@@ -14,7 +14,7 @@ from torch import Tensor
 from faltung.spec import ConvSpec, named
 from faltung.spec.geometry import output_size, resolve_padding, window_size
 from faltung.spec.layout import RANKS, layouts, resolve_layout, spatial_axes
-from faltung.spec.options import ConvOptions
+from faltung.spec.options import ConvOptions, options_of
 from faltung.spec.rules import per_axis as checked_per_axis
 from faltung.spec.transposed import transposed_size
 from faltung.torch.tensors import is_channels_last
@@ -87,17 +87,8 @@ def padding_pairs(rank: int, x: Tensor, kernel: Tensor, options: ConvOptions) ->
 
 
 def of_spec(spec: ConvSpec) -> ConvOptions:
-    """Resolved options of a spec without activation."""
-    return ConvOptions(
-        spec.stride,
-        spec.padding,
-        spec.dilation,
-        spec.groups,
-        spec.layout,
-        kernel_layout="OIW",
-        padding_mode=spec.padding_mode,
-        precision=spec.precision,
-    )
+    """Resolved options of a spec without its activation."""
+    return options_of(spec)._replace(kernel_layout="OIW", activation=None)
 
 
 # ---- sizes that follow from resolved options; also where sizes are symbols of a traced program
