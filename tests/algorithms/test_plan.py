@@ -3,7 +3,6 @@
 import ctypes
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from faltung.algorithms import choose
 from faltung.algorithms.choose import choose_plan
 from faltung.codegen.call import FIELDS
 from faltung.errors import UnsupportedConvError
+from faltung.machine import known
 from faltung.machine.target import Target
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem, Strides
@@ -26,15 +26,7 @@ from faltung.runtime import processor as host
 from faltung.runtime.launch import Launch
 
 ALGORITHMS = [algorithm.name for algorithm in choose.FORWARD]
-TARGETS = {
-    name: replace(host.current(), vector_bytes=vector_bytes, num_vector_registers=registers, has_fma=has_fma)
-    for name, vector_bytes, registers, has_fma in (
-        ("AVX-512", 64, 32, True),
-        ("AVX2", 32, 16, True),
-        ("SSE2", 16, 16, False),
-        ("NEON", 16, 32, True),
-    )
-}
+TARGETS = {"AVX-512": known.AVX512, "AVX2": known.AVX2, "SSE2": known.SSE2, "NEON": known.NEON}
 
 
 def plan_of(spec: ft.ConvSpec, target: Target = TARGETS["AVX-512"]) -> Plan:
@@ -167,11 +159,11 @@ def test_pieces_in_any_order_write_each_output_once(many_tasks: None, spec: ft.C
         assert_is_right(whole, sized, x, kernel, bias, line)
 
 
-@pytest.mark.usefixtures("many_tasks")
-def test_the_pieces_above_are_many() -> None:
+def test_the_tasks_above_are_many() -> None:
+    fine = with_costs(TARGETS["AVX-512"], **FINE_TASKS)
     for text in ("conv1d n3 w90 ic3 oc9 kw5", "conv1d n3 w90 ic3 oc9 kw5 ncw", "conv2d n4 h9 w9 ic8 oc8 kh3 kw3 nchw"):
-        assert plan_of(ft.ConvSpec.from_text(text)).components[1][1] >= 3, text
-    plan = plan_of(ft.ConvSpec.from_text("conv1d n1 w900 ic64 oc9 kw1 ncw"))
+        assert plan_of(ft.ConvSpec.from_text(text), fine).tasks[1] >= 3, text
+    plan = plan_of(ft.ConvSpec.from_text("conv1d n1 w900 ic64 oc9 kw1 ncw"), fine)
     assert plan.kernel.is_chunked and plan.parameters.chunk < 64
 
 

@@ -18,12 +18,12 @@ VECTOR_BYTES = {"x86-64": 16, "x86-64-v2": 16, "x86-64-v3": 32, "x86-64-v4": 64}
 REGISTER = {16: "xmm", 32: "ymm", 64: "zmm"}
 SPECS = {
     "direct_nhwc": "conv1d n1 w100 ic8 oc64 kw3 {}",
-    "taps": "conv1d n1 w100 ic8 oc64 kw3 ncw {}",
+    "direct_nchw": "conv1d n1 w100 ic8 oc64 kw3 ncw {}",
 }
 
 PROGRAM = """
 import json, sys, faltung as ft
-from faltung.runtime import target
+from faltung.runtime import processor
 found = processor.current()
 conv = ft.compile(ft.ConvSpec.from_text(sys.argv[1]))
 print(json.dumps([found.vector_bytes, found.num_vector_registers, found.has_fma, found.cpu, conv.algorithm,
@@ -78,7 +78,7 @@ def test_a_program_uses_the_vectors_of_its_level(level: str, algorithm: str, dty
 
 @pytest.mark.parametrize("level", ["nonsense", "X86-64-V3", "avx2"])
 def test_what_is_no_level_is_refused(level: str) -> None:
-    done = python("from faltung.runtime import target; processor.current()", FALTUNG_TARGET=level)
+    done = python("from faltung.runtime import processor; processor.current()", FALTUNG_TARGET=level)
     assert done.returncode == 1
     usable = " or ".join(["native", *USABLE])
     assert done.stderr.splitlines()[-1] == (
@@ -93,7 +93,7 @@ import llvmlite.binding as llvm  # type: ignore[import-untyped]
 features = dict(llvm.get_host_cpu_features())
 features.update(avx512f=False, avx2=False)
 llvm.get_host_cpu_features = lambda: features
-from faltung.runtime import target
+from faltung.runtime import processor
 processor.current()
 """
     done = python(program, FALTUNG_TARGET="x86-64-v4")
