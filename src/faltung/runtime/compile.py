@@ -1,4 +1,4 @@
-"""From a description to machine code in memory: emit, verify, optimise, translate, load; or load what was kept.
+"""From a description to machine code in memory: emit, check, verify, optimise, translate, load; or load what was kept.
 
 Code for another target than the host's can be made too, and looked at; it cannot be loaded.
 """
@@ -12,6 +12,7 @@ from functools import cache as remember
 
 import llvmlite.binding as llvm
 
+from faltung.codegen.check import check
 from faltung.codegen.emitter import Emitter
 from faltung.errors import CodegenError
 from faltung.machine.target import Target
@@ -85,10 +86,11 @@ def _family(triple: str) -> llvm.Target:
 
 
 def _checked(description: object, emit: Emit, dtype: str, target: Target) -> llvm.ModuleRef:
-    """Emit, and let LLVM verify."""
+    """Emit; check by our rules (codegen/check.py); let LLVM verify."""
     emitter = Emitter(target, dtype)
     try:
         emit(emitter)
+        check(emitter.module)
         module = llvm.parse_assembly(str(emitter.module))
         module.verify()
     except (CodegenError, RuntimeError) as error:
