@@ -29,6 +29,7 @@ from faltung.bench.suite import LAYOUTS, SUITES, in_layout, load
 from faltung.codegen.launcher import emit_launcher
 from faltung.codegen.roofline import emit_roofline
 from faltung.codegen.xla import emit_handler
+from faltung.errors import CodegenError
 from faltung.machine.known import TARGETS
 from faltung.machine.target import Target
 from faltung.plan.adjoint import adjoint_problems
@@ -121,7 +122,11 @@ def _code(description: object, emit: Emit, dtype: str, target: Target) -> Digest
     """What a program is, names apart."""
     code = object_code(description, emit, dtype=dtype, target=target)
     sections = [(str(s.name()), s.data()) for s in llvm.ObjectFileRef.from_data(code).sections()]
-    return _digest(*(section for section in sections if ".text" in section[0] or ".rodata" in section[0]))
+    # .text, .rodata.cst16 …; on x86 .ltext and .lrodata, since what is loaded may lie anywhere
+    wanted = [section for section in sections if "text" in section[0] or "rodata" in section[0]]
+    if not any(data for name, data in wanted if "text" in name and "rela" not in name):
+        raise CodegenError(f"no machine code in the program of {description!r}")
+    return _digest(*wanted)
 
 
 def _numbers(plan: AnyPlan) -> Digest:
