@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from faltung import reference
-from faltung.spec import spec_from_call
+from faltung.spec import ConvOptions, spec_from_call
 
 
 def numbers(shape, seed=0):
@@ -24,7 +24,7 @@ def values(tensor):
 def convolved(x, kernel, bias=None, **words):
     """What the words mean, by the reference."""
     arrays = [(array.shape, array.dtype.name) for array in (x, kernel)]
-    spec = spec_from_call("conv", *arrays[0], *arrays[1], rank=kernel.ndim - 2, **words)
+    spec = spec_from_call("conv", *arrays[0], *arrays[1], rank=kernel.ndim - 2, options=ConvOptions(**words))
     return reference.conv(x, kernel, bias, spec=spec)
 
 
@@ -35,36 +35,36 @@ def compare(got, wanted, tolerance=2e-5):
     np.testing.assert_allclose(got, wanted, rtol=0, atol=tolerance * max(1, np.abs(wanted).max(initial=0)))
 
 
-def gradients(layer, x):
-    """The gradients of the sum of the outputs by the input and by each weight."""
-    return GRADIENTS[keras.backend.backend()](layer, x)
+def gradients(layer, x, dy=1.0):
+    """The gradients of the sum of the outputs, each times dy, by the input and by each weight."""
+    return GRADIENTS[keras.backend.backend()](layer, x, dy)
 
 
-def _by_torch(layer, x):
-    x = ops.convert_to_tensor(x).requires_grad_()
-    layer(x).sum().backward()
+def _by_torch(layer, x, dy):
+    x, dy = ops.convert_to_tensor(x).requires_grad_(), ops.convert_to_tensor(dy)
+    (layer(x) * dy).sum().backward()
     return [x.grad.numpy(), *(weight.value.grad.numpy() for weight in layer.trainable_weights)]
 
 
-def _by_jax(layer, x):
+def _by_jax(layer, x, dy):
     import jax
 
     def total(weights, x):
         y, _ = layer.stateless_call(weights, [], x)
-        return y.sum()
+        return (y * dy).sum()
 
     weights = [weight.value for weight in layer.trainable_weights]
     by_weights, by_x = jax.jit(jax.grad(total, (0, 1)))(weights, x)
     return [np.asarray(by_x), *map(np.asarray, by_weights)]
 
 
-def _by_tensorflow(layer, x):
+def _by_tensorflow(layer, x, dy):
     import tensorflow as tf
 
     x = tf.convert_to_tensor(x)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        total = tf.reduce_sum(layer(x))
+        total = tf.reduce_sum(layer(x) * dy)
     return [g.numpy() for g in tape.gradient(total, [x, *(weight.value for weight in layer.trainable_weights)])]
 
 

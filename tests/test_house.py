@@ -28,6 +28,7 @@ LAYERS = [
     "algorithms",
     "runtime",
     "operators",
+    "models",
     "arrays",
     "frontends",
     "torch",
@@ -35,13 +36,19 @@ LAYERS = [
     "tensorflow",
     "keras",
     "__init__",
-    "diagnose",
-    "explain",
-    "show",
+    "diagnosis",
+    "explanation",
+    "pages",
     "bench",
     "demo",
     "cli",
 ]
+BY_NAME = {
+    "faltung.__init__": "what explains, shows and diagnoses is imported when it is first used: import faltung is light",
+    "faltung.frontends.accelerate": "the framework whose model was given, of those that are loaded",
+    "faltung.keras.backend": "the file of the backend that Keras runs on",
+}
+"""The modules that import others of ours by a string, and why."""
 HEAVY = ["torch", "jax", "tensorflow", "keras", "matplotlib", "scipy", "click", "rich"]
 
 
@@ -62,6 +69,16 @@ def imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: write imports in full, from faltung..."
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imports_by_name(path: Path) -> set[str]:
+    """Return the names of ours, or their constant heads, among the strings of a file that calls import_module."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    called = {ast.unparse(node.func).split(".")[-1] for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    if called.isdisjoint({"import_module", "__import__"}):
+        return set()
+    strings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return {text for text in strings if re.fullmatch(r"faltung(\.\w*)+", text)}
 
 
 def layer(module: str) -> str:
@@ -86,6 +103,18 @@ def test_a_layer_imports_only_layers_above_it(module: str) -> None:
     assert not below, f"{module} is in layer {LAYERS[own]!r} and imports from below: {sorted(below)}"
 
 
+def test_few_modules_import_others_by_name() -> None:
+    found = {module: names for module, path in MODULES.items() if (names := imports_by_name(path))}
+    assert found.keys() == BY_NAME.keys(), found
+
+
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if layer(name) in ("models", "diagnosis", "explanation", "pages")]
+)
+def test_what_explains_computes_without_the_oracle(module: str) -> None:
+    assert not any(name.startswith("faltung.reference") for name in imports(MODULES[module]))
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_only_the_emitter_builds_ir(module: str) -> None:
     builds = any(name == "llvmlite.ir" or name.startswith("llvmlite.ir.") for name in imports(MODULES[module]))
@@ -95,6 +124,11 @@ def test_only_the_emitter_builds_ir(module: str) -> None:
 @pytest.mark.parametrize("module", [name for name in MODULES if layer(name) in ("errors", "spec")])
 def test_what_is_asked_needs_neither_numpy_nor_llvm(module: str) -> None:
     assert {name.split(".")[0] for name in imports(MODULES[module])}.isdisjoint({"numpy", "llvmlite"})
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) not in ("reference", "bench")])
+def test_the_oracle_computes_nothing_that_it_judges(module: str) -> None:
+    assert not any(f"{name}.".startswith("faltung.reference.") for name in imports(MODULES[module]))
 
 
 def import_in_fresh_interpreter(package: str, bytecode: Path) -> tuple[float, list[str]]:
@@ -118,6 +152,12 @@ def test_import_is_light(tmp_path: Path) -> None:
     )
     assert ours[0][1] == []
     assert min(ours)[0] < 3 * min(numpys)[0]  # a share, since machines differ and are busy at times
+
+
+def test_import_leaves_what_explains_for_later() -> None:
+    program = "import sys, faltung; print([name for name in sys.modules if name.startswith('faltung.')])"
+    loaded = subprocess.check_output([sys.executable, "-c", program], text=True)
+    assert not re.findall(r"faltung\.(?:models|diagnosis|explanation|pages)\b", loaded)
 
 
 def test_the_code_of_the_readme_runs() -> None:

@@ -9,9 +9,12 @@
 from importlib import import_module
 from typing import Any
 
+from faltung import errors
+from faltung.arrays.all_gradients import conv_gradients
 from faltung.arrays.conv import conv, conv1d, conv2d, conv3d
-from faltung.arrays.gradients import conv_gradients, input_gradient, kernel_gradient
-from faltung.arrays.separable import depthwise_conv1d, depthwise_conv2d, separable_conv1d, separable_conv2d
+from faltung.arrays.depthwise import depthwise_conv1d, depthwise_conv2d
+from faltung.arrays.gradients import input_gradient, kernel_gradient
+from faltung.arrays.separable import separable_conv1d, separable_conv2d
 from faltung.arrays.transposed import conv1d_transpose, conv2d_transpose, conv3d_transpose
 from faltung.errors import CodegenError, DtypeError, FaltungError, ModelError, ShapeError, UnsupportedConvError
 from faltung.frontends.accelerate import accelerate
@@ -55,10 +58,10 @@ __all__ = [
 ]
 
 _LATER = {
-    "diagnose": "faltung.diagnose",
-    "explain_errors": "faltung.diagnose",
-    "explain": "faltung.explain",
-    "show": "faltung.show",
+    "diagnose": "faltung.diagnosis",
+    "explain_errors": "faltung.diagnosis",
+    "explain": "faltung.explanation",
+    "show": "faltung.pages",
 }
 """Names whose modules are imported when they are first used."""
 
@@ -68,3 +71,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'faltung' has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(_LATER[name]), name)
     return found
+
+
+def _explain_error(error: FaltungError) -> object:
+    """Return the diagnosis of an error of our own; what makes it is imported when the first is asked for."""
+    return import_module("faltung.diagnosis.own").of_error(error)
+
+
+errors.explain_error = _explain_error

@@ -218,6 +218,44 @@ def _run_programs(out: Path) -> None:
 
 
 @main.command()
+@click.option("--show", "is_shown", is_flag=True, help="Only show the prices in force.")
+@click.option("--reset", is_flag=True, help="Only forget this processor's own prices.")
+@click.option("--seconds", default=0.06, show_default=True, help="How long each convolution is measured, in a round.")
+@click.option("--out", type=OUTPUT_FILE, help="Write the table there instead.")
+@click.option("--measurements", "kept", type=OUTPUT_FILE, help="Write what was measured there, too.")
+def tune(is_shown: bool, reset: bool, seconds: float, out: Path | None, kept: Path | None) -> None:
+    """Fit the prices by which algorithms are chosen to this processor; takes minutes.
+
+    Measures each algorithm on some hundred convolutions and keeps the table beside the cache of compiled kernels;
+    calls of other processes use it from their start on.
+    """
+    from faltung.bench import measurements, tune
+    from faltung.machine import tables
+    from faltung.runtime import processor
+
+    target = processor.current()
+    console = _console()
+    if is_shown:
+        console.print(tune.table(target.costs))
+        return
+    path = out or tune.own_table(target)
+    if reset:
+        is_kept = path.is_file()
+        path.unlink(missing_ok=True)
+        console.print(f"{'Removed' if is_kept else 'There was no table at'} {path}", soft_wrap=True)
+        return
+    tuned = tune.tune(target, _progress, seconds=seconds)
+    tables.write(path, tuned.costs)
+    if kept:
+        measurements.write(kept, tuned.measured)
+    console.print(
+        f"{tuned.now:.1%} of {len(tuned.measured)} choices are within 10 % of the quickest algorithm, "
+        f"{tuned.before:.1%} before. Kept in {path}",
+        soft_wrap=True,
+    )
+
+
+@main.command()
 @click.argument("model")
 @click.argument("data")
 @click.option("--fix", "fixed_file", type=OUTPUT_FILE, help="Write the mended data here, as .npy.")
@@ -229,9 +267,10 @@ def doctor(model: str, data: str, fixed_file: Path | None) -> None:
     """
     import numpy as np
 
-    from faltung.diagnose import diagnose, models
+    from faltung.diagnosis import diagnose
+    from faltung.models.load import load
 
-    found = diagnose(models.load(model), data)
+    found = diagnose(load(model), data)
     click.echo(str(found))
     if fixed_file is not None and not found.ok:
         if not Path(data).exists():
@@ -250,10 +289,10 @@ def explain(model: str, shape: str | None) -> None:
 
     MODEL: as for doctor. SHAPE may be left out where the model declares it.
     """
-    from faltung.diagnose import models
-    from faltung.explain import explain
+    from faltung.explanation import explain
+    from faltung.models.load import load
 
-    click.echo(str(explain(models.load(model), shape)))
+    click.echo(str(explain(load(model), shape)))
 
 
 @main.command()
@@ -280,10 +319,10 @@ def show(
     MODEL: as for doctor, or the TEXT of a transposed convolution, "conv1d_transpose n1 w8 ic1 oc1 kw3 sw2". DATA: a
     shape or a file; left out, the numbers are made up.
     """
-    from faltung.diagnose import models
-    from faltung.show import show
+    from faltung.models.load import load
+    from faltung.pages import show
 
-    found = model if model.startswith("conv") and not Path(model).suffix else models.load(model)
+    found = model if model.startswith("conv") and not Path(model).suffix else load(model)
     page = show(found, data, out, sample=sample, names=names.split(",") if names else ())
     click.echo(f"{page.title}: {out}")
     for file, save in ((png_file, page.save_png), (svg_file, page.save_svg), (gif_file, page.save_gif)):

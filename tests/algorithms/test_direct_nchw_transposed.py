@@ -64,7 +64,7 @@ def test_images_and_volumes(layer: str) -> None:
 def test_stretches_share_threads_and_the_second_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     small = with_costs(processor.current(), transposed={"l2_share": 0.01})
     monkeypatch.setattr(processor, "current", lambda: small)
-    spec = ft.ConvSpec.from_text("conv1d n2 w400 ic64 oc70 kw3 same bias ncw oiw")
+    spec = ft.ConvSpec.from_text("conv1d n2 w800 ic64 oc70 kw3 same bias ncw oiw")
     plan = Convolution(spec).plan
     assert plan.parameters.num_w_blocks > 4
     arrays = random_arrays(spec)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from checking import Array, exit_code, fork, random_dy, repro, with_costs
+from checking import Array, exit_code, fork, preferring, random_dy, repro, with_costs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import random_arrays
@@ -20,7 +20,8 @@ from strategies import random_arrays
 import faltung as ft
 import faltung.torch
 from faltung import reference
-from faltung.algorithms.fft import plan
+from faltung.algorithms import choose
+from faltung.algorithms.fft import plan as fft
 from faltung.algorithms.fft.good_size import good_size
 from faltung.algorithms.fft.plan import FftGradientPlan, FftPlan
 from faltung.operators.convolution import Convolution
@@ -31,6 +32,7 @@ from faltung.plan.problem import Problem
 from faltung.runtime import processor
 from faltung.runtime.python_threads import on_threads
 from faltung.spec import ACTIVATIONS, PADDING_MODES
+from faltung.spec.activation import NOT_IN_NUMPY
 
 SEEDS = st.integers(0, 2**32 - 1)
 MEANS = st.sampled_from((0.0, 0.0, 100.0))
@@ -52,6 +54,12 @@ def always_fft(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processor, "current", lambda: target)
 
 
+@pytest.fixture
+def preferred(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFT computes whatever it can, whichever processor this is, in tasks of their usual size."""
+    monkeypatch.setattr(choose, "FORWARD", preferring("fft"))
+
+
 @st.composite
 def long_specs(draw: st.DrawFn, *, activations: bool = True) -> ft.ConvSpec:
     """Draw a spec that FFT covers, of some ten milliseconds in the reference."""
@@ -63,7 +71,7 @@ def long_specs(draw: st.DrawFn, *, activations: bool = True) -> ft.ConvSpec:
     padding = draw(st.sampled_from(("valid", "valid", "same", "causal", (3, window // 2))))
     activation = draw(st.sampled_from((None, *ACTIVATIONS))) if activations else None
     return ft.ConvSpec(
-        in_size=window + stride * (plan.FEWEST_TAPS - 1) + draw(st.sampled_from((0, 1, 40, 333))),
+        in_size=window + stride * (fft.FEWEST_TAPS - 1) + draw(st.sampled_from((0, 1, 40, 333))),
         in_channels=inputs,
         out_channels=outputs,
         kernel_size=taps,
@@ -76,7 +84,7 @@ def long_specs(draw: st.DrawFn, *, activations: bool = True) -> ft.ConvSpec:
         kernel_layout=draw(st.sampled_from(("WIO", "OIW"))),
         padding_mode=draw(st.sampled_from(PADDING_MODES)),
         bias=activations and draw(st.booleans()),
-        activation=None if activation in plan.UNSUPPORTED_ACTIVATIONS else activation,
+        activation=None if activation in NOT_IN_NUMPY else activation,
         dtype=draw(st.sampled_from(("float32", "float32", "float64"))),
     )
 
@@ -139,8 +147,8 @@ def test_kernel_gradient(spec: ft.ConvSpec, seed: int, mean: float) -> None:
 def test_input_gradient(spec: ft.ConvSpec, seed: int) -> None:
     dy, kernel = random_dy(spec, seed), random_arrays(spec, seed)[1]
     gradient = InputGradient(spec)
-    num_fft = sum(isinstance(plan, FftPlan) for plan in gradient.plans)
-    num_long = sum(plan.problem.kernel_size[0] >= plan.FEWEST_TAPS for plan in gradient.plans)
+    num_fft = sum(isinstance(one, FftPlan) for one in gradient.plans)
+    num_long = sum(one.problem.kernel_size[0] >= fft.FEWEST_TAPS for one in gradient.plans)
     assert num_fft == num_long and (num_long or spec.stride[0] > 1), repro(spec, seed)
     dx = gradient.run(dy, kernel, out=np.full(spec.input_shape, np.nan, spec.dtype))
     oracle, direct = partial(reference.input_gradient, spec=spec), InputGradient(exact(spec)).run
@@ -220,7 +228,7 @@ def test_the_cost_model_prefers_larger_gains() -> None:
     ratios = []
     for taps in (64, 256, 1024, 4096, 16384):
         problem = Problem.of(ft.ConvSpec.from_text(f"conv1d n1 w100000 ic1 oc1 kw{taps}"))
-        ratios.append(taps / plan.plan_fft(problem, processor.current()).cycles)
+        ratios.append(taps / fft.plan(problem, processor.current()).cycles)
     assert ratios == sorted(ratios)
 
 
@@ -266,6 +274,7 @@ def results(spec: ft.ConvSpec) -> tuple[bytes, bytes, bytes]:
     return (ft.compile(spec)(x, kernel).tobytes(), *(gradient.tobytes() for gradient in gradients))
 
 
+@pytest.mark.usefixtures("preferred")
 @pytest.mark.parametrize("text", [LONG, "conv1d n3 w4000 ic16 oc16 kw300 ncw f32", "conv1d n2 w9000 ic6 oc6 kw999 g6"])
 def test_bits_do_not_depend_on_threads(text: str, thread_counts: tuple[int, ...]) -> None:
     spec, found = ft.ConvSpec.from_text(text), set()
@@ -298,6 +307,7 @@ def test_an_error_on_a_thread_reaches_the_caller(thread_counts: tuple[int, ...])
             on_threads(fail, 40)
 
 
+@pytest.mark.usefixtures("preferred")
 def test_pytorch_takes_it_too() -> None:
     x = torch.randn(2, 1, 6000, generator=torch.Generator().manual_seed(0))
     weight = torch.randn(1, 1, 999, generator=torch.Generator().manual_seed(1))
@@ -313,6 +323,7 @@ def test_pytorch_takes_it_too() -> None:
     torch.testing.assert_close(*results, rtol=1e-3, atol=1.0)
 
 
+@pytest.mark.usefixtures("preferred")
 def test_a_transposed_convolution_has_its_bias_and_activation() -> None:
     rng = np.random.default_rng(0)
     x, kernel, bias = (rng.standard_normal(shape).astype("f4") for shape in ((1, 40_000, 1), (900, 2, 1), (2,)))
@@ -332,5 +343,5 @@ def test_a_phase_of_the_input_gradient_writes_between_others() -> None:
     assert len(problems) == 2 and not leaves_some
     dx = np.full(spec.input_shape, np.nan)
     for problem in problems:
-        executor_of(plan.plan_fft(problem, processor.current()))(dy, kernel, None, dx)
+        executor_of(fft.plan(problem, processor.current()))(dy, kernel, None, dx)
     np.testing.assert_allclose(dx, reference.input_gradient(dy, kernel, spec=spec), atol=1e-10)

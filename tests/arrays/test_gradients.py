@@ -107,7 +107,7 @@ def test_a_transposed_convolution_is_the_adjoint_with_bias_and_activation(spec: 
     x = random_dy(spec, seed)
     bias = np.random.default_rng(seed).standard_normal(spec.in_channels).astype(spec.dtype) if spec.bias else None
     options = options_of(spec)
-    del options["padding_mode"], options["precision"]
+    del options["padding_mode"]
     y = TRANSPOSED[spec.rank](x, kernel, bias, output_padding=tuple(more), **options)
     plain = without_epilogue(spec)
     before = reference.input_gradient(x, kernel, spec=plain)
@@ -198,6 +198,12 @@ def test_what_a_transposed_convolution_remembers_is_told_by_types_too() -> None:
 # --- errors
 
 
+def read_only(shape: tuple[int, ...]) -> Array:
+    array = np.ones(shape, "f4")
+    array.flags.writeable = False
+    return array
+
+
 X, KERNEL, DY = np.ones((2, 10, 3), "f4"), np.ones((3, 3, 4), "f4"), np.ones((2, 8, 4), "f4")
 
 
@@ -216,11 +222,11 @@ X, KERNEL, DY = np.ones((2, 10, 3), "f4"), np.ones((3, 3, 4), "f4"), np.ones((2,
         ),
         (
             lambda: ft.input_gradient(DY, KERNEL, X.shape, out=np.ones((2, 9, 3), "f4")),
-            "input_gradient: out must be a writ",
+            r"input_gradient: out must be an array of the result's shape and type; got float32 \(2, 9, 3\). ",
         ),
         (
             lambda: ft.kernel_gradient(X, DY, 3, out=X[:1, :3, :].repeat(4, 2)[0]),
-            "kernel_gradient: out must be a writable",
+            r"kernel_gradient: out must be an array of the result's shape and type; got float32 \(3, 12\). ",
         ),
         (
             lambda: ft.conv1d_transpose(X, KERNEL),
@@ -234,11 +240,19 @@ X, KERNEL, DY = np.ones((2, 10, 3), "f4"), np.ones((3, 3, 4), "f4"), np.ones((2,
         ),
         (
             lambda: ft.conv1d_transpose(DY, KERNEL, out=np.empty((2, 9, 3), "f4")),
-            r"conv1d_transpose: out must be a writable array .*; got float32 \(2, 9, 3\). Use np.empty\(\(2, 10, 3\)",
+            r"conv1d_transpose: out must be an array .*; got float32 \(2, 9, 3\). Use np.empty\(\(2, 10, 3\), ",
         ),
         (
             lambda: ft.conv1d_transpose(X[:1], np.ones((1, 3, 3), "f4"), out=X[:1]),
-            "conv1d_transpose: out must not share memory with the inputs",
+            "conv1d_transpose: out must not share memory with x; got arrays that overlap. Use an array of its own",
+        ),
+        (
+            lambda: ft.input_gradient(DY, KERNEL, X.shape, out=read_only(X.shape)),
+            "input_gradient: out must be writable; got a read-only array. Use a copy: out.copy()",
+        ),
+        (
+            lambda: ft.kernel_gradient(X, DY, 3, out=DY.reshape(-1)[:36].reshape(3, 3, 4)),
+            "kernel_gradient: out must not share memory with dy; got arrays that overlap.",
         ),
         (lambda: ft.conv2d_transpose(DY, KERNEL), "conv2d_transpose: x and the kernel must have 4 axes"),
     ],

@@ -167,7 +167,7 @@ def thread_counts() -> Iterator[tuple[int, ...]]:
 def test_large_intermediates_take_blocks_with_the_same_bits(
     thread_counts: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_caches(monkeypatch, l3_bytes=2**20)
+    with_caches(monkeypatch, l2_bytes=2**18, l3_bytes=2**20)
     spec = ft.ConvSpec.from_text("conv1d n2 w9000 ic32 oc32 kw7 g32 same sw2 f32")
     pointwise = parts(spec, 24, bias=True, activation="gelu")
     separable = separable_of(spec, pointwise)

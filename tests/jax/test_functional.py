@@ -9,6 +9,9 @@ from jax import lax
 import faltung as ft
 import faltung.jax as fj
 from faltung import DtypeError, ShapeError
+from faltung.jax import lowering
+from faltung.operators import handlers
+from faltung.runtime.launch import Launch
 
 RNG = np.random.default_rng(0)
 SPATIAL = {1: (12,), 2: (9, 10), 3: (5, 6, 7)}
@@ -156,3 +159,22 @@ def test_errors_of_types_and_of_transposed():
         fj.conv1d_transpose(x, jnp.zeros((3, 3, 8)))
     with pytest.raises(ShapeError, match=r"^conv_general_dilated: groups must divide in_channels and out_channels"):
         fj.conv_general_dilated(jnp.zeros((1, 4, 9)), jnp.zeros((5, 2, 3)), (1,), "SAME", feature_group_count=2)
+
+
+@pytest.mark.parametrize("precision", ["high", "exact"])
+def test_precision_reaches_every_kernel(precision, monkeypatch):
+    planned = []
+    monkeypatch.setattr(handlers, "Launch", lambda plan: planned.append(plan) or Launch(plan))
+    monkeypatch.setattr(lowering, "_registered", set())
+    options = {"padding": "same", "precision": precision}
+    x, kernel, dy = randn(2, 18, 19, 16), randn(3, 3, 16, 16), randn(2, 18, 19, 16)
+    y, pull = jax.vjp(lambda *arrays: fj.conv2d(*arrays, **options), x, kernel)
+    dx, dkernel = pull(dy)
+    np.testing.assert_array_equal(y, ft.conv2d(x, kernel, **options))
+    np.testing.assert_array_equal(dx, ft.input_gradient(dy, kernel, x.shape, **options))
+    np.testing.assert_array_equal(dkernel, ft.kernel_gradient(x, dy, (3, 3), **options))
+    turned = fj.conv2d_transpose(dy, kernel, stride=2, precision=precision)
+    np.testing.assert_array_equal(turned, ft.conv2d_transpose(dy, kernel, stride=2, precision=precision))
+    assert len(planned) > 3 and {plan.problem.precision for plan in planned} == {precision}
+    is_fast = any("winograd" in plan.algorithm for plan in planned)
+    assert is_fast == (precision == "high")

@@ -229,6 +229,7 @@ def test_symbolic_shapes():
     (lambda: ours.Conv2D(4, 3, padding="causal"), r"Conv2D: padding 'causal' is for conv1d; got 2 s"),
     (lambda: ours.Conv1D(4, 3, padding_mode="mirror"), r"Conv1D: padding_mode must be zeros, refl"),
     (lambda: ours.Conv1DTranspose(4, 3, padding_mode="reflect"), r"Conv1DTranspose: padding_mode must be zeros;"),
+    (lambda: ours.Conv2D(4, 3, precision="exakt"), r"Conv2D: precision must be high or exact; got 'exakt'"),
     (lambda: ours.Conv2D(4, 3, padding=(1, 2, 3)), r"Conv2D: padding must be"),
     (lambda: ours.Conv1DTranspose(4, 3, strides=2, padding="causal", output_padding=1), r"causal' decides the size"),
     (lambda: ours.Conv1D(4, 3, padding="some"), "The `padding` argument must be a list/tuple or one of"),

@@ -142,6 +142,7 @@ def test_what_is_left_alone(capsys):
 
 @pytest.mark.parametrize("options, reason", [
     ({"padding": "same", "padding_mode": "reflect"}, "padding_mode='reflect'"),
+    ({"precision": "exact"}, "precision='exact'"),
     ({"padding": (1, 2)}, r"padding=\(\(1, 2\),\)"),
     ({"strides": 2, "dilation_rate": 2}, r"strides=\(2,\) with dilation_rate=\(2,\)"),
 ])  # fmt: skip
@@ -190,6 +191,7 @@ def test_weights_go_from_keras_layers_to_ours_and_back(tmp_path):
 
 def test_options_of_our_own_are_saved(tmp_path):
     options = {"strides": 2, "dilation_rate": 2, "padding": ((3, 1),), "padding_mode": "circular"}
+    options["precision"] = "exact"
     model = keras.Sequential([keras.Input((5, 40, 3)), ours.Conv1D(4, 3, **options)])
     x = numbers((2, 5, 40, 3))
     model.save(tmp_path / "model.keras")

@@ -1,22 +1,14 @@
 """Runs every check_*.py of this folder in a process for each backend of Keras, which is chosen once in a process."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from keras_backends import on_backend
 
 FOLDER = Path(__file__).parent
 CHECKS = sorted(FOLDER.glob("check_*.py"))
-
-
-def on_backend(backend: str) -> dict[str, str]:
-    """The environment of a process on a backend of Keras.
-
-    XLA spends two thirds of the time on optimising programs that run once; tests/jax lets it.
-    """
-    return os.environ | {"KERAS_BACKEND": backend, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 
 @pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])

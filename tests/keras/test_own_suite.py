@@ -1,4 +1,8 @@
-"""Keras's own tests of its convolutional layers, which its installation carries, with our layers in their place."""
+"""Keras's own tests of its convolutional layers, which its installation carries, with our layers in their place.
+
+Some distributions of Keras leave its tests out. Then there is nothing to run, which is an error where the environment
+says FALTUNG_TEST_KERAS=required.
+"""
 
 import importlib.util
 import os
@@ -8,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from frontends.keras.test_backends import on_backend
+from keras_backends import on_backend
 
 FOLDER = Path(__file__).parent
 FILES = ("conv_test", "conv_transpose_test", "depthwise_conv_test", "separable_conv_test")
@@ -26,19 +30,37 @@ SKIPS_ON = {"tensorflow": {"channels_first unsupported on CPU with TF"}}  # chec
 
 
 def files() -> list[Path]:
-    """Keras's files of tests; some distributions leave tests out."""
+    """Keras's files of tests, whether they are there or not."""
     spec = importlib.util.find_spec("keras")
     assert spec is not None and spec.submodule_search_locations
     folder = Path(spec.submodule_search_locations[0], "src", "layers", "convolutional")
     return [folder / f"{name}.py" for name in FILES]
 
 
+def require_files(wanted: list[Path]) -> None:
+    """Where one of the files is not there, skip, or fail if FALTUNG_TEST_KERAS says that all must be."""
+    missing = [str(file) for file in wanted if not file.exists()]
+    if missing:
+        reason = f"Keras's installation does not carry its tests: {', '.join(missing)}"
+        if os.environ.get("FALTUNG_TEST_KERAS") == "required":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+def test_a_missing_suite_is_an_error_where_it_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = [Path("nowhere", "conv_test.py")]
+    monkeypatch.setenv("FALTUNG_TEST_KERAS", "required")
+    with pytest.raises(pytest.fail.Exception, match=r"does not carry its tests: nowhere.conv_test\.py"):
+        require_files(nowhere)
+    monkeypatch.delenv("FALTUNG_TEST_KERAS")
+    with pytest.raises(pytest.skip.Exception, match="does not carry its tests"):
+        require_files(nowhere)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])
 def test_keras_own_tests_pass_on(backend: str, tmp_path: Path) -> None:
-    missing = [str(file) for file in files() if not file.exists()]
-    if missing:
-        pytest.skip(f"Keras's installation does not carry its tests: {', '.join(missing)}")
+    require_files(files())
     results = tmp_path / "results.xml"
     options = ["-q", "-p", "no:cacheprovider", "-p", "ours_in_place", "-c", os.devnull]
     options += [f"--rootdir={files()[0].parents[4]}", f"--junitxml={results}"]

@@ -117,7 +117,7 @@ def test_gradients_fill_the_whole_result(text):
 
 def test_concurrent_callers_while_the_number_of_threads_changes():
     specs = [ft.ConvSpec.from_text(f"conv1d n4 w{width} ic16 oc32 kw5 same") for width in (900, 2000, 5000)]
-    handlers = [handlers.xla_handler_of_convolution(spec) for spec in specs]
+    native = [handlers.xla_handler_of_convolution(spec) for spec in specs]
     arrays = [random_arrays(spec)[:2] for spec in specs]
     expected = [ft.compile(spec)(*operands) for spec, operands in zip(specs, arrays, strict=True)]
     wrong = []
@@ -126,7 +126,7 @@ def test_concurrent_callers_while_the_number_of_threads_changes():
         for turn in range(first, first + 30):
             which = turn % len(specs)
             y = np.empty_like(expected[which])
-            call(handlers[which], arrays[which], y)
+            call(native[which], arrays[which], y)
             if not np.array_equal(y, expected[which]):
                 wrong.append(specs[which].to_text())
 

@@ -20,7 +20,7 @@ def convolve():
 
 @pytest.fixture
 def lent():
-    """PyTorch's team, as `import faltung.torch` lends it; afterwards as before."""
+    """PyTorch's team, as the first call of faltung.torch lends it; afterwards as before."""
     from faltung.torch import threads
 
     before = team._parallel
@@ -68,7 +68,14 @@ def test_a_forked_child_has_threads_of_its_own(lent):
     assert np.array_equal(convolve(), expected)
 
 
-def test_importing_the_front_end_lends_the_team():
-    program = "import faltung.torch; from faltung.runtime import team; print(team.current().num_threads)"
+def test_the_first_call_of_the_front_end_lends_the_team_and_its_import_does_not():
+    program = """
+import torch
+import faltung.torch.functional as F
+from faltung.runtime import team
+assert team.current() is None
+F.conv1d(torch.ones(1, 3, 20), torch.ones(4, 3, 3))
+print(team.current().num_threads)
+"""
     done = python(program, FALTUNG_NUM_THREADS="3")
     assert done.stdout == "3\n", done.stderr

@@ -5,13 +5,15 @@ from hypothesis import given, settings
 from strategies import conv_specs
 
 from faltung.errors import DtypeError, FaltungError, ShapeError
-from faltung.spec import ConvSpec, named, spec_from_call
+from faltung.spec import ConvOptions, ConvSpec, named, spec_from_call
+from faltung.spec.options import options_of
 
 F32 = "float32"
 
 
 def call(x_shape, kernel_shape, bias_shape=None, *, function="conv1d", rank=1, **options):
-    return spec_from_call(function, x_shape, F32, kernel_shape, F32, bias_shape, F32, rank=rank, **options)
+    options = ConvOptions(**options)
+    return spec_from_call(function, x_shape, F32, kernel_shape, F32, bias_shape, F32, rank=rank, options=options)
 
 
 @settings(max_examples=200, deadline=None)
@@ -26,15 +28,7 @@ def test_a_call_with_the_arrays_of_a_spec_gives_the_spec(spec):
         (spec.out_channels,) if spec.bias else None,
         spec.dtype if spec.bias else None,
         rank=spec.rank,
-        stride=spec.stride,
-        padding=spec.padding,
-        dilation=spec.dilation,
-        groups=spec.groups,
-        layout=spec.layout,
-        kernel_layout=spec.kernel_layout,
-        padding_mode=spec.padding_mode,
-        activation=spec.activation and (spec.activation, spec.activation_parameter),
-        precision=spec.precision,
+        options=options_of(spec),
     )
 
 

@@ -1,5 +1,7 @@
 """tf.nn's signatures: the numbers and gradients of tf.nn where it has them, of the reference everywhere; the errors."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -110,6 +112,22 @@ def test_separable():
         for by in (nn, tf.nn)
     )
     assert_same(ours, theirs)
+
+
+@pytest.mark.parametrize("function, x, kernel, arguments", CASES)
+def test_every_function_takes_a_precision(function, x, kernel, arguments):
+    call, operands = getattr(nn, function), (randn(*x), randn(*kernel))
+    assert_same([call(*operands, **arguments, precision="exact")], [call(*operands, **arguments)])
+    with pytest.raises(ShapeError, match=rf"{function}: precision must be high or exact; got 'exakt'\. Did you mean"):
+        call(*operands, **arguments, precision="exakt")
+
+
+def test_separable_takes_a_precision():
+    operands = randn(2, 9, 8, 4), randn(3, 3, 4, 2), randn(1, 1, 8, 5)
+    call = functools.partial(nn.separable_conv2d, *operands, [1, 2, 2, 1], "SAME")
+    assert_same([call(precision="exact")], [call()])
+    with pytest.raises(ShapeError, match="conv2d: precision must be high or exact; got 'exakt'"):
+        call(precision="exakt")
 
 
 def test_what_tensorflow_refuses_on_a_processor():

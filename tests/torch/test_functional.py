@@ -8,8 +8,9 @@ from strategies import conv_specs, random_arrays
 
 import faltung.torch.functional as F
 from faltung import ShapeError, reference
+from faltung.arrays import forward
 from faltung.runtime import buffers
-from faltung.torch import operators
+from faltung.torch import fast_path
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
@@ -19,7 +20,7 @@ def leaf(array):
 
 
 def options_of(spec):
-    names = ("stride", "padding", "dilation", "groups", "padding_mode", "layout")
+    names = ("stride", "padding", "dilation", "groups", "padding_mode", "layout", "precision")
     return {name: getattr(spec, name) for name in names}
 
 
@@ -105,14 +106,15 @@ def memory_formats(rank):
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_tensors_are_read_where_they_lie(rank, monkeypatch):
+    torch.manual_seed(rank)
     kernel, seen = torch.randn(4, 5, *[3] * rank), []
-    launch = operators.ops.Convolution.run
+    launch = forward.Convolution.run
 
     def spy(self, x, *others):
         seen.append((x.__array_interface__["data"][0], x.strides))
         return launch(self, x, *others)
 
-    monkeypatch.setattr(operators.ops.Convolution, "run", spy)
+    monkeypatch.setattr(forward.Convolution, "run", spy)
     for name, x, is_last in memory_formats(rank):
         y = CONV[rank](x, kernel.requires_grad_())
         address, strides = seen.pop()
@@ -121,8 +123,8 @@ def test_tensors_are_read_where_they_lie(rank, monkeypatch):
         assert strides == tuple(x.stride(axis) * 4 for axis in order), name
         assert (y.stride(1) == 1) is is_last, name
         with torch.no_grad():
-            straight = CONV[rank](x, kernel)
-        assert not seen and straight.stride() == y.stride() and torch.equal(straight, y), name
+            fast = CONV[rank](x, kernel)
+        assert not seen and fast.stride() == y.stride() and torch.equal(fast, y), name
         torch.testing.assert_close(y, getattr(torch.nn.functional, f"conv{rank}d")(x.contiguous(), kernel), msg=name)
 
 
@@ -145,6 +147,23 @@ def test_kernels_in_channels_last_make_results_channels_last():
     assert F.conv2d(torch.randn(2, 3, 8, 8), kernel).is_contiguous(memory_format=torch.channels_last)
     first = F.conv2d(x.to(memory_format=torch.channels_last), torch.randn(3, 1, 3, 3))
     assert first.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_options_as_lists_are_prepared_once(monkeypatch):
+    x, kernel, prepared = torch.randn(2, 3, 9), torch.randn(4, 3, 3), []
+    prepare = fast_path._prepare
+    monkeypatch.setattr(fast_path, "_prepare", lambda *call: (prepared.append(call), prepare(*call))[1])
+    for _ in range(2):
+        y = F.conv1d(x, kernel, stride=[2], padding=[[2, 1]], dilation=[1])
+    assert len(prepared) == 1
+    assert torch.equal(y, F.conv1d(x, kernel, stride=2, padding=((2, 1),)))
+
+
+def test_a_call_is_refused_after_one_like_it_too():
+    x, kernel = torch.randn(2, 3, 9), torch.randn(4, 3, 3)
+    F.conv1d(x, kernel, groups=1)
+    with pytest.raises(ShapeError, match=r"conv1d: groups must be an integer; got 1\.0"):
+        F.conv1d(x, kernel, groups=1.0)
 
 
 def test_a_result_keeps_its_memory():

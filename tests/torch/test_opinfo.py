@@ -39,8 +39,8 @@ def test_every_sample_agrees_in_value_and_gradients(name, dtype):
         theirs = getattr(torch.nn.functional, name)(x, *arguments, **options)
         assert_agrees(ours, theirs, line)
         with torch.no_grad():
-            straight = getattr(F, name)(x, *arguments, **options)
-        assert torch.equal(straight, ours), f"{line}: other bits without a gradient to come"
+            fast = getattr(F, name)(x, *arguments, **options)
+        assert torch.equal(fast, ours), f"{line}: other bits without a gradient to come"
 
         leaves = [tensor for tensor in (x, *arguments) if isinstance(tensor, torch.Tensor)]
         dy = torch.randn_like(theirs)

@@ -102,7 +102,7 @@ def test_export_with_a_dynamic_batch(strict):
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_operators_keep_the_rules_of_pytorch(name, channels_last):
     x, kernel, bias = randn(2, 4, 9), randn(6, 2, 3), randn(6)
-    dy, options = randn(2, 6, 5), ([2], [1, 1], [1], 2, "zeros", channels_last)
+    dy, options = randn(2, 6, 5), ([2], [1, 1], [1], 2, "zeros", channels_last, "high")
     operands = {
         "convolve": (x, kernel, bias),
         "input_gradient": (dy, kernel, randn(4), [9]),

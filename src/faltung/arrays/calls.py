@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from faltung.errors import ShapeError
+from faltung.spec.options import ConvOptions
 
 Array = NDArray[Any]
 Prepared = TypeVar("Prepared")
@@ -21,37 +21,68 @@ class Calls(Generic[Prepared]):
     def __init__(self) -> None:
         self._prepared: dict[Key, Prepared] = {}
 
-    def find(self, key: Key | None) -> Prepared | None:
+    def find(self, key: Key) -> Prepared | None:
         """What was kept under this key; None if nothing was, or if the call cannot be remembered."""
         try:
-            return self._prepared.get(key)  # type: ignore[arg-type]  # nothing is kept under None
+            return self._prepared.get(key)
         except TypeError:  # options given as lists
             return None
 
-    def keep(self, key: Key | None, prepared: Prepared) -> None:
-        """Remember what was prepared, if such a call can be."""
-        if key is None:
-            return
+    def keep(self, key: Key, prepared: Prepared) -> Prepared:
+        """Remember what was prepared, if such a call can be, and return it."""
         if len(self._prepared) >= MOST_CALLS:
             self._prepared.clear()
         with suppress(TypeError):
             self._prepared[key] = prepared
+        return prepared
 
 
-def key_of(name: str, options: tuple[Any, ...], *arrays: Any) -> Key | None:
-    """All that a call is told, where absent arrays are None; types too, since 1 == True == 1.0.
+def key_of(function: str, options: ConvOptions, x: Array, kernel: Array, bias: Array | None, more: Key = ()) -> Key:
+    """All that a call is told, types of numbers too, since 1 == True == 1.0; ``more`` is what only some are told.
 
-    None for a call with anything but arrays, which must become some first.
+    ``x`` and ``kernel`` may be any two arrays. Written out, since a warm call does little else.
     """
-    key: list[Any] = [name, options, *map(type, options)]
+    return (
+        function,
+        options,
+        type(options.stride),
+        type(options.padding),
+        type(options.dilation),
+        type(options.groups),
+        x.shape,
+        x.strides,
+        x.dtype,
+        kernel.shape,
+        kernel.strides,
+        kernel.dtype,
+        None if bias is None else (bias.shape, bias.strides, bias.dtype),
+        more,
+    )
+
+
+def also(value: object = None, array: Array | None = None) -> Key:
+    """One more value and one more array, as ``key_of`` takes them."""
+    return value, type(value), None if array is None else (array.shape, array.strides, array.dtype)
+
+
+def facts_of(*arrays: Array | None) -> list[Any]:
+    """Shape and name of the element type of each array, None and None for none: as functions of spec/ take them."""
+    facts: list[Any] = []
     for array in arrays:
-        if type(array) is np.ndarray:
-            key += (array.shape, array.strides, array.dtype)
-        elif array is None:
-            key.append(None)
-        else:
-            return None
-    return tuple(key)
+        facts += (None, None) if array is None else (array.shape, array.dtype.name)
+    return facts
+
+
+def copies_of(*arrays: Array | None) -> tuple[bool, ...] | None:
+    """Which of the arrays must be copied before a kernel reads them; None for none of them."""
+    copies = tuple(array is not None and not is_in_order(array) for array in arrays)
+    return copies if any(copies) else None
+
+
+def copied(copies: tuple[bool, ...], *arrays: Array | None) -> list[Any]:
+    """The arrays, those that must be as copies in order."""
+    pairs = zip(copies, arrays, strict=True)
+    return [in_order(array) if is_copied and array is not None else array for is_copied, array in pairs]
 
 
 def is_in_order(array: Array) -> bool:
@@ -62,14 +93,3 @@ def is_in_order(array: Array) -> bool:
 def in_order(array: Array) -> Array:
     """A contiguous copy in this machine's byte order."""
     return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
-
-
-def check_out(function: str, out: Array, shape: tuple[int, ...], dtype: str, inputs: tuple[Array | None, ...]) -> None:
-    """Refuse an `out` that cannot receive the result of `inputs`."""
-    if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype or not out.flags.writeable:
-        got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        rule = f"{function}: out must be a writable array of the result's shape and type; got {got}"
-        raise ShapeError(f"{rule}. Use np.empty({shape}, {dtype!r}).")
-    if any(array is not None and np.may_share_memory(out, array) for array in inputs):
-        rule = f"{function}: out must not share memory with the inputs; got arrays that overlap"
-        raise ShapeError(f"{rule}. Use another.")

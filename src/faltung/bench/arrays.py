@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faltung.bench.machine import memory
+from faltung.plan.memory import round_up_to_cache_line
 from faltung.spec import ConvSpec
 
 Array = NDArray[Any]
 
-CACHE_LINE = 64
 DIFFERENT_NUMBERS = 1_000_003
 """Larger arrays repeat themselves: after a prime number of numbers, so that no two windows of a line are alike."""
 
@@ -46,11 +46,6 @@ def fill(array: Array) -> None:
 def source_bytes(spec: ConvSpec) -> int:
     """Return how much memory random_arrays needs for x and kernel."""
     return round_up_to_cache_line(spec.input_bytes) + spec.kernel_bytes
-
-
-def round_up_to_cache_line(num_bytes: int) -> int:
-    """Round up to cache lines."""
-    return -(-num_bytes // CACHE_LINE) * CACHE_LINE
 
 
 def canonical(spec: ConvSpec) -> ConvSpec:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from faltung.errors import UnsupportedConvError
 from faltung.spec import ConvSpec, named
+from faltung.spec.geometry import window_size
 from faltung.spec.text import parse_spec
+from faltung.spec.transposed import transposed_size
 
 MARK = "_transpose"
 
@@ -26,7 +28,7 @@ class Asked:
 def read_case(text: str) -> Asked:
     """Return what a line asks for; in a transposed one, sizes and ``ic`` are those of its own input.
 
-    The result has ``(in - 1)*stride + dilation*(k - 1) + 1 - low - high`` positions, as PyTorch counts them.
+    The result has as many positions as :func:`transposed_size` says, which is PyTorch's number.
 
     >>> read_case("conv1d_transpose n1 w224 ic1026 oc1 kw1024 sw256").spec.to_text()
     'conv1d n1 w58112 ic1 oc1026 kw1024 sw256 f32'
@@ -44,9 +46,8 @@ def read_case(text: str) -> Asked:
         if refused or isinstance(pairs, str):
             rule = "a transposed case has sizes, stride, dilation, groups, and padding in numbers"
             raise UnsupportedConvError(f"{rule}; got {text!r}. Leave out {refused[0] if refused else padding}.")
-        steps = (arguments.get(name, ones) for name in ("stride", "dilation"))
-        axes = zip(arguments["in_size"], arguments["kernel_size"], *steps, pairs, strict=True)
-        sizes = tuple((size - 1) * step + d * (k - 1) + 1 - sum(pair) for size, k, step, d, pair in axes)
+        windows = map(window_size, arguments["kernel_size"], arguments.get("dilation", ones))
+        sizes = tuple(map(transposed_size, arguments["in_size"], windows, arguments.get("stride", ones), pairs))
         inputs, outputs = arguments["out_channels"], arguments["in_channels"]
         spec = ConvSpec(**(arguments | {"in_size": sizes, "in_channels": inputs, "out_channels": outputs}))
     return Asked(spec, True, text)

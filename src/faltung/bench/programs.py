@@ -37,7 +37,7 @@ from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
 from faltung.runtime.compile import Emit, object_code
 from faltung.spec import ConvSpec
-from faltung.spec.dtype import ITEM_BYTES
+from faltung.spec.dtype import COMPUTED
 
 MODULE = Path("src", "faltung", "bench", "programs.py")
 OBJECT_HEAD_BYTES = 16
@@ -73,7 +73,7 @@ def shared_programs() -> Programs:
             "xla handler of 3 inputs": (lambda e: emit_handler(e, 3), "float32"),
         }
         registers = target.num_vector_registers
-        for dtype in ITEM_BYTES:
+        for dtype in COMPUTED:
             emitters[f"roofline {dtype}"] = (lambda e, n=registers: emit_roofline(e, n)), dtype  # type: ignore[misc]
         for what, (emit, dtype) in emitters.items():
             found[f"{what} | {name}"] = [(what, _code(what, emit, dtype, target), _digest())]

@@ -18,13 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import faltung as ft
-from faltung.bench.arrays import CACHE_LINE, random_arrays, source_bytes
+from faltung.bench.arrays import random_arrays, source_bytes
 from faltung.bench.check import check
 from faltung.bench.machine import Peak, Stream, memory
 from faltung.bench.suite import in_layout
 from faltung.errors import ShapeError
+from faltung.machine.memory import CACHE_LINE
 from faltung.plan.plan import Plan
 from faltung.runtime import buffers, launch
+from faltung.spec.options import options_of
 
 Array = NDArray[Any]
 
@@ -157,15 +159,7 @@ def seconds_of(call: Callable[[], object], count: int) -> float:
 
 def public_function(spec: ft.ConvSpec) -> Callable[..., Array]:
     """Return the function of faltung that computes the spec, with the spec's options."""
-    return partial(getattr(ft, spec.name), **options_of(spec))
-
-
-def options_of(spec: ft.ConvSpec) -> dict[str, Any]:
-    """Return the options with which a call of the public functions asks for the spec."""
-    names = ("stride", "padding", "dilation", "groups", "layout", "kernel_layout", "padding_mode", "precision")
-    parameter = spec.activation_parameter
-    activation = spec.activation if parameter is None else (spec.activation, parameter)
-    return {name: getattr(spec, name) for name in names} | {"activation": activation}
+    return partial(getattr(ft, spec.name), **options_of(spec)._asdict())
 
 
 def bytes_read(spec: ft.ConvSpec) -> int:

@@ -13,9 +13,7 @@ from fractions import Fraction
 from typing import Union
 
 from faltung.codegen.emitter import Emitter, Value
-
-SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017, arXiv:1706.02515, p. 3
-CHEAP = ("relu", "relu6", "leaky_relu", "hard_sigmoid", "hard_silu")
+from faltung.spec.activation import CHEAP, SELU_ALPHA, SELU_SCALE
 
 
 def is_cheap(activation: str | None) -> bool:

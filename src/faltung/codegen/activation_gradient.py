@@ -8,8 +8,9 @@ one, so that they stay 0.
 import math
 from collections.abc import Callable
 
-from faltung.codegen.activation import SELU_ALPHA, SELU_SCALE, Number, erfc_series, exp, expm1
+from faltung.codegen.activation import Number, erfc_series, exp, expm1
 from faltung.codegen.emitter import Emitter, Value
+from faltung.spec.activation import SELU_ALPHA, SELU_SCALE
 
 LARGE = 60.0
 """exp(-x * x / 2) is 0 beyond, and so is the derivative of a sigmoid of x**3."""

@@ -6,6 +6,7 @@ takes it leaves null there, so that a second caller at the same time gets memory
 """
 
 from faltung.codegen.emitter import POINTER, VOID, Emitter, Int, Value
+from faltung.machine.memory import CACHE_LINE
 
 # fields of a record
 POOL_PLACE, WORKSPACE_PLACE = 0, 1
@@ -15,7 +16,7 @@ NUM_JOBS, JOBS = 7, 8
 """From JOBS on: the addresses of the jobs, which run one after the other."""
 
 # a workspace begins with its size; what follows lies at a cache line
-HEAD_BYTES = 64
+HEAD_BYTES = CACHE_LINE
 LEAST_BYTES = 1 << 20
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from faltung.spec import ConvSpec, spec_from_call
+from faltung.spec import ConvOptions, ConvSpec, spec_from_call
 
 # Okabe and Ito's colours, told apart by every kind of colour vision (jfly.uni-koeln.de/color, 2008).
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -62,7 +62,8 @@ def timed(
     """
     y = convolve(x, kernel, **options)
     seconds = min(_seconds(lambda: convolve(x, kernel, **options)) for _ in range(repeats))
-    spec = spec_from_call(convolve.__name__, x.shape, x.dtype.name, kernel.shape, kernel.dtype.name, **options)
+    arrays = (x.shape, x.dtype.name, kernel.shape, kernel.dtype.name)
+    spec = spec_from_call(convolve.__name__, *arrays, options=ConvOptions(**options))
     return y, Call(spec, seconds)
 
 

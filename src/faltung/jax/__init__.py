@@ -10,11 +10,13 @@
 (5, 3, 16)
 
 Read it in this order: `operators.py` (three primitives and their derivatives), `batching.py` (vmap), `lowering.py`
-(native calls from XLA, and lax elsewhere), `functional.py` (conv1d …), `general.py` (lax.conv_general_dilated).
+(native calls from XLA, and lax elsewhere), `functional.py` (conv1d …), `transposed.py`, `general.py`
+(lax.conv_general_dilated).
 """
 
-from faltung.jax.functional import conv, conv1d, conv1d_transpose, conv2d, conv2d_transpose, conv3d, conv3d_transpose
+from faltung.jax.functional import conv, conv1d, conv2d, conv3d
 from faltung.jax.general import conv_general_dilated, why
+from faltung.jax.transposed import conv1d_transpose, conv2d_transpose, conv3d_transpose
 
 __all__ = [
     "conv",

@@ -1,196 +1,209 @@
 """faltung's functions on JAX arrays: `faltung.conv1d` … with the same arguments, under jit, grad and vmap."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from faltung.arrays.transposed import adjoint_spec
+from faltung.arrays.calls import facts_of
 from faltung.jax import operators
 from faltung.spec import spec_from_call
-from faltung.spec.conv_spec import Padding, Sizes
+from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
 
-CONVOLVE = """{name} of faltung on JAX arrays, with the same arguments; see `faltung.{name}`.
+
+def conv1d(
+    x: ArrayLike,
+    kernel: ArrayLike,
+    bias: ArrayLike | None = None,
+    *,
+    stride: Sizes = 1,
+    padding: Padding = "valid",
+    dilation: Sizes = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    kernel_layout: str | None = None,
+    padding_mode: str = "zeros",
+    activation: Activation = None,
+    precision: str = "high",
+) -> Array:
+    """`faltung.conv1d` on JAX arrays.
 
     To be used under jit, grad (of any order, forward and backward), vmap and on any device: on processors XLA calls
     faltung's kernel natively, elsewhere it is lax's convolution.
 
     Arguments:
-        x: {x_shape}, float32 or float64; channels-last input may have more leading axes.
-        kernel: {kernel_shape}, same element type.
+        x: (N, W, C_in), float32 or float64; channels-last input may have more leading axes.
+        kernel: (K, C_in/groups, C_out), same element type.
         bias: (C_out,), added before the activation; default none.
-        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision: as there.
+        stride: as in `faltung.conv1d`.
+        padding: as in `faltung.conv1d`.
+        dilation: as in `faltung.conv1d`.
+        groups: as in `faltung.conv1d`.
+        layout: as in `faltung.conv1d`.
+        kernel_layout: as in `faltung.conv1d`.
+        padding_mode: as in `faltung.conv1d`.
+        activation: as in `faltung.conv1d`.
+        precision: as in `faltung.conv1d`; XLA drops denormal numbers either way.
 
     Returns:
-        {y_shape}.
+        (N, W_out, C_out), the sizes as there.
 
     Raises:
         ShapeError, DtypeError: while the function is traced, if sizes or options do not fit together.
 
-    {example}
+    >>> conv1d(jnp.ones((8, 100, 16)), jnp.ones((7, 16, 32)), padding="causal", activation="relu").shape
+    (8, 100, 32)
     """
+    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
+    return _convolve("conv1d", 1, x, kernel, bias, options)
 
-TRANSPOSED = """{name} of faltung on JAX arrays, with the same arguments; see `faltung.{name}`.
+
+def conv2d(
+    x: ArrayLike,
+    kernel: ArrayLike,
+    bias: ArrayLike | None = None,
+    *,
+    stride: Sizes = 1,
+    padding: Padding = "valid",
+    dilation: Sizes = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    kernel_layout: str | None = None,
+    padding_mode: str = "zeros",
+    activation: Activation = None,
+    precision: str = "high",
+) -> Array:
+    """`faltung.conv2d` on JAX arrays.
+
+    Under jit, grad and vmap and on any device, as conv1d.
 
     Arguments:
-        x: {x_shape}, float32 or float64.
-        kernel: {kernel_shape}, same element type.
+        x: (N, H, W, C_in), float32 or float64; channels-last input may have more leading axes.
+        kernel: (KH, KW, C_in/groups, C_out), same element type.
         bias: (C_out,), added before the activation; default none.
-        stride, padding, output_padding, dilation, groups, layout, kernel_layout, activation: as there.
+        stride: as in `faltung.conv2d`.
+        padding: as in `faltung.conv2d`.
+        dilation: as in `faltung.conv2d`.
+        groups: as in `faltung.conv2d`.
+        layout: as in `faltung.conv2d`.
+        kernel_layout: as in `faltung.conv2d`.
+        padding_mode: as in `faltung.conv2d`.
+        activation: as in `faltung.conv2d`.
+        precision: as in `faltung.conv2d`; XLA drops denormal numbers either way.
 
     Returns:
-        {y_shape}.
+        (N, H_out, W_out, C_out), the sizes as there.
 
     Raises:
         ShapeError, DtypeError: while the function is traced, if sizes or options do not fit together.
 
-    {example}
+    >>> conv2d(jnp.ones((1, 32, 32, 3)), jnp.ones((3, 3, 3, 32)), stride=2, padding="same").shape
+    (1, 16, 16, 32)
     """
+    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
+    return _convolve("conv2d", 2, x, kernel, bias, options)
 
 
-def _convolution(rank: int | None, **words: str) -> Callable[..., Array]:
-    name = f"conv{rank}d" if rank else "conv"
+def conv3d(
+    x: ArrayLike,
+    kernel: ArrayLike,
+    bias: ArrayLike | None = None,
+    *,
+    stride: Sizes = 1,
+    padding: Padding = "valid",
+    dilation: Sizes = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    kernel_layout: str | None = None,
+    padding_mode: str = "zeros",
+    activation: Activation = None,
+    precision: str = "high",
+) -> Array:
+    """`faltung.conv3d` on JAX arrays.
 
-    def convolve(
-        x: ArrayLike,
-        kernel: ArrayLike,
-        bias: ArrayLike | None = None,
-        *,
-        stride: Sizes = 1,
-        padding: Padding = "valid",
-        dilation: Sizes = 1,
-        groups: int = 1,
-        layout: str | None = None,
-        kernel_layout: str | None = None,
-        padding_mode: str = "zeros",
-        activation: str | tuple[str, float] | None = None,
-        precision: str = "high",
-    ) -> Array:
-        arrays = _arrays(x, kernel, bias)
-        spec = spec_from_call(
-            name,
-            *_described(arrays),
-            rank=rank,
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            groups=groups,
-            layout=layout,
-            kernel_layout=kernel_layout,
-            padding_mode=padding_mode,
-            activation=activation,
-            precision=precision,
-        )
-        return operators.conv(spec, *arrays)
+    Under jit, grad and vmap and on any device, as conv1d.
 
-    convolve.__name__ = convolve.__qualname__ = name
-    convolve.__doc__ = CONVOLVE.format(name=name, **words)
-    return convolve
+    Arguments:
+        x: (N, D, H, W, C_in), float32 or float64; channels-last input may have more leading axes.
+        kernel: (KD, KH, KW, C_in/groups, C_out), same element type.
+        bias: (C_out,), added before the activation; default none.
+        stride: as in `faltung.conv3d`.
+        padding: as in `faltung.conv3d`.
+        dilation: as in `faltung.conv3d`.
+        groups: as in `faltung.conv3d`.
+        layout: as in `faltung.conv3d`.
+        kernel_layout: as in `faltung.conv3d`.
+        padding_mode: as in `faltung.conv3d`.
+        activation: as in `faltung.conv3d`.
+        precision: as in `faltung.conv3d`; XLA drops denormal numbers either way.
 
+    Returns:
+        (N, D_out, H_out, W_out, C_out), the sizes as there.
 
-def _transposed(rank: int, **words: str) -> Callable[..., Array]:
-    name = f"conv{rank}d_transpose"
+    Raises:
+        ShapeError, DtypeError: while the function is traced, if sizes or options do not fit together.
 
-    def convolve(
-        x: ArrayLike,
-        kernel: ArrayLike,
-        bias: ArrayLike | None = None,
-        *,
-        stride: Sizes = 1,
-        padding: Padding = "valid",
-        output_padding: Sizes | None = None,
-        dilation: Sizes = 1,
-        groups: int = 1,
-        layout: str | None = None,
-        kernel_layout: str | None = None,
-        activation: str | tuple[str, float] | None = None,
-    ) -> Array:
-        arrays = _arrays(x, kernel, bias)
-        spec = adjoint_spec(
-            name,
-            *_described(arrays),
-            rank=rank,
-            stride=stride,
-            padding=padding,
-            output_padding=output_padding,
-            dilation=dilation,
-            groups=groups,
-            layout=layout,
-            kernel_layout=kernel_layout,
-            activation=activation,
-        )
-        return operators.conv_transpose(spec, *arrays)
-
-    convolve.__name__ = convolve.__qualname__ = name
-    convolve.__doc__ = TRANSPOSED.format(name=name, **words)
-    return convolve
+    >>> conv3d(jnp.ones((1, 8, 8, 8, 2)), jnp.ones((3, 3, 3, 2, 4))).shape
+    (1, 6, 6, 6, 4)
+    """
+    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
+    return _convolve("conv3d", 3, x, kernel, bias, options)
 
 
-def _arrays(*values: ArrayLike | None) -> tuple[Any, ...]:
+def conv(
+    x: ArrayLike,
+    kernel: ArrayLike,
+    bias: ArrayLike | None = None,
+    *,
+    stride: Sizes = 1,
+    padding: Padding = "valid",
+    dilation: Sizes = 1,
+    groups: int = 1,
+    layout: str | None = None,
+    kernel_layout: str | None = None,
+    padding_mode: str = "zeros",
+    activation: Activation = None,
+    precision: str = "high",
+) -> Array:
+    """`faltung.conv` on JAX arrays.
+
+    Under jit, grad and vmap and on any device, as conv1d.
+
+    Arguments:
+        x: (N, [[D,] H,] W, C_in), float32 or float64; channels-last input may have more leading axes.
+        kernel: ([[KD,] KH,] KW, C_in/groups, C_out), same element type.
+        bias: (C_out,), added before the activation; default none.
+        stride: as in `faltung.conv`.
+        padding: as in `faltung.conv`.
+        dilation: as in `faltung.conv`.
+        groups: as in `faltung.conv`.
+        layout: as in `faltung.conv`.
+        kernel_layout: as in `faltung.conv`.
+        padding_mode: as in `faltung.conv`.
+        activation: as in `faltung.conv`.
+        precision: as in `faltung.conv`; XLA drops denormal numbers either way.
+
+    Returns:
+        (N, [[D_out,] H_out,] W_out, C_out), the sizes as there.
+
+    Raises:
+        ShapeError, DtypeError: while the function is traced, if sizes or options do not fit together.
+
+    >>> conv(jnp.ones((1, 32, 32, 3)), jnp.ones((3, 3, 3, 8))).shape
+    (1, 30, 30, 8)
+    """
+    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
+    return _convolve("conv", None, x, kernel, bias, options)
+
+
+def _convolve(
+    function: str, rank: int | None, x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None, options: ConvOptions
+) -> Array:
+    arrays = arrays_of(x, kernel, bias)
+    return operators.conv(spec_from_call(function, *facts_of(*arrays), rank=rank, options=options), *arrays)
+
+
+def arrays_of(*values: ArrayLike | None) -> tuple[Any, ...]:
+    """The values as JAX arrays, None as None."""
     return tuple(value if value is None or isinstance(value, Array) else jnp.asarray(value) for value in values)
-
-
-def _described(arrays: tuple[Any, ...]) -> list[Any]:
-    """Shape and element type of each array, None and None for none."""
-    known = [(None, None) if array is None else (array.shape, array.dtype.name) for array in arrays]
-    return [fact for facts in known for fact in facts]
-
-
-conv1d = _convolution(
-    1,
-    x_shape="(N, W, C_in)",
-    kernel_shape="(K, C_in/groups, C_out)",
-    y_shape="(N, W_out, C_out)",
-    example=""">>> conv1d(jnp.ones((8, 100, 16)), jnp.ones((7, 16, 32)), padding="causal", activation="relu").shape
-    (8, 100, 32)""",
-)
-conv2d = _convolution(
-    2,
-    x_shape="(N, H, W, C_in)",
-    kernel_shape="(KH, KW, C_in/groups, C_out)",
-    y_shape="(N, H_out, W_out, C_out)",
-    example=""">>> conv2d(jnp.ones((1, 32, 32, 3)), jnp.ones((3, 3, 3, 32)), stride=2, padding="same").shape
-    (1, 16, 16, 32)""",
-)
-conv3d = _convolution(
-    3,
-    x_shape="(N, D, H, W, C_in)",
-    kernel_shape="(KD, KH, KW, C_in/groups, C_out)",
-    y_shape="(N, D_out, H_out, W_out, C_out)",
-    example=""">>> conv3d(jnp.ones((1, 8, 8, 8, 2)), jnp.ones((3, 3, 3, 2, 4))).shape
-    (1, 6, 6, 6, 4)""",
-)
-conv = _convolution(
-    None,
-    x_shape="(N, [[D,] H,] W, C_in)",
-    kernel_shape="([[KD,] KH,] KW, C_in/groups, C_out)",
-    y_shape="(N, [[D_out,] H_out,] W_out, C_out)",
-    example=""">>> conv(jnp.ones((1, 32, 32, 3)), jnp.ones((3, 3, 3, 8))).shape
-    (1, 30, 30, 8)""",
-)
-conv1d_transpose = _transposed(
-    1,
-    x_shape="(N, W, C_in)",
-    kernel_shape="(K, C_out/groups, C_in)",
-    y_shape="(N, W_out, C_out)",
-    example=""">>> conv1d_transpose(jnp.ones((8, 50, 32)), jnp.ones((4, 16, 32)), stride=2, padding="same").shape
-    (8, 100, 16)""",
-)
-conv2d_transpose = _transposed(
-    2,
-    x_shape="(N, H, W, C_in)",
-    kernel_shape="(KH, KW, C_out/groups, C_in)",
-    y_shape="(N, H_out, W_out, C_out)",
-    example=""">>> conv2d_transpose(jnp.ones((1, 8, 8, 32)), jnp.ones((3, 3, 16, 32)), stride=2).shape
-    (1, 17, 17, 16)""",
-)
-conv3d_transpose = _transposed(
-    3,
-    x_shape="(N, D, H, W, C_in)",
-    kernel_shape="(KD, KH, KW, C_out/groups, C_in)",
-    y_shape="(N, D_out, H_out, W_out, C_out)",
-    example=""">>> conv3d_transpose(jnp.ones((1, 4, 4, 4, 8)), jnp.ones((3, 3, 3, 2, 8))).shape
-    (1, 6, 6, 6, 2)""",
-)

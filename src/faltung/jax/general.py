@@ -8,11 +8,10 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from faltung.jax import operators
-from faltung.spec import spec_from_call
-from faltung.spec.geometry import window_size
+from faltung.spec import ConvOptions, spec_from_call
+from faltung.spec.dtype import COMPUTED
+from faltung.spec.geometry import output_size, window_size
 from faltung.spec.layout import RANKS, kernel_layouts, layouts
-
-COMPUTED = ("float32", "float64")
 
 
 def conv_general_dilated(
@@ -42,16 +41,19 @@ def conv_general_dilated(
         sharding = {} if out_sharding is None else {"out_sharding": out_sharding}  # older versions do not know it
         return lax.conv_general_dilated(lhs, rhs, *asked, *more, **sharding)
     layout, kernel_layout, _ = _layouts(lhs, rhs, dimension_numbers)
-    spec = spec_from_call(
-        "conv_general_dilated",
-        *(lhs.shape, lhs.dtype.name, rhs.shape, rhs.dtype.name),
-        rank=lhs.ndim - 2,
+    options = ConvOptions(
         stride=tuple(window_strides),
-        padding=padding if isinstance(padding, str) else tuple(map(tuple, padding)),
+        padding=padding if isinstance(padding, str) else tuple((low, high) for low, high in padding),
         dilation=1 if rhs_dilation is None else tuple(rhs_dilation),
         groups=feature_group_count,
         layout=layout,
         kernel_layout=kernel_layout,
+    )
+    spec = spec_from_call(
+        "conv_general_dilated",
+        *(lhs.shape, lhs.dtype.name, rhs.shape, rhs.dtype.name),
+        rank=lhs.ndim - 2,
+        options=options,
     )
     return operators.conv(spec, lhs, rhs)
 
@@ -124,4 +126,4 @@ def _has_no_windows(
     sizes = [lhs.shape[axis] for axis, letter in enumerate(layout) if letter not in "NC"]
     taps = [rhs.shape[axis] for axis, letter in enumerate(kernel_layout) if letter not in "IO"]
     axes = zip(sizes, taps, padding, dilation or [1] * len(sizes), strict=False)
-    return any(low + size + high < window_size(k, d) for size, k, (low, high), d in axes)
+    return any(output_size(size, window_size(k, d), 1, tuple(pair)) < 1 for size, k, pair, d in axes)

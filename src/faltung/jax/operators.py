@@ -23,6 +23,7 @@ from faltung.jax.batching import as_samples, channels_of_data, outputs_of_kernel
 from faltung.jax.batching import register as register_batching
 from faltung.operators import handlers
 from faltung.spec import ConvSpec
+from faltung.spec.geometry import of_padded_input
 
 convolve_p = Primitive("faltung.convolve")
 input_gradient_p = Primitive("faltung.input_gradient")
@@ -38,7 +39,7 @@ def conv(spec: ConvSpec, x: Array, kernel: Array, bias: Array | None = None) -> 
     if bias is None and spec.activation is None:
         return convolve(spec, x, kernel)
     bias = jnp.zeros(spec.out_channels, spec.dtype) if bias is None else bias
-    spec = spec.replace(bias=True, activation=spec.activation, activation_parameter=spec.activation_parameter)
+    spec = spec.replace(bias=True)
     return layer_p.bind(x, kernel, bias, spec=spec)
 
 
@@ -65,9 +66,7 @@ def input_gradient(spec: ConvSpec, dy: Array, kernel: Array) -> Array:
     spec = _linear(spec)
     if spec.padding_mode == "zeros":
         return input_gradient_p.bind(dy, kernel, spec=spec)
-    sizes = (low + size + high for size, (low, high) in zip(spec.in_size, spec.padding, strict=True))
-    inner = spec.replace(in_size=tuple(sizes), padding="valid")
-    arrived = input_gradient_p.bind(dy, kernel, spec=inner)
+    arrived = input_gradient_p.bind(dy, kernel, spec=of_padded_input(spec))
     x = jax.ShapeDtypeStruct(spec.input_shape, spec.dtype)
     (dx,) = jax.linear_transpose(partial(lowering.padded, spec), x)(arrived)
     return dx

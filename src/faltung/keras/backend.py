@@ -7,7 +7,6 @@ TOGETHER are the activations that it computes in the same pass.
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from inspect import isfunction
@@ -17,15 +16,18 @@ from typing import Any
 import keras
 
 from faltung.keras.request import Request
+from faltung.spec import activation as spec_activation
+from faltung.spec.dtype import COMPUTED
+from faltung.spec.rules import spoken
 
 BACKENDS = ("jax", "tensorflow", "torch")
-COMPUTED = ("float32", "float64")
 
 Activation = Callable[[Any], Any] | None
 
-_NAMES = "relu relu6 elu selu gelu silu sigmoid tanh softplus hard_sigmoid hard_silu"
-ACTIVATIONS: dict[Activation, str] = {getattr(keras.activations, name): name for name in _NAMES.split()}
-"""Keras's functions that faltung knows, by their defaults."""
+ACTIVATIONS: dict[Activation, str] = {
+    getattr(keras.activations, name): name for name in spec_activation.ACTIVATIONS if hasattr(keras.activations, name)
+}
+"""Keras's functions of one argument that faltung has under the same name, with the same defaults."""
 
 
 def refusal(x: Any, *weights: Any) -> str | None:
@@ -35,7 +37,7 @@ def refusal(x: Any, *weights: Any) -> str | None:
         return f"the backend is {name}, and faltung computes with {', '.join(BACKENDS)}"
     dtypes = {keras.backend.standardize_dtype(tensor.dtype) for tensor in (x, *weights) if tensor is not None}
     if len(dtypes) > 1 or not dtypes <= set(COMPUTED):
-        return f"the numbers are {' and '.join(sorted(dtypes))}, and faltung computes in float32 or in float64"
+        return f"the numbers are {spoken(sorted(dtypes), 'and')}, and faltung computes in {' or in '.join(COMPUTED)}"
     reason: str | None = _framework().refusal(x)
     return reason
 
@@ -54,7 +56,7 @@ def _compute(function: str, x: Any, kernel: Any, bias: Any | None, request: Requ
     framework = _framework()
     name = ACTIVATIONS.get(activation) if isfunction(activation) else None
     if name in framework.TOGETHER:
-        request, activation = replace(request, activation=name), None
+        request, activation = request.with_options(activation=name), None
     y = _with_one_batch_axis(getattr(framework, function), x, kernel, bias, request)
     return y if activation is None else activation(y)
 

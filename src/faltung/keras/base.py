@@ -11,7 +11,10 @@ from faltung.keras import backend
 from faltung.keras.options import withhold
 from faltung.keras.request import OpenShape, Request, Shape, output_shape
 from faltung.spec import named
+from faltung.spec.conv_spec import PRECISIONS
 from faltung.spec.geometry import PADDING_MODES
+from faltung.spec.layout import layouts
+from faltung.spec.options import ConvOptions
 from faltung.spec.rules import one_of
 
 Class = TypeVar("Class", bound=type)
@@ -39,15 +42,17 @@ class LayerByFaltung(keras.layers.Layer):
     stock: Any
     rank: int
     padding_mode = "zeros"
+    precision = "high"
     padding_modes: tuple[str, ...] = PADDING_MODES
 
-    def __init__(self, *arguments: Any, padding_mode: str = "zeros", **given: Any) -> None:
+    def __init__(self, *arguments: Any, padding_mode: str = "zeros", precision: str = "high", **given: Any) -> None:
         name = self.stock.__name__
         call = inspect.signature(super().__init__).bind(*arguments, **given)
         kept = withhold(call.arguments, self.rank, name, words=self.keras_paddings)
         super().__init__(*call.args, **call.kwargs)
         with named(name):
             kept["padding_mode"] = one_of("padding_mode", padding_mode, self.padding_modes)
+            kept["precision"] = one_of("precision", precision, PRECISIONS)
         for attribute, value in kept.items():
             setattr(self, attribute, value)
         self.supports_jit = self.supports_xla()
@@ -73,15 +78,19 @@ class LayerByFaltung(keras.layers.Layer):
 
     def _request(self, channels: int) -> Request:
         """What is asked for, with so many channels of the input."""
-        return Request(
-            self.stock.__name__,
-            self.rank,
-            tuple(self.strides),
-            self.padding,
-            tuple(self.dilation_rate),
-            is_last=self.is_last,
+        return self._request_of(self.strides, self.padding, self.dilation_rate)
+
+    def _request_of(self, strides: Any, padding: Any, dilation_rate: Any) -> Request:
+        """Ask for a convolution with these options and the layer's others."""
+        options = ConvOptions(
+            tuple(strides),
+            padding,
+            tuple(dilation_rate),
+            layout=layouts(self.rank)[0 if self.is_last else 1],
             padding_mode=self.padding_mode,
+            precision=self.precision,
         )
+        return Request(self.stock.__name__, self.rank, options)
 
     # ---- Keras's methods
 
@@ -109,7 +118,12 @@ class LayerByFaltung(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return Keras's config, and what it has no word for only where it is used."""
         config: dict[str, Any] = super().get_config()
-        return config if self.padding_mode == "zeros" else config | {"padding_mode": self.padding_mode}
+        return config | self.own_options()
+
+    def own_options(self) -> dict[str, str]:
+        """Return the options that Keras has no word for, those that are not the default."""
+        own = {"padding_mode": (self.padding_mode, "zeros"), "precision": (self.precision, "high")}
+        return {name: value for name, (value, default) in own.items() if value != default}
 
     # ---- who computes
 

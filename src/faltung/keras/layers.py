@@ -1,8 +1,9 @@
 """Layers that are `keras.layers.Conv1D` and its kin, computed by faltung: same constructor, config and weights.
 
 More than Keras's: strides together with dilation_rate; data_format and groups on every backend; more than one batch
-axis; padding "causal" for every layer over one axis, an int, or (low, high) pairs; and `padding_mode`. No class adds
-state to its parent's: a layer may change its class.
+axis; padding "causal" for every layer over one axis, an int, or (low, high) pairs; `padding_mode`; and `precision`,
+"high" or "exact", which admits direct summation only, in the gradients too. No class adds state to its parent's: a
+layer may change its class.
 """
 
 from dataclasses import replace
@@ -23,7 +24,7 @@ class _Convolution(LayerByFaltung):
         return (*self.kernel_size, channels // self.groups, self.filters)
 
     def _request(self, channels: int) -> Request:
-        return replace(super()._request(channels), groups=self.groups)
+        return super()._request(channels).with_options(groups=self.groups)
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """Convolve without bias: what Keras lets those redefine who change the kernel."""
@@ -63,7 +64,7 @@ class _ByChannel(LayerByFaltung):
         return (*self.kernel_size, 1, channels * self.depth_multiplier)
 
     def _request(self, channels: int) -> Request:
-        return replace(super()._request(channels), groups=channels)
+        return super()._request(channels).with_options(groups=channels)
 
     def _by_channel(self, inputs: Any, kernel: Any, bias: Any | None, activation: backend.Activation) -> Any:
         """Convolve with Keras's kernel (*kernel_size, C_in, depth_multiplier)."""
@@ -73,7 +74,7 @@ class _ByChannel(LayerByFaltung):
 
 
 class _Depthwise(_ByChannel):
-    """Nothing else."""
+    """Depthwise convolutions: that, then bias and activation."""
 
     def _convolve(self, inputs: Any, kernel: Any, bias: Any | None) -> Any:
         return self._by_channel(inputs, kernel, bias, self.activation)
@@ -91,9 +92,8 @@ class _Separable(_ByChannel):
 
     def _convolve(self, inputs: Any, depthwise: Any, pointwise: Any, bias: Any | None) -> Any:
         ones = (1,) * self.rank
-        dense = Request(self.stock.__name__, self.rank, ones, "valid", ones, is_last=self.is_last)
         inner = self._by_channel(inputs, depthwise, None, None)
-        return backend.convolve(inner, pointwise, bias, dense, self.activation)
+        return backend.convolve(inner, pointwise, bias, self._request_of(ones, "valid", ones), self.activation)
 
 
 @registered

@@ -7,7 +7,7 @@ import tensorflow as tf
 from faltung.keras.request import Request, transposed_spec_of
 from faltung.tensorflow import operators
 from faltung.tensorflow.activation import SLOPES, activated
-from faltung.tensorflow.asked import Asked
+from faltung.tensorflow.open_conv import OpenConv
 
 TOGETHER = SLOPES
 
@@ -23,19 +23,8 @@ def refusal(x: tf.Tensor) -> str | None:
 
 def convolve(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, request: Request) -> tf.Tensor:
     """Convolve."""
-    asked = Asked(
-        request.name,
-        request.rank,
-        request.stride,
-        request.padding,
-        request.dilation,
-        request.groups,
-        request.layout,
-        padding_mode=request.padding_mode,
-    )
     x, kernel, bias = _tensors(x, kernel, bias)
-    activation = None if request.activation is None else (request.activation, None)
-    return operators.convolve(asked, x, kernel, bias, activation)
+    return operators.convolve(OpenConv(request.name, request.rank, request.options), x, kernel, bias)
 
 
 def convolve_transposed(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, request: Request) -> tf.Tensor:
@@ -63,10 +52,10 @@ def convolve_transposed(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None,
         )
 
     static = tuple(map(known, range(len(shape))))
-    y = operators.input_gradient(Asked.of(spec), x, kernel, operators.Shape(static, sizes))
+    y = operators.input_gradient(OpenConv.of(spec), x, kernel, operators.Shape(static, sizes))
     if bias is not None:
         y += bias if request.is_last else tf.reshape(bias, (-1, *(1,) * request.rank))
-    return activated(y, request.activation, None)
+    return activated(y, spec.activation, spec.activation_parameter)
 
 
 def _tensors(*operands: Any) -> list[Any]:

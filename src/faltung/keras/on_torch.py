@@ -5,6 +5,7 @@ from torch import Tensor
 
 from faltung.keras.request import Request, transposed_spec_of
 from faltung.torch import calls, coverage, operators
+from faltung.torch.options import FIRST, of_spec
 
 TOGETHER = ()
 
@@ -16,20 +17,19 @@ def refusal(x: Tensor) -> str | None:
 
 def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, request: Request) -> Tensor:
     """Convolve."""
-    options = (request.stride, request.padding, request.dilation, request.groups, request.padding_mode)
+    options, kernel = request.options._replace(kernel_layout="OIW"), _in_torchs_order(kernel)
     first = _channels_first(x, request) if request.is_last else None
     if first is None:
-        return calls.convolve(request.rank, x, _in_torchs_order(kernel), bias, *options, request.layout)
-    return calls.convolve(request.rank, first, _in_torchs_order(kernel), bias, *options, None).movedim(1, -1)
+        return calls.convolve(request.rank, x, kernel, bias, options)
+    options = options._replace(layout=FIRST[request.rank])
+    return calls.convolve(request.rank, first, kernel, bias, options).movedim(1, -1)
 
 
 def convolve_transposed(x: Tensor, kernel: Tensor, bias: Tensor | None, request: Request) -> Tensor:
     """Convolve transposed."""
     spec = transposed_spec_of(request, tuple(x.shape), tuple(kernel.shape), str(x.dtype).removeprefix("torch."))
-    flat = [end for pair in spec.padding for end in pair]
     x = x.movedim(-1, 1) if request.is_last else x
-    options = (request.stride, flat, request.dilation, request.groups, "zeros", request.is_last)
-    y = operators.input_gradient(x, _in_torchs_order(kernel), bias, list(spec.in_size), *options)
+    y = operators.input_gradient(x, _in_torchs_order(kernel), bias, list(spec.in_size), of_spec(spec))
     return y.movedim(1, -1) if request.is_last else y
 
 

@@ -10,8 +10,9 @@ import keras
 
 from faltung.errors import ModelError
 from faltung.frontends.report import Report
-from faltung.keras.backend import COMPUTED
 from faltung.keras.base import OURS, LayerByFaltung
+from faltung.spec.dtype import COMPUTED
+from faltung.spec.rules import spoken
 
 STOCK = {ours: stock for stock, ours in OURS.items()}
 
@@ -61,8 +62,8 @@ def _with_classes(classes: dict[type, type], model: Any, copy: bool) -> Any:
 
 def _refusal_by_keras(layer: LayerByFaltung) -> str | None:
     """Return what Keras's layer does not know of this one's options."""
-    if layer.padding_mode != "zeros":
-        return f"padding_mode={layer.padding_mode!r}"
+    if options := layer.own_options():
+        return ", ".join(f"{name}={value!r}" for name, value in options.items())
     if layer.padding not in layer.keras_paddings:
         return f"padding={layer.padding!r}"
     try:
@@ -101,5 +102,5 @@ def _reason(layer: Any) -> str | None:
     if not isinstance(layer, LayerByFaltung):
         return f"{kind} is a class of its own; derive it from faltung.keras's to have it computed by faltung"
     if layer.compute_dtype not in COMPUTED:
-        return f"it computes in {layer.compute_dtype}, and faltung in float32 and float64"
+        return f"it computes in {layer.compute_dtype}, and faltung in {spoken(COMPUTED, 'and')}"
     return None

@@ -6,7 +6,8 @@ cycles, in loads, or as a factor) to the processor it runs on; the tables of fam
 costs/. Shares of caches and counts say how work is cut; no fit touches them.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +64,13 @@ class DirectNhwcCosts:
 class DirectNchwCosts:
     """Direct summation, channels first."""
 
-    stage_cycles: tuple[float, float, float, float, float] = (0.12, 0.25, 0.4, 0.5, 1.5)
-    """To stage one element, where the stride along w is 1, 2, 3, 4, and any other."""
+    stage_dense_cycles: float = 0.12
+    """To stage one element, where the stride along w is 1."""
+    stage_stride2_cycles: float = 0.25
+    stage_stride3_cycles: float = 0.4
+    stage_stride4_cycles: float = 0.5
+    stage_other_cycles: float = 1.5
+    """The same for larger strides."""
     stage_line_cycles: float = 8.0
     """To stage one line of one channel, besides its elements."""
     exchange_cycles: float = 0.4
@@ -152,8 +158,8 @@ class FftCosts:
     """Python's share of a call."""
     task_cycles: float = 150_000.0
     """Python's share of a task."""
-    alone_factor: float = 1.5
-    """What one thread does while others wait costs more: direct summation would share it."""
+    alone_share: float = 1.5
+    """What one thread does while others wait counts so many times: direct summation would share it."""
     task_elements: int = 2**16
     """Numbers in the transforms of a task: they stay in L2, and outlast the Python that starts them."""
     matrix_task_elements: int = 2**18
@@ -201,3 +207,38 @@ class CostModel:
     kernel_gradient: KernelGradientCosts = field(default_factory=KernelGradientCosts)
     fft: FftCosts = field(default_factory=FftCosts)
     epilogue_gradient: EpilogueGradientCosts = field(default_factory=EpilogueGradientCosts)
+
+
+FIXED_GROUPS = ("tasks", "epilogue_gradient")
+"""Groups that no choice between algorithms shows: how work is cut, and the one way of an epilogue's gradient."""
+PRICE_ENDINGS = ("_cycles", "_loads", "_factor")
+
+
+def prices_of(costs: CostModel) -> dict[str, float]:
+    """The prices that a fit may change, by group and field.
+
+    >>> prices_of(CostModel())["fft.butterfly_cycles"]
+    0.7
+    """
+    return {
+        f"{group.name}.{price.name}": getattr(getattr(costs, group.name), price.name)
+        for group in fields(costs)
+        if group.name not in ("family", "origin", *FIXED_GROUPS)
+        for price in fields(getattr(costs, group.name))
+        if price.name.endswith(PRICE_ENDINGS)
+    }
+
+
+def with_prices(costs: CostModel, prices: Mapping[str, float]) -> CostModel:
+    """The same cost model with some prices changed, given by group and field.
+
+    >>> with_prices(CostModel(), {"fft.butterfly_cycles": 0.5}).fft.butterfly_cycles
+    0.5
+    """
+    known = prices_of(costs)
+    for name, price in prices.items():
+        if name not in known or not isinstance(price, float | int) or not 0 < price < 1e9:
+            raise ValueError(f"{name} = {price!r} is not a price of the cost model")
+        group, _, field_name = name.partition(".")
+        costs = replace(costs, **{group: replace(getattr(costs, group), **{field_name: float(price)})})
+    return costs

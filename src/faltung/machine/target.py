@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from faltung.machine.cost import CostModel
+from faltung.spec.dtype import ITEM_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Target:
 
     def lanes(self, dtype: str) -> int:
         """Elements in one vector."""
-        return self.vector_bytes // {"float32": 4, "float64": 8}[dtype]
+        return self.vector_bytes // ITEM_BYTES[dtype]
 
 
 def is_x86(triple: str) -> bool:

@@ -9,6 +9,7 @@ from faltung.algorithms.algorithm import AnyPlan
 from faltung.algorithms.choose import choose_plan
 from faltung.errors import DtypeError, ShapeError
 from faltung.operators.executor import Executor, executor_of
+from faltung.operators.out import check_out
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem, Strides
 from faltung.runtime import buffers, launch, processor
@@ -46,7 +47,7 @@ class Convolution:
         """Convolve arrays of exactly the spec's shapes and element type; `out` receives the result if given."""
         spec = self.spec
         if out is not None:
-            self.check_out(out, (x, kernel, bias))
+            self.check_out(out, x, kernel, bias)
         x = self._checked("x", x, self._input_shape)
         kernel = self._checked("kernel", kernel, self._kernel_shape)
         if (bias is not None) != spec.bias:
@@ -77,12 +78,11 @@ class Convolution:
         return np.ascontiguousarray(array, dtype=self._dtype)
 
     def run(self, x: Array, kernel: Array, bias: Array | None, out: Array | None = None) -> Array:
-        """Convolve arrays that are known to be as planned: the hot path, without a check of x, kernel and bias."""
+        """Convolve arrays that are known to be as planned, `out` too: the hot path, without any check."""
         if out is None:
             y = buffers.empty(self._shape, self._dtype, self._output_bytes)
         else:
             y = out
-            self.check_out(out, (x, kernel, bias))
             if not out.flags.c_contiguous or (self._needs_alignment and out.ctypes.data % buffers.VECTOR_ALIGNMENT):
                 out[...] = self.run(x, kernel, bias)
                 return out
@@ -90,23 +90,9 @@ class Convolution:
             self._launch(x, kernel, bias, y)
         return y
 
-    def check_out(self, out: Array, inputs: tuple[Array | None, ...]) -> None:
-        """Refuse an `out` that cannot receive the result of `inputs` (x, kernel, bias)."""
-        name = self.spec.name
-        if not isinstance(out, np.ndarray) or out.shape != self._shape or out.dtype != self._dtype:
-            got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-            raise ShapeError(
-                f"{name}: out must be an array of the result's shape and type; got {got}. "
-                f"Use np.empty({self._shape}, {self.spec.dtype!r})."
-            )
-        if not out.flags.writeable:
-            raise ShapeError(f"{name}: out must be writable; got a read-only array. Use a copy: out.copy().")
-        for role, array in zip(("x", "kernel", "bias"), inputs, strict=True):
-            if array is not None and _overlap(out, array):
-                raise ShapeError(
-                    f"{name}: out must not share memory with {role}; got arrays that overlap. "
-                    f"Use an array of its own for out, or pass {role}.copy()."
-                )
+    def check_out(self, out: Array, x: Array, kernel: Array, bias: Array | None, function: str | None = None) -> None:
+        """Refuse an `out` that cannot receive the result of these inputs; `function` is what was called."""
+        check_out(function or self.spec.name, out, self._shape, self._dtype, x=x, kernel=kernel, bias=bias)
 
     @property
     def algorithm(self) -> str:
@@ -155,15 +141,6 @@ def as_array(value: ArrayLike) -> Array:
         return np.asarray(value)
     except ValueError:
         return np.empty((), dtype=object)
-
-
-def _overlap(a: Array, b: Array) -> bool:
-    if not np.may_share_memory(a, b):
-        return False
-    try:
-        return np.shares_memory(a, b, max_work=100_000)  # type: ignore[arg-type]  # NumPy's stub knows -1 and 0 only
-    except np.exceptions.TooHardError:
-        return True
 
 
 def compile(spec: ConvSpec) -> Convolution:

@@ -60,17 +60,20 @@ def epilogue_gradient_of(spec: ConvSpec) -> EpilogueGradient:
             spec.activation,
             spec.activation_parameter,
             spec.dtype,
+            spec.precision,
         )
     )
 
 
 @lru_cache(maxsize=1024)
-def bias_gradient_of(shape: tuple[int, ...], is_channels_last: bool, dtype: str) -> EpilogueGradient:
+def bias_gradient_of(
+    shape: tuple[int, ...], is_channels_last: bool, dtype: str, precision: str = "high"
+) -> EpilogueGradient:
     """The compiled sum over all axes but the channels', the last or the second."""
     channels = shape[-1 if is_channels_last else 1]
     positions = prod(shape[1:-1] if is_channels_last else shape[2:])
     return _compiled(
-        epilogue_gradient.Outputs(shape[0], channels, positions, is_channels_last, True, None, None, dtype)
+        epilogue_gradient.Outputs(shape[0], channels, positions, is_channels_last, True, None, None, dtype, precision)
     )
 
 

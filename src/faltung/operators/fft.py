@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from faltung.algorithms.choose import choose_kernel
 from faltung.algorithms.fft.edges import edges_of
 from faltung.algorithms.fft.plan import FftPlan, dense_outputs, multiplies_matrices, window_of
+from faltung.operators.activation import activate
+from faltung.operators.padding import SOURCES
 from faltung.plan.problem import Problem
-from faltung.reference import SOURCES, activate
 from faltung.runtime import pool, processor
 from faltung.runtime.launch import Array, Launch
 from faltung.runtime.python_threads import on_threads

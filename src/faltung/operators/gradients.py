@@ -6,14 +6,16 @@ import numpy as np
 
 from faltung.algorithms.algorithm import AnyPlan
 from faltung.algorithms.choose import choose_kernel_gradient, choose_plan
+from faltung.operators.activation import activate
 from faltung.operators.executor import Executor, executor_of
+from faltung.operators.padding import SOURCES
 from faltung.plan.adjoint import adjoint_problems
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
-from faltung.reference import activate
 from faltung.runtime import buffers, processor
 from faltung.runtime.launch import Array
 from faltung.spec import ConvSpec
+from faltung.spec.geometry import of_padded_input
 
 
 class InputGradient:
@@ -26,7 +28,7 @@ class InputGradient:
     def __init__(self, spec: ConvSpec) -> None:
         self.spec = spec
         self._folds = spec.padding_mode != "zeros"
-        self._inner = _without_padding(spec) if self._folds else spec
+        self._inner = of_padded_input(spec) if self._folds else spec
         problems, self._leaves_some = adjoint_problems(Problem.of(self._inner)) if spec.output_bytes else ([], True)
         self.plans = [choose_plan(problem, processor.current()) for problem in problems]
         self._launches = [executor_of(plan) for plan in self.plans]
@@ -62,12 +64,6 @@ class InputGradient:
         return buffers.empty(self._inner.input_shape, self._dtype, self._inner.input_bytes)
 
 
-def _without_padding(spec: ConvSpec) -> ConvSpec:
-    """The convolution of the padded input."""
-    padded = tuple(size + low + high for size, (low, high) in zip(spec.in_size, spec.padding, strict=True))
-    return spec.replace(in_size=padded, padding="valid", padding_mode="zeros")
-
-
 def _fold(padded: Array, spec: ConvSpec) -> Array:
     """Add the gradient of each padded position to the input position that it repeats, axis after axis."""
     first = len(spec.batch) if spec.is_channels_last else 2
@@ -77,19 +73,13 @@ def _fold(padded: Array, spec: ConvSpec) -> Array:
         inside: list[slice | int] = [slice(None)] * padded.ndim
         inside[axis] = slice(low, low + size)
         folded = padded[tuple(inside)].copy()
+        repeated = SOURCES[spec.padding_mode](np.arange(-low, size + high), size)
         for index in (*range(low), *range(low + size, low + size + high)):
             source, to = inside.copy(), inside.copy()
-            source[axis], to[axis] = index, _repeated(index - low, size, spec.padding_mode)
+            source[axis], to[axis] = index, int(repeated[index])
             folded[tuple(to)] += padded[tuple(source)]
         padded = folded
     return np.ascontiguousarray(padded)
-
-
-def _repeated(index: int, size: int, mode: str) -> int:
-    """The input position that a padded position repeats."""
-    if mode == "reflect":
-        return -index if index < 0 else 2 * size - 2 - index
-    return index % size if mode == "circular" else min(max(index, 0), size - 1)
 
 
 class KernelGradient:

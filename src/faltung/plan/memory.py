@@ -1,7 +1,6 @@
-"""Sizes in memory: cache lines, and rounding up to whole vectors and lines."""
+"""Sizes rounded up: to whole vectors, tiles and cache lines."""
 
-CACHE_LINE = 64
-"""Bytes of a cache line, on every processor that faltung compiles for."""
+from faltung.machine.memory import CACHE_LINE
 
 
 def round_up(number: int, step: int) -> int:

@@ -5,7 +5,6 @@ from typing import Any
 
 from faltung.plan.kernel import AnyKernel
 from faltung.plan.parameters import flattened
-from faltung.plan.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,8 @@ class Plan:
     @property
     def keeps_denormals(self) -> bool:
         """Does precision="exact" ask for them? Otherwise they count as zeros."""
-        return isinstance(self.problem, Problem) and self.problem.precision == "exact"
+        precision: str = getattr(self.problem, "precision", "high")
+        return precision == "exact"
 
     @property
     def num_tasks(self) -> int:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import prod
 
 from faltung.spec import ConvSpec
-
-ITEM_BYTES = {"float32": 4, "float64": 8}
+from faltung.spec.dtype import ITEM_BYTES as ITEM_BYTES  # which planners take from here
+from faltung.spec.geometry import window_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Problem:
     @property
     def effective_kernel(self) -> tuple[int, ...]:
         """Inputs that a window spans on each axis."""
-        return tuple(d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True))
+        return tuple(map(window_size, self.kernel_size, self.dilation))
 
     @property
     def is_multichannel(self) -> bool:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from faltung.machine.target import Target
-from faltung.plan.problem import ITEM_BYTES, Problem, Strides
+from faltung.plan.problem import Problem, Strides
+from faltung.spec.dtype import ITEM_BYTES
 
 
 @dataclass(frozen=True, slots=True)

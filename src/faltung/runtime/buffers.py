@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from faltung.machine.memory import CACHE_LINE
 from faltung.runtime.locks import lock_across_forks
 
 SMALLEST_RECYCLED_BYTES = 64 * 1024
@@ -19,8 +20,8 @@ SMALLEST_RECYCLED_BYTES = 64 * 1024
 MOST_FREE_BYTES = 512 * 1024 * 1024
 """Free blocks beyond this go back to the operating system, oldest first."""
 HUGE_PAGE_BYTES = 2 * 1024 * 1024
-VECTOR_ALIGNMENT = 64
-"""Of results that are written around the cache; recycled outputs begin at a page."""
+VECTOR_ALIGNMENT = CACHE_LINE
+"""Of results that are written around the cache, line by line; recycled outputs begin at a page."""
 
 _lock = lock_across_forks()  # reentrant: the collector may return a block while this thread holds it
 _free: dict[int, list[mmap.mmap]] = {}

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache as remember
+from functools import cache as once
 
 import llvmlite.binding as llvm
 
@@ -72,7 +72,7 @@ def _machine(target: Target) -> llvm.TargetMachine:
     return _family(target.triple).create_target_machine(cpu=target.cpu, features=target.features, opt=3)
 
 
-@remember
+@once
 def _family(triple: str) -> llvm.Target:
     """LLVM's code generator for a triple; those of other machines are set up only where one is asked for."""
     llvm.initialize_native_target()

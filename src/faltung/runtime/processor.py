@@ -2,20 +2,22 @@
 
 import os
 import platform
-from functools import cache
+from functools import cache as once
 from pathlib import Path
 
 import llvmlite.binding as llvm
 
 from faltung.errors import FaltungError
+from faltung.machine import tables
 from faltung.machine.target import Target, is_x86
+from faltung.runtime import cache
 
 # the feature that a level of x86-64 adds and that our kernels would use
 LEVELS = {"x86-64": "sse2", "x86-64-v2": "sse4.2", "x86-64-v3": "avx2", "x86-64-v4": "avx512f"}
 DEFAULT_CACHES = {"L1": 32 * 1024, "L2": 512 * 1024, "L3": 8 * 1024 * 1024}
 
 
-@cache
+@once
 def current() -> Target:
     """The target of this process: the host, or the x86-64 level named by FALTUNG_TARGET."""
     wanted = os.environ.get("FALTUNG_TARGET", "native")
@@ -44,7 +46,13 @@ def _target(cpu: str, features: set[str], has_own_features: bool = True) -> Targ
         vector_bytes, registers, has_fma = 16, 32, True
     sizes = DEFAULT_CACHES | cache_sizes()
     caches = sizes["L1"], sizes["L2"], sizes["L3"]
-    return Target(triple, cpu, ",".join(flags), vector_bytes, registers, has_fma, *caches)
+    costs = tables.costs_for(family(), vector_bytes, cache.directory())
+    return Target(triple, cpu, ",".join(flags), vector_bytes, registers, has_fma, *caches, costs)
+
+
+def family() -> str:
+    """LLVM's name of the host processor, which names its table of prices."""
+    return str(llvm.get_host_cpu_name())
 
 
 def cache_sizes() -> dict[str, int]:

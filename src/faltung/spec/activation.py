@@ -1,30 +1,60 @@
-"""The activations a convolution can end with: their names and parameters. Their formulas are in reference.py."""
+"""The activations a convolution can end with: one row for each, and whoever treats some apart derives them from it.
+
+Formulas are written where they are computed: in reference.py, in codegen/ and in each front-end's own words.
+"""
 
 import math
+from dataclasses import dataclass
 
 from faltung.errors import ShapeError
 from faltung.spec.rules import one_of, sequence
 
-# Name -> default of its parameter. leaky_relu's slope is Keras's 0.2; PyTorch's default is 0.01, say it there.
-ACTIVATIONS: dict[str, float | None] = {
-    "relu": None,
-    "relu6": None,
-    "leaky_relu": 0.2,
-    "elu": 1.0,
-    "selu": None,
-    "gelu": None,
-    "gelu_tanh": None,
-    "silu": None,
-    "sigmoid": None,
-    "tanh": None,
-    "softplus": None,
-    "hard_sigmoid": None,
-    "hard_silu": None,
-}
-ALIASES = {"swish": "silu", "hard_swish": "hard_silu", "linear": None}
 
-SHOWS_SLOPE = {"relu", "relu6", "leaky_relu", "elu", "selu", "sigmoid", "tanh", "softplus", "hard_sigmoid"}
-"""Activations whose result determines their derivative, with a parameter that is not negative."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What there is to know of an activation besides its formula."""
+
+    name: str
+    default: float | None = None
+    """Of its parameter; None where it takes none."""
+    aliases: tuple[str, ...] = ()
+    shows_slope: bool = False
+    """Does its result determine its derivative, with a parameter that is not negative?"""
+    is_cheap: bool = False
+    """Is it a few instructions without an exponential, so that it belongs into the registers of a tile?"""
+    is_slope_heavy: bool = False
+    """Does its derivative need an exponential, whatever it is computed from?"""
+    is_in_numpy: bool = True
+    """Is it made of functions that NumPy has? It has no error function."""
+
+
+# leaky_relu's slope is Keras's 0.2; PyTorch's default is 0.01, say it there.
+TABLE = (
+    Row("relu", shows_slope=True, is_cheap=True),
+    Row("relu6", shows_slope=True, is_cheap=True),
+    Row("leaky_relu", 0.2, shows_slope=True, is_cheap=True),
+    Row("elu", 1.0, shows_slope=True),
+    Row("selu", shows_slope=True),
+    Row("gelu", is_slope_heavy=True, is_in_numpy=False),
+    Row("gelu_tanh", is_slope_heavy=True),
+    Row("silu", aliases=("swish",), is_slope_heavy=True),
+    Row("sigmoid", shows_slope=True),
+    Row("tanh", shows_slope=True),
+    Row("softplus", shows_slope=True, is_slope_heavy=True),
+    Row("hard_sigmoid", shows_slope=True, is_cheap=True),
+    Row("hard_silu", aliases=("hard_swish",), is_cheap=True),
+)
+ACTIVATIONS: dict[str, float | None] = {row.name: row.default for row in TABLE}
+"""The default of each one's parameter."""
+ALIASES: dict[str, str | None] = {**{alias: row.name for row in TABLE for alias in row.aliases}, "linear": None}
+
+SHOWS_SLOPE = frozenset(row.name for row in TABLE if row.shows_slope)
+CHEAP = frozenset(row.name for row in TABLE if row.is_cheap)
+HEAVY_SLOPE = frozenset(row.name for row in TABLE if row.is_slope_heavy)
+NOT_IN_NUMPY = frozenset(row.name for row in TABLE if not row.is_in_numpy)
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+"""lambda_01 and alpha_01 of Klambauer, Unterthiner, Mayr, Hochreiter 2017, arXiv:1706.02515."""
 
 
 def shows_slope(activation: str, parameter: float | None) -> bool:

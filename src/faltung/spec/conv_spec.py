@@ -1,7 +1,6 @@
 """ConvSpec: one convolution, described completely. Everything in faltung starts from it."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,12 +18,10 @@ from faltung.spec.layout import (
     resolve_layout,
     spatial_axes,
 )
+from faltung.spec.options import Activation, Padding, Sizes
 from faltung.spec.rules import check_groups, integer, named, one_of, per_axis, plain, sequence
 
 PRECISIONS = ("high", "exact")
-
-Sizes = int | Sequence[int]
-Padding = str | int | Sequence[int | Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -97,7 +94,7 @@ class ConvSpec:
         kernel_layout: str | None = None,
         padding_mode: str = "zeros",
         bias: bool = False,
-        activation: str | tuple[str, float] | None = None,
+        activation: Activation = None,
         activation_parameter: float | None = None,
         precision: str = "high",
         dtype: str = "float32",
@@ -173,7 +170,7 @@ class ConvSpec:
 
     @property
     def receptive_field(self) -> tuple[int, ...]:
-        """The inputs that one output sees on each axis; for one layer its effective kernel."""
+        """The inputs that one output sees on each axis: the usual name, for one layer, of :attr:`effective_kernel`."""
         return self.effective_kernel
 
     @property

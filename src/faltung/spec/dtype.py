@@ -3,6 +3,9 @@
 from faltung.errors import DtypeError
 
 ITEM_BYTES = {"float32": 4, "float64": 8}
+"""The size of one element."""
+COMPUTED = tuple(ITEM_BYTES)
+"""Their names."""
 
 
 def check_dtype(what: str, dtype: object) -> str:

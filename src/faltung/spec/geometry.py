@@ -48,6 +48,19 @@ def same_pair(in_size: int, window: int, stride: int, *, odd_at_low: bool = Fals
     return (more, less) if odd_at_low else (less, more)
 
 
+def padded_source(index: int, size: int, mode: str) -> int | None:
+    """Return which input lies at an index of the padded axis, 0 the first input; None where zeros do.
+
+    >>> [padded_source(index, 4, "reflect") for index in (-2, 0, 3, 5)], padded_source(-1, 4, "zeros")
+    ([2, 0, 3, 1], None)
+    """
+    if mode == "zeros":
+        return index if 0 <= index < size else None
+    if mode == "reflect":
+        return size - 1 - abs(size - 1 - abs(index))
+    return min(max(index, 0), size - 1) if mode == "replicate" else index % size
+
+
 def resolve_padding(padding: object, in_size: Shape, windows: Shape, stride: Shape, layout: str) -> tuple[Pair, ...]:
     """Return (low, high) for each spatial axis from any spelling of padding.
 
@@ -65,12 +78,12 @@ def resolve_padding(padding: object, in_size: Shape, windows: Shape, stride: Sha
     axes = layout.replace("N", "").replace("C", "").lower()
     entries = sequence(padding)
     if entries is None:
-        return (_pair("padding", padding),) * len(axes)
+        return (padding_pair("padding", padding),) * len(axes)
     are_pairs = [sequence(entry) is not None for entry in entries]
     if len(entries) == len(layout) and all(are_pairs):
         by_axis = dict(zip(layout.lower(), entries, strict=True))
         for axis, name in (("n", "batch"), ("c", "channel")):
-            if _pair(f"padding of the {name} axis", by_axis[axis]) != (0, 0):
+            if padding_pair(f"padding of the {name} axis", by_axis[axis]) != (0, 0):
                 rule = f"padding of the {name} axis must be (0, 0) in layout {layout}"
                 raise ShapeError(f"{rule}; got {plain(entries)}. Order the pairs as {' '.join(layout)}.")
         entries = tuple(by_axis[axis] for axis in axes)
@@ -80,7 +93,7 @@ def resolve_padding(padding: object, in_size: Shape, windows: Shape, stride: Sha
         rule = f"padding must be {spoken(PADDINGS)}, or one int, or an int or (low, high) for {spoken(axes, 'and')}"
         remedy = f"Give {len(axes)}, for example padding={plain(((1, 1),) * len(axes))}."
         raise ShapeError(f"{rule}; got {plain(entries)}. {remedy}")
-    return tuple(_pair(f"padding of axis {axis}", entry) for axis, entry in zip(axes, entries, strict=True))
+    return tuple(padding_pair(f"padding of axis {axis}", entry) for axis, entry in zip(axes, entries, strict=True))
 
 
 def _from_word(word: str, in_size: Shape, windows: Shape, stride: Shape) -> tuple[Pair, ...]:
@@ -99,8 +112,8 @@ def _from_word(word: str, in_size: Shape, windows: Shape, stride: Shape) -> tupl
     )
 
 
-def _pair(what: str, entry: object) -> Pair:
-    """Return an int or a pair as a pair of counts."""
+def padding_pair(what: str, entry: object) -> Pair:
+    """Return an int or a pair as a pair of counts, (low, high); ``what`` names it in the message."""
     ends = sequence(entry)
     if ends is None:
         ends = (entry, entry)
@@ -110,6 +123,12 @@ def _pair(what: str, entry: object) -> Pair:
     if low < 0 or high < 0:
         raise ShapeError(f"{what} must not be negative; got {plain((low, high))}. Slice the input instead.")
     return low, high
+
+
+def of_padded_input(spec: "ConvSpec") -> "ConvSpec":
+    """Return the convolution of the input with its padding written out."""
+    padded = (low + size + high for size, (low, high) in zip(spec.in_size, spec.padding, strict=True))
+    return spec.replace(in_size=tuple(padded), padding="valid", padding_mode="zeros")
 
 
 def check_axis(spec: "ConvSpec", index: int) -> None:

@@ -16,6 +16,7 @@ from faltung.spec.layout import (
     split_kernel_shape,
     split_shape,
 )
+from faltung.spec.options import PLAIN, ConvOptions
 from faltung.spec.rules import check_groups, integer, named, plain, spoken
 
 
@@ -29,52 +30,35 @@ def spec_from_call(
     bias_dtype: str | None = None,
     *,
     rank: int | None = None,
-    stride: object = 1,
-    padding: object = "valid",
-    dilation: object = 1,
-    groups: object = 1,
-    layout: object = None,
-    kernel_layout: object = None,
-    padding_mode: object = "zeros",
-    activation: object = None,
-    precision: object = "high",
+    options: ConvOptions = PLAIN,
 ) -> ConvSpec:
     """Return the spec of a call, or raise one error that names ``function``, the rule, the values and the remedy.
 
-    >>> spec_from_call("conv1d", (8, 100, 3), "float32", (5, 3, 16), "float32", rank=1, padding="same")
+    >>> same = ConvOptions(padding="same")
+    >>> spec_from_call("conv1d", (8, 100, 3), "float32", (5, 3, 16), "float32", rank=1, options=same)
     ConvSpec.from_text('conv1d n8 w100 ic3 oc16 kw5 pw2 f32')
 
     Arguments:
         function: the name that the message begins with.
-        x_shape: sizes of x, in ``layout``.
+        x_shape: sizes of x, in ``options.layout``.
         x_dtype: name of the element type of x, such as "float32" or "int64".
-        kernel_shape: sizes of the kernel, in ``kernel_layout``.
+        kernel_shape: sizes of the kernel, in ``options.kernel_layout``.
         kernel_dtype: name of its element type.
         bias_shape: sizes of the bias; None for no bias.
         bias_dtype: name of its element type.
         rank: number of spatial axes; None takes it from the kernel.
-        stride: as all that follow, in any spelling that ConvSpec takes.
-        padding: see ConvSpec.
-        dilation: see ConvSpec.
-        groups: see ConvSpec.
-        layout: see ConvSpec.
-        kernel_layout: see ConvSpec.
-        padding_mode: see ConvSpec.
-        activation: see ConvSpec.
-        precision: see ConvSpec.
+        options: all else, in any spelling that ConvSpec takes.
 
     Raises:
         ShapeError, DtypeError: naming the cause.
     """
-    told = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "layout": layout}
-    told |= {"kernel_layout": kernel_layout, "padding_mode": padding_mode}
-    with named(function, x=(x_shape, x_dtype), kernel=(kernel_shape, kernel_dtype), rank=rank, **told):
+    arrays = {"x": (x_shape, x_dtype), "kernel": (kernel_shape, kernel_dtype)}
+    with named(function, **arrays, rank=rank, **options.geometry()):
         dtype = one_dtype({"x": x_dtype, "kernel": kernel_dtype, "bias": bias_dtype})
         if rank is None:
             rank = _kernel_rank(kernel_shape)
-        layout = resolve_layout(layout, rank)
-        kernel_layout = resolve_kernel_layout(kernel_layout, rank)
-        groups = integer("groups", groups, minimum=1)
+        layout, kernel_layout = resolve_layout(options.layout, rank), resolve_kernel_layout(options.kernel_layout, rank)
+        groups = integer("groups", options.groups, minimum=1)
         _check_kernel(kernel_shape, kernel_layout)
         kernel_size, inputs, outputs = split_kernel_shape(kernel_layout, kernel_shape)
         check_x_rank(x_shape, layout, inputs * groups)
@@ -89,16 +73,16 @@ def spec_from_call(
             out_channels=outputs,
             kernel_size=kernel_size,
             batch=batch,
-            stride=stride,  # type: ignore[arg-type]  # ConvSpec looks at what it gets
-            padding=padding,  # type: ignore[arg-type]
-            dilation=dilation,  # type: ignore[arg-type]
+            stride=options.stride,
+            padding=options.padding,
+            dilation=options.dilation,
             groups=groups,
             layout=layout,
             kernel_layout=kernel_layout,
-            padding_mode=padding_mode,  # type: ignore[arg-type]
+            padding_mode=options.padding_mode,
             bias=bias_shape is not None,
-            activation=activation,  # type: ignore[arg-type]
-            precision=precision,  # type: ignore[arg-type]
+            activation=options.activation,
+            precision=options.precision,
             dtype=dtype,
         )
 

@@ -5,8 +5,9 @@
 >>> ftf.nn.conv1d(tf.ones((8, 100, 3)), tf.ones((5, 3, 16)), stride=2, padding="SAME", dilations=3).shape
 TensorShape([8, 50, 16])
 
-Read it in this order: `tensors.py` (memory), `asked.py` (what is asked, with sizes still open), `activation.py`,
-`operators.py` (the three operators and their derivatives), `calls.py` (tf.nn's options), `nn.py` (its signatures).
+Read it in this order: `tensors.py` (memory), `open_conv.py` (a convolution whose sizes may still be open),
+`activation.py`, `operators.py` (the three operators and their derivatives), `calls.py` (tf.nn's options), `nn.py` (its
+signatures).
 """
 
 from faltung.errors import FaltungError

@@ -25,10 +25,10 @@ FUNCTIONS: dict[str, Callable[[Tensor, float | None], Tensor]] = {
 }
 
 # Name -> the derivative at each element, from the result y. These are computed together with the convolution; their
-# slopes are constant in pieces, so that second derivatives need no more.
-SLOPES: dict[str, Callable[[Tensor, float | None], Tensor]] = {
-    "relu": lambda y, _: tf.cast(y > 0, y.dtype),
-    "relu6": lambda y, _: tf.cast((y > 0) & (y < 6), y.dtype),
+# slopes are constant in pieces, so that second derivatives need no more. None of them has a parameter.
+SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": lambda y: tf.cast(y > 0, y.dtype),
+    "relu6": lambda y: tf.cast((y > 0) & (y < 6), y.dtype),
 }
 
 

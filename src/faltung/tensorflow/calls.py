@@ -6,13 +6,13 @@ import tensorflow as tf
 
 from faltung.errors import ShapeError
 from faltung.spec import named
+from faltung.spec.dtype import COMPUTED
 from faltung.spec.layout import RANKS, layouts, resolve_layout
+from faltung.spec.options import ConvOptions
 from faltung.spec.rules import plain, sequence
 from faltung.tensorflow import operators
-from faltung.tensorflow.asked import Asked
+from faltung.tensorflow.open_conv import OpenConv
 from faltung.tensorflow.tensors import Sizes, Tensor, as_it_stands, known_shape
-
-COMPUTED = ("float32", "float64")
 
 
 @as_it_stands
@@ -27,6 +27,8 @@ def convolve(
     dilations: Any,
     name: str | None,
     groups: int | None = None,
+    *,
+    precision: str,
 ) -> Tensor:
     """The convolution that `tf.nn` calls by the name `function`; rank None takes it from the kernel."""
     x, kernel = tf.convert_to_tensor(x), tf.convert_to_tensor(kernel)
@@ -35,8 +37,8 @@ def convolve(
     with tf.name_scope(name or function), named(function):
         rank = rank or _rank(kernel)
         data = known_shape("input", x)
-        asked = _asked(function, rank, data, kernel, strides, padding, data_format, dilations, groups)
-        return operators.convolve(asked, x, kernel)
+        options = _options(rank, data, kernel, strides, padding, data_format, dilations, groups, precision)
+        return operators.convolve(OpenConv(function, rank, options), x, kernel)
 
 
 @as_it_stands
@@ -51,6 +53,8 @@ def convolve_transposed(
     data_format: str | None,
     dilations: Any,
     name: str | None,
+    *,
+    precision: str,
 ) -> Tensor:
     """The transposed convolution that `tf.nn` calls by the name `function`."""
     x, kernel = tf.convert_to_tensor(x), tf.convert_to_tensor(kernel)
@@ -59,15 +63,16 @@ def convolve_transposed(
         return getattr(tf.nn, function)(x, kernel, output_shape, strides, padding, data_format, dilations, name)
     with tf.name_scope(name or function), named(function):
         shape = _shape(output_shape, rank)
-        asked = _asked(function, rank, shape.sizes, kernel, strides, padding, data_format, dilations)
-        _check_input(asked, x, kernel, shape)
-        return operators.input_gradient(asked, x, kernel, shape)
+        options = _options(rank, shape.sizes, kernel, strides, padding, data_format, dilations, None, precision)
+        open_conv = OpenConv(function, rank, options)
+        _check_input(open_conv, x, kernel, shape)
+        return operators.input_gradient(open_conv, x, kernel, shape)
 
 
-def _check_input(asked: Asked, x: Tensor, kernel: Tensor, shape: operators.Shape) -> None:
+def _check_input(open_conv: OpenConv, x: Tensor, kernel: Tensor, shape: operators.Shape) -> None:
     """Refuse an input of a transposed convolution that is not what the convolution of its result has for a shape."""
     sizes, dtypes = known_shape("filters", kernel), (x.dtype.name, kernel.dtype.name)
-    wanted, have = asked.output_shape(shape.sizes, sizes, *dtypes), known_shape("input", x)
+    wanted, have = open_conv.output_shape(shape.sizes, sizes, *dtypes), known_shape("input", x)
     pairs = zip(wanted, have, strict=False)
     if len(wanted) != len(have) or any(size != want for want, size in pairs if None not in (want, size)):
         rule = f"input must have the shape of the convolution of a result {_plain(shape.sizes)}"
@@ -94,8 +99,7 @@ def _rank(kernel: Tensor) -> int:
     return rank
 
 
-def _asked(
-    function: str,
+def _options(
     rank: int,
     data: Sizes,
     kernel: Tensor,
@@ -103,8 +107,9 @@ def _asked(
     padding: Any,
     data_format: str | None,
     dilations: Any,
-    groups: int | None = None,
-) -> Asked:
+    groups: int | None,
+    precision: str,
+) -> ConvOptions:
     """The options in faltung's words; `data` are the sizes of what the window slides over."""
     layout = resolve_layout(data_format, rank)
     taps = known_shape("filters", kernel)
@@ -114,7 +119,7 @@ def _asked(
     stride, dilation = _spatial("strides", strides, layout), _spatial("dilations", dilations, layout)
     if not isinstance(padding, str):
         padding = tuple(map(tuple, padding))
-    return Asked(function, rank, stride, padding, dilation, groups or 1, layout)
+    return ConvOptions(stride, padding, dilation, groups or 1, layout, precision=precision)
 
 
 def _spatial(what: str, value: Any, layout: str) -> Any:

@@ -1,7 +1,8 @@
 """`tf.nn`'s convolutions, with its signatures, computed by faltung.
 
 More than TensorFlow's on a processor: channels first, strides together with dilations, groups, dilated transposed
-convolutions, float64 everywhere. Half precision goes to `tf.nn` itself.
+convolutions, float64 everywhere. Half precision goes to `tf.nn` itself. With `precision="exact"` faltung sums directly,
+in the gradients too; the default, "high", admits fast algorithms.
 """
 
 from collections.abc import Callable
@@ -22,13 +23,15 @@ def conv1d(
     data_format: str | None = "NWC",
     dilations: Any = None,
     name: str | None = None,
+    *,
+    precision: str = "high",
 ) -> Tensor:
     """Convolve sequences, as `tf.nn.conv1d` does.
 
     >>> conv1d(tf.ones((8, 100, 16)), tf.ones((7, 16, 32)), stride=2, padding="SAME").shape
     TensorShape([8, 50, 32])
     """
-    return convolve("conv1d", 1, input, filters, stride, padding, data_format, dilations, name)
+    return convolve("conv1d", 1, input, filters, stride, padding, data_format, dilations, name, precision=precision)
 
 
 def conv2d(
@@ -39,6 +42,8 @@ def conv2d(
     data_format: str | None = "NHWC",
     dilations: Any = None,
     name: str | None = None,
+    *,
+    precision: str = "high",
 ) -> Tensor:
     """Convolve images, as `tf.nn.conv2d` does.
 
@@ -46,7 +51,7 @@ def conv2d(
     >>> conv2d(tf.ones((1, 32, 32, 3)), tf.ones((3, 3, 3, 16)), [1, 2, 2, 1], pairs, dilations=2).shape
     TensorShape([1, 16, 15, 16])
     """
-    return convolve("conv2d", 2, input, filters, strides, padding, data_format, dilations, name)
+    return convolve("conv2d", 2, input, filters, strides, padding, data_format, dilations, name, precision=precision)
 
 
 def conv3d(
@@ -57,13 +62,15 @@ def conv3d(
     data_format: str | None = "NDHWC",
     dilations: Any = None,
     name: str | None = None,
+    *,
+    precision: str = "high",
 ) -> Tensor:
     """Convolve volumes, as `tf.nn.conv3d` does.
 
     >>> conv3d(tf.ones((1, 8, 8, 8, 2)), tf.ones((3, 3, 3, 2, 4)), strides=[1] * 5, padding="VALID").shape
     TensorShape([1, 6, 6, 6, 4])
     """
-    return convolve("conv3d", 3, input, filters, strides, padding, data_format, dilations, name)
+    return convolve("conv3d", 3, input, filters, strides, padding, data_format, dilations, name, precision=precision)
 
 
 def convolution(
@@ -74,13 +81,16 @@ def convolution(
     data_format: str | None = None,
     dilations: Any = None,
     name: str | None = None,
+    *,
+    precision: str = "high",
 ) -> Tensor:
     """Convolve over as many axes as the filters have, as `tf.nn.convolution` does.
 
     >>> convolution(tf.ones((8, 16, 100)), tf.ones((7, 16, 32)), data_format="NCW").shape
     TensorShape([8, 32, 94])
     """
-    return convolve("convolution", None, input, filters, strides, padding, data_format, dilations, name)
+    options = (strides, padding, data_format, dilations, name)
+    return convolve("convolution", None, input, filters, *options, precision=precision)
 
 
 def depthwise_conv2d(
@@ -91,6 +101,8 @@ def depthwise_conv2d(
     data_format: str | None = None,
     dilations: Any = None,
     name: str | None = None,
+    *,
+    precision: str = "high",
 ) -> Tensor:
     """Convolve each channel by itself, as `tf.nn.depthwise_conv2d` does; filter (KH, KW, C_in, M), out (…, C_in*M).
 
@@ -106,7 +118,8 @@ def depthwise_conv2d(
         raise ShapeError(f"{rule}; got shape {sizes}. Reshape it.")
     height, width, channels, multiplier = sizes
     taps = tf.reshape(filter, (height, width, 1, channels * multiplier))  # type: ignore[operator]
-    return convolve("depthwise_conv2d", 2, input, taps, strides, padding, data_format, dilations, name, channels)
+    options = (strides, padding, data_format, dilations, name)
+    return convolve("depthwise_conv2d", 2, input, taps, *options, channels, precision=precision)
 
 
 def separable_conv2d(
@@ -118,6 +131,8 @@ def separable_conv2d(
     data_format: str | None = None,
     dilations: Any = None,
     name: str | None = None,
+    *,
+    precision: str = "high",
 ) -> Tensor:
     """Convolve each channel by itself, then mix them, as `tf.nn.separable_conv2d` does.
 
@@ -128,8 +143,9 @@ def separable_conv2d(
     if not all(is_computed(tensor, tensor) for tensor in filters):
         return tf.nn.separable_conv2d(input, *filters, strides, padding, data_format, dilations, name)
     with tf.name_scope(name or "separable_conv2d"):
-        each = depthwise_conv2d(input, filters[0], strides, padding, data_format, dilations)
-        return convolve("separable_conv2d", 2, each, filters[1], 1, "VALID", data_format, None, None)
+        each = depthwise_conv2d(input, filters[0], strides, padding, data_format, dilations, precision=precision)
+        ones = (1, "VALID", data_format, None, None)
+        return convolve("separable_conv2d", 2, each, filters[1], *ones, precision=precision)
 
 
 def _transposed(rank: int, example: str) -> Callable[..., Tensor]:
@@ -144,9 +160,11 @@ def _transposed(rank: int, example: str) -> Callable[..., Tensor]:
         data_format: str | None = None,
         dilations: Any = None,
         name: str | None = None,
+        *,
+        precision: str = "high",
     ) -> Tensor:
         options = (strides, padding, data_format, dilations, name)
-        return convolve_transposed(function, rank, input, filters, output_shape, *options)
+        return convolve_transposed(function, rank, input, filters, output_shape, *options, precision=precision)
 
     transposed.__name__ = transposed.__qualname__ = function
     transposed.__doc__ = f"""The adjoint of conv{rank}d, as `tf.nn.{function}` computes it, which names the arguments.

@@ -1,6 +1,6 @@
 """The three operators and their derivatives, eager and inside `tf.function`.
 
-As in frontends/torch/operators.py: y = convolve(x, w), dx = input_gradient(dy, w) and dw = kernel_gradient(x, dy) are
+As in torch/operators.py: y = convolve(x, w), dx = input_gradient(dy, w) and dw = kernel_gradient(x, dy) are
 linear in each operand, and every derivative of the three is one of the three again, to any order.
 """
 
@@ -8,14 +8,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from faltung.arrays import gradients
-from faltung.arrays.conv import conv1d, conv2d, conv3d
+from faltung.arrays import forward, gradients
 from faltung.spec import ConvSpec
 from faltung.tensorflow.activation import SLOPES, activated
-from faltung.tensorflow.asked import Asked
+from faltung.tensorflow.open_conv import OpenConv
 from faltung.tensorflow.tensors import Array, Sizes, Tensor, as_it_stands, computed, known_shape
-
-CONVOLVE = {1: conv1d, 2: conv2d, 3: conv3d}
 
 
 @as_it_stands
@@ -23,9 +20,10 @@ def conv(spec: ConvSpec, x: Tensor, kernel: Tensor, bias: Tensor | None = None) 
     """The convolution that the spec describes, activation included; batch and lengths may differ from the spec's."""
     name, parameter = spec.activation, spec.activation_parameter
     x, kernel, bias = (None if operand is None else tf.convert_to_tensor(operand) for operand in (x, kernel, bias))
+    open_conv = OpenConv.of(spec)
     if name in SLOPES:
-        return convolve(Asked.of(spec), x, kernel, bias, (name, parameter))
-    return activated(convolve(Asked.of(spec), x, kernel, bias), name, parameter)
+        return convolve(open_conv.activated_by(name), x, kernel, bias)
+    return activated(convolve(open_conv, x, kernel, bias), name, parameter)
 
 
 @as_it_stands
@@ -43,7 +41,7 @@ def conv_transpose(spec: ConvSpec, x: Tensor, kernel: Tensor, bias: Tensor | Non
         last = spec.is_channels_last
         x = tf.pad(x, [*none * len(spec.batch), *more, *none] if last else [*none * 2, *more])
     sizes = _with_batch_of(x, spec)
-    y = input_gradient(Asked.of(spec), x, kernel, sizes)
+    y = input_gradient(OpenConv.of(spec), x, kernel, sizes)
     if bias is not None:
         y += bias if spec.is_channels_last else tf.reshape(bias, (-1, *[1] * spec.rank))
     return activated(y, spec.activation, spec.activation_parameter)
@@ -77,34 +75,37 @@ class Shape:
         return tuple(map(int, arrays[0])) if arrays else self.sizes  # type: ignore[return-value]
 
 
-@as_it_stands
-def convolve(
-    asked: Asked,
-    x: Tensor,
-    kernel: Tensor,
-    bias: Tensor | None = None,
-    activation: tuple[str, float | None] | None = None,
-) -> Tensor:
-    """y = activation(convolve(x, kernel) + bias), the activation one of SLOPES."""
-    words = asked.words | ({} if activation is None else {"activation": _spoken(activation)})
+def _words(open_conv: OpenConv) -> dict[str, Any]:
+    """The options as keywords of faltung's gradients on arrays, which have no activation."""
+    words = open_conv.options._asdict()
+    del words["activation"]
+    return words
 
-    def compute(*arrays: Array) -> Array:
-        return CONVOLVE[asked.rank](*arrays, **words)
+
+@as_it_stands
+def convolve(open_conv: OpenConv, x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y = activation(convolve(x, kernel) + bias); the activation, if the options have one, is one of SLOPES."""
+    rank, options = open_conv.rank, open_conv.options
+    name, linear = options.activation, open_conv.activated_by(None)
+
+    def compute(x: Array, kernel: Array, bias: Array | None = None) -> Array:
+        return forward.convolve(f"conv{rank}d", rank, x, kernel, bias, options, None)
 
     def shape() -> Sizes:
-        return asked.output_shape(known_shape("x", x), known_shape("kernel", kernel), x.dtype.name, kernel.dtype.name)
+        sizes = known_shape("x", x), known_shape("kernel", kernel)
+        return open_conv.output_shape(*sizes, x.dtype.name, kernel.dtype.name)
 
     @tf.custom_gradient
     def operator(x: Tensor, kernel: Tensor, *bias: Tensor) -> Any:
         y = computed(compute, (x, kernel, *bias), shape)
 
         def derivative(dy: Tensor) -> Any:
-            if activation is not None:
-                dy = dy * SLOPES[activation[0]](y, activation[1])
+            if name is not None:
+                dy = dy * SLOPES[str(name)](y)
             return (
-                input_gradient(asked, dy, kernel, Shape.of("x", x)),
-                kernel_gradient(asked, x, dy, Shape.of("kernel", kernel)),
-                *(tf.reduce_sum(dy, _all_but_channels(asked, dy)) for _ in bias),
+                input_gradient(linear, dy, kernel, Shape.of("x", x)),
+                kernel_gradient(linear, x, dy, Shape.of("kernel", kernel)),
+                *(tf.reduce_sum(dy, _all_but_channels(linear, dy)) for _ in bias),
             )
 
         return y, derivative
@@ -112,28 +113,24 @@ def convolve(
     return operator(x, kernel, *(() if bias is None else (bias,)))
 
 
-def _spoken(activation: tuple[str, float | None]) -> str | tuple[str, float]:
-    name, parameter = activation
-    return name if parameter is None else (name, parameter)
-
-
-def _all_but_channels(asked: Asked, dy: Tensor) -> list[int]:
+def _all_but_channels(open_conv: OpenConv, dy: Tensor) -> list[int]:
     axes = list(range(dy.shape.rank))
-    del axes[-1 if asked.is_channels_last else 1]
+    del axes[-1 if open_conv.is_channels_last else 1]
     return axes
 
 
 @as_it_stands
-def input_gradient(asked: Asked, dy: Tensor, kernel: Tensor, shape: Shape) -> Tensor:
+def input_gradient(open_conv: OpenConv, dy: Tensor, kernel: Tensor, shape: Shape) -> Tensor:
     """dx, of this shape; the adjoint of convolve."""
 
     def compute(dy: Array, kernel: Array, *sizes: Array) -> Array:
-        return gradients.input_gradient(dy, kernel, shape.of_arrays(sizes), **asked.words)
+        return gradients.input_gradient(dy, kernel, shape.of_arrays(sizes), **_words(open_conv))
 
     @tf.custom_gradient
     def operator(dy: Tensor, kernel: Tensor) -> Any:
         def derivative(ddx: Tensor) -> Any:
-            return convolve(asked, ddx, kernel), kernel_gradient(asked, ddx, dy, Shape.of("kernel", kernel))
+            by_kernel = kernel_gradient(open_conv, ddx, dy, Shape.of("kernel", kernel))
+            return convolve(open_conv, ddx, kernel), by_kernel
 
         return computed(compute, (dy, kernel, *shape.tensors), lambda: shape.sizes), derivative
 
@@ -141,18 +138,17 @@ def input_gradient(asked: Asked, dy: Tensor, kernel: Tensor, shape: Shape) -> Te
 
 
 @as_it_stands
-def kernel_gradient(asked: Asked, x: Tensor, dy: Tensor, shape: Shape) -> Tensor:
+def kernel_gradient(open_conv: OpenConv, x: Tensor, dy: Tensor, shape: Shape) -> Tensor:
     """dw, of this shape."""
 
     def compute(x: Array, dy: Array, *sizes: Array) -> Array:
-        full = shape.of_arrays(sizes)
-        taps = full[2:] if (asked.kernel_layout or "WIO").startswith("O") else full[:-2]
-        return gradients.kernel_gradient(x, dy, taps, **asked.words)
+        kernel_size = open_conv.kernel_size(shape.of_arrays(sizes))
+        return gradients.kernel_gradient(x, dy, kernel_size, **_words(open_conv))
 
     @tf.custom_gradient
     def operator(x: Tensor, dy: Tensor) -> Any:
         def derivative(ddw: Tensor) -> Any:
-            return input_gradient(asked, dy, ddw, Shape.of("x", x)), convolve(asked, x, ddw)
+            return input_gradient(open_conv, dy, ddw, Shape.of("x", x)), convolve(open_conv, x, ddw)
 
         return computed(compute, (x, dy, *shape.tensors), lambda: shape.sizes), derivative
 

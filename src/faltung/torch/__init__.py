@@ -8,13 +8,16 @@ torch.Size([8, 16, 100])
 >>> faltung.torch.why(layer, torch.ones(8, 3, 100, dtype=torch.bfloat16))
 "PyTorch's own kernel: x is bfloat16, and faltung computes in float32 and float64."
 
-Read it in this order: `tensors.py` (memory), `operators.py` (the three operators and their derivatives), `batching.py`
-(vmap), `fast_path.py` (without derivatives), `coverage.py` (what goes to PyTorch's own kernel), `calls.py` (which of
-these ways), `functional.py`, `modules.py`, `why.py`, `replace.py` (ft.accelerate). `threads.py` borrows its threads.
+Read it in this order: `private.py` (what PyTorch tells by private names only), `tensors.py` (memory and who is
+watching), `options.py` (a call's options, and the dispatcher's words for them), `operators.py` (the three operators and
+their derivatives), `dispatch.py` (what an operator is to PyTorch), `batching.py` (vmap), `bias.py` (the gradient of a
+bias), `fast_path.py` (without derivatives), `coverage.py` (what goes to PyTorch's own kernel), `calls.py` (which of
+these ways), `functional.py`, `modules.py`, `why.py`, `replace.py` (ft.accelerate). `threads.py` borrows PyTorch's
+threads, from the first computation on.
 """
 
 from faltung.frontends.report import Report
-from faltung.torch import functional, threads
+from faltung.torch import functional
 from faltung.torch.modules import (
     Conv1d,
     Conv2d,
@@ -31,8 +34,6 @@ from faltung.torch.modules import (
 )
 from faltung.torch.replace import report
 from faltung.torch.why import why
-
-threads.share()
 
 __all__ = [
     "Conv1d",

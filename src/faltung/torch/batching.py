@@ -10,19 +10,19 @@ from typing import Any
 
 from torch import Tensor
 
-NUM_OPTIONS, GROUPS = 6, 3
-"""The options come last; `groups` is one of them."""
-
 
 def batched(operator: Callable[..., Tensor], *, is_kernel_gradient: bool) -> Callable[..., tuple[Tensor, int]]:
-    """Return the rule that `torch.library.register_vmap` wants for an operator."""
+    """Return the rule for an operator that `torch.autograd.Function` and `torch.library.register_vmap` want.
+
+    Its inputs are the operands, the sizes that they do not tell, and the options.
+    """
     # the axis of channels: 1 in data (N, C, *spatial), 0 in a kernel (C_out, C_in/groups, *kernel_size) and in a bias
     operand_axes = (1, 1) if is_kernel_gradient else (1, 0, 0)
     result_axis = 0 if is_kernel_gradient else 1
 
     def rule(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Tensor, int]:
         count, num_operands = info.batch_size, len(operand_axes)
-        operands, dims, rest = inputs[:num_operands], in_dims[:num_operands], inputs[num_operands:]
+        operands, dims, options = inputs[:num_operands], in_dims[:num_operands], inputs[-1]
         if not is_kernel_gradient and dims[1:] == (None, None):
             samples = operands[0].movedim(dims[0], 0)
             result = operator(samples.flatten(0, 1), *inputs[1:])
@@ -31,9 +31,8 @@ def batched(operator: Callable[..., Tensor], *, is_kernel_gradient: bool) -> Cal
             None if operand is None else _side_by_side(operand, dim, count, axis)
             for operand, dim, axis in zip(operands, dims, operand_axes, strict=True)
         ]
-        options = list(rest[-NUM_OPTIONS:])
-        options[GROUPS] *= count
-        result = operator(*joined, *rest[:-NUM_OPTIONS], *options)
+        options = options._replace(groups=options.groups * count)
+        result = operator(*joined, *inputs[num_operands:-1], options)
         return result.unflatten(result_axis, (count, result.shape[result_axis] // count)), result_axis
 
     return rule

@@ -2,17 +2,21 @@
 
 import torch
 from torch import Tensor
-from torch._C import _disabled_torch_function_impl
-from torch.autograd import forward_ad
-from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from faltung.spec import dtype as spec_dtype
+from faltung.spec.rules import spoken
+from faltung.torch import private
 from faltung.torch.tensors import PLAIN
 
-COMPUTED = (torch.float32, torch.float64)
+COMPUTED: dict[torch.dtype, str] = {getattr(torch, name): name for name in spec_dtype.COMPUTED}
+"""The element types that faltung computes in, and their names."""
+IN_THESE = f"and faltung computes in {spoken(spec_dtype.COMPUTED, 'and')}"
 
 
 def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
     """Return why PyTorch's own kernel computes with these tensors; None where faltung does."""
+    if private.MISSING:
+        return f"this version of PyTorch lacks {spoken(private.MISSING, 'and')}, which tells faltung who watches a call"
     if type(x) not in PLAIN or type(kernel) not in PLAIN:
         foreign = {type(tensor).__name__ for tensor in (x, kernel) if _has_own_operators(tensor)}
         if foreign:
@@ -20,7 +24,7 @@ def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
     dtype = x.dtype
     if dtype not in COMPUTED:
         role = "the weight" if x is kernel else "x"
-        return f"{role} is {_name(dtype)}, and faltung computes in float32 and float64"
+        return f"{role} is {_name(dtype)}, {IN_THESE}"
     for role, tensor in (("x", x), ("the weight", kernel), ("the bias", bias)):
         if tensor is None:
             continue
@@ -31,12 +35,10 @@ def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
         if tensor.layout is not torch.strided:
             return f"{role} is stored as {_name(tensor.layout)}, and faltung reads strided memory"
     if torch.is_autocast_enabled("cpu"):
-        return (
-            f"autocast asks for {_name(torch.get_autocast_dtype('cpu'))}, and faltung computes in float32 and float64"
-        )
-    if torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+        return f"autocast asks for {_name(torch.get_autocast_dtype('cpu'))}, {IN_THESE}"
+    if torch.compiler.is_compiling() and private.are_transforms_active():
         return "torch.compile traces transforms of torch.func through PyTorch's operators only"
-    if forward_ad._current_level >= 0:
+    if private.is_in_forward_mode():
         return "forward-mode derivatives are asked for, and faltung knows the backward ones"
     return None
 
@@ -45,7 +47,8 @@ def _has_own_operators(tensor: Tensor) -> bool:
     if type(tensor) in PLAIN:
         return False
     # not torch.overrides.has_torch_function, to which any mode makes every tensor foreign
-    return type(tensor).__torch_function__ is not _disabled_torch_function_impl or is_traceable_wrapper_subclass(tensor)
+    is_redefined = type(tensor).__torch_function__ is not torch.nn.Parameter.__torch_function__
+    return is_redefined or private.is_traceable_wrapper(tensor)
 
 
 def _name(kind: object) -> str:

@@ -1,31 +1,38 @@
-"""The short way: tensors of known shapes and strides go to a compiled kernel by their addresses.
+"""The fast path: tensors of known shapes and strides go to a compiled kernel by their addresses.
 
 Everything that a call is told is one key. The first call of its kind checks, plans and compiles; a later one is a
 lookup and one native call.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from faltung.arrays.conv import strides_in_place
-from faltung.operators.convolution import Convolution
+from faltung.algorithms.choose import choose_plan
+from faltung.arrays.calls import Calls, facts_of
+from faltung.plan.in_place import strides_in_place
 from faltung.plan.plan import Plan
-from faltung.runtime import buffers
+from faltung.plan.problem import Problem
+from faltung.runtime import buffers, processor
 from faltung.runtime.launch import Launch
-from faltung.spec import ConvSpec, spec_from_call
-from faltung.spec.layout import layouts
+from faltung.spec import spec_from_call
+from faltung.spec.options import ConvOptions
+from faltung.torch import operators, threads
+from faltung.torch.options import lies_last, of_spec, with_memory_order
 from faltung.torch.tensors import TO_FIRST, as_array, as_kernel
 
-MOST_CALLS = 4096
-_calls: dict[tuple[Any, ...], "Straight | None"] = {}
+Computation = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+_calls: Calls[Computation] = Calls()
 
 
 @dataclass(frozen=True, slots=True)
-class Straight:
+class FastPath:
     """A compiled convolution for tensors of known shapes, strides and type."""
 
     launch: Launch
@@ -41,61 +48,55 @@ class Straight:
         return y
 
 
-def straight(x: Tensor, kernel: Tensor, bias: Tensor | None, *options: Any) -> Straight | None:
-    """The convolution of tensors like these; None where some must be copied, or for an FFT. Options as of `spec_of`."""
-    of_bias = None if bias is None else (bias.shape, bias.stride())
-    key = (x.dtype, x.shape, x.stride(), kernel.shape, kernel.stride(), of_bias, options)
-    try:
-        return _calls[key]
-    except KeyError:
-        pass
-    if len(_calls) >= MOST_CALLS:
-        _calls.clear()
-    found = _calls[key] = _prepare(x, kernel, bias, options)
-    return found
-
-
-def spec_of(
-    x: Any,
-    kernel: Any,
-    bias: Any,
-    rank: int,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    groups: int,
-    padding_mode: str,
-    is_last: bool,
-    *,
-    kernel_layout: str,
-) -> ConvSpec:
-    """The spec of a call with arrays in the order that `is_last` says, or one error that explains what is wrong."""
-    return spec_from_call(
-        f"conv{rank}d",
-        *(x.shape, x.dtype.name, kernel.shape, kernel.dtype.name),
-        *((None, None) if bias is None else (bias.shape, bias.dtype.name)),
-        rank=rank,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        layout=layouts(rank)[0 if is_last else 1],
-        kernel_layout=kernel_layout,
-        padding_mode=padding_mode,
+def prepared(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Computation:
+    """What convolves tensors like these, with options as spelled: the operator where a kernel cannot read them."""
+    key = (
+        x.dtype,
+        x.shape,
+        x.stride(),
+        kernel.shape,
+        kernel.stride(),
+        None if bias is None else (bias.shape, bias.stride()),
+        options,
+        type(options.stride),  # since 1 == True == 1.0
+        type(options.padding),
+        type(options.dilation),
+        type(options.groups),
     )
+    found = _calls.find(key)
+    if found is not None:
+        return found
+    if (as_tuples := options._replace(**{name: _as_tuple(getattr(options, name)) for name in SIZES})) != options:
+        return prepared(rank, x, kernel, bias, as_tuples)  # no lists, which a key cannot hold
+    return _calls.keep(key, _prepare(rank, x, kernel, bias, options))
 
 
-def _prepare(x: Tensor, kernel: Tensor, bias: Tensor | None, options: tuple[Any, ...]) -> Straight | None:
-    is_last = options[-1]
-    array = as_array(x, channels_last=is_last)
-    kernel_array, kernel_layout = as_kernel(kernel)
-    spec = spec_of(array, kernel_array, None if bias is None else as_array(bias), *options, kernel_layout=kernel_layout)
+SIZES = ("stride", "padding", "dilation")
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
+
+
+def _prepare(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Computation:
+    """Check the call, plan and compile it."""
+    threads.share_once()
+    options = with_memory_order(rank, x, kernel, options)
+    is_last = lies_last(options)
+    array, (kernel_array, kernel_layout) = as_array(x, channels_last=is_last), as_kernel(kernel)
+    facts = facts_of(array, kernel_array, None if bias is None else as_array(bias))
+    spec = spec_from_call(f"conv{rank}d", *facts, rank=rank, options=options._replace(kernel_layout=kernel_layout))
+    by_operator = partial(_by_operator, options=of_spec(spec))
     strides = strides_in_place(spec, array)
     are_in_order = kernel_array.flags.c_contiguous and (bias is None or bias.is_contiguous())
     if strides is None or not are_in_order or not spec.output_bytes:
-        return None
-    plan = Convolution(spec, strides).plan
+        return by_operator
+    plan = choose_plan(Problem.of(spec, strides), processor.current())
     if not isinstance(plan, Plan):
-        return None  # an FFT works on arrays
+        return by_operator  # an FFT works on arrays
     axes = TO_FIRST[len(spec.output_shape)] if is_last else tuple(range(len(spec.output_shape)))
-    return Straight(Launch(plan), spec.output_shape, np.dtype(spec.dtype), spec.output_bytes, axes)
+    return FastPath(Launch(plan), spec.output_shape, np.dtype(spec.dtype), spec.output_bytes, axes)
+
+
+def _by_operator(x: Tensor, kernel: Tensor, bias: Tensor | None, *, options: ConvOptions) -> Tensor:
+    return operators.convolve(x, kernel, bias, options)

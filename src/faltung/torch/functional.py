@@ -2,16 +2,13 @@
 
 More than PyTorch's: padding "same" with a stride, "causal" (1-D), (low, high) pairs; `padding_mode`; and `layout`,
 which says that input and output are channels last, (N, W, C). The weight is always PyTorch's, (C_out, C_in/groups, K).
+With `precision="exact"` faltung sums directly, in the gradients too; the default, "high", admits fast algorithms.
 """
-
-from collections.abc import Sequence
 
 from torch import Tensor
 
+from faltung.spec.options import ConvOptions, Padding, Sizes
 from faltung.torch.calls import convolve, convolve_transposed
-
-Sizes = int | Sequence[int]
-Padding = str | int | Sequence[int | Sequence[int]]
 
 
 def conv1d(
@@ -25,6 +22,7 @@ def conv1d(
     *,
     padding_mode: str = "zeros",
     layout: str | None = None,
+    precision: str = "high",
 ) -> Tensor:
     """Convolve sequences, as `torch.nn.functional.conv1d` does.
 
@@ -34,7 +32,9 @@ def conv1d(
     >>> conv1d(torch.ones(8, 100, 16), torch.ones(32, 16, 7), padding="causal", layout="NWC").shape
     torch.Size([8, 100, 32])
     """
-    return convolve(1, input, weight, bias, stride, padding, dilation, groups, padding_mode, layout)
+    order = layout or "NCW"
+    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", padding_mode, None, precision)
+    return convolve(1, input, weight, bias, options)
 
 
 def conv2d(
@@ -48,6 +48,7 @@ def conv2d(
     *,
     padding_mode: str = "zeros",
     layout: str | None = None,
+    precision: str = "high",
 ) -> Tensor:
     """Convolve images, as `torch.nn.functional.conv2d` does.
 
@@ -55,7 +56,9 @@ def conv2d(
     >>> conv2d(torch.ones(1, 3, 32, 32), torch.ones(16, 3, 3, 3), padding=((0, 1), (1, 0))).shape
     torch.Size([1, 16, 31, 31])
     """
-    return convolve(2, input, weight, bias, stride, padding, dilation, groups, padding_mode, layout)
+    order = layout or "NCHW"
+    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", padding_mode, None, precision)
+    return convolve(2, input, weight, bias, options)
 
 
 def conv3d(
@@ -69,6 +72,7 @@ def conv3d(
     *,
     padding_mode: str = "zeros",
     layout: str | None = None,
+    precision: str = "high",
 ) -> Tensor:
     """Convolve volumes, as `torch.nn.functional.conv3d` does.
 
@@ -76,7 +80,9 @@ def conv3d(
     >>> conv3d(torch.ones(1, 2, 8, 8, 8), torch.ones(4, 2, 3, 3, 3)).shape
     torch.Size([1, 4, 6, 6, 6])
     """
-    return convolve(3, input, weight, bias, stride, padding, dilation, groups, padding_mode, layout)
+    order = layout or "NCDHW"
+    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", padding_mode, None, precision)
+    return convolve(3, input, weight, bias, options)
 
 
 def conv_transpose1d(
@@ -90,6 +96,7 @@ def conv_transpose1d(
     dilation: Sizes = 1,
     *,
     layout: str | None = None,
+    precision: str = "high",
 ) -> Tensor:
     """Convolve sequences transposed, as `torch.nn.functional.conv_transpose1d` does: the adjoint of :func:`conv1d`.
 
@@ -97,7 +104,9 @@ def conv_transpose1d(
     >>> conv_transpose1d(torch.ones(8, 32, 50), torch.ones(32, 16, 4), stride=2, padding=1).shape
     torch.Size([8, 16, 100])
     """
-    return convolve_transposed(1, input, weight, bias, stride, padding, output_padding, groups, dilation, layout)
+    order = layout or "NCW"
+    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", precision=precision)
+    return convolve_transposed(1, input, weight, bias, output_padding, options)
 
 
 def conv_transpose2d(
@@ -111,6 +120,7 @@ def conv_transpose2d(
     dilation: Sizes = 1,
     *,
     layout: str | None = None,
+    precision: str = "high",
 ) -> Tensor:
     """Convolve images transposed, as `torch.nn.functional.conv_transpose2d` does: the adjoint of :func:`conv2d`.
 
@@ -118,7 +128,9 @@ def conv_transpose2d(
     >>> conv_transpose2d(torch.ones(1, 8, 16, 16), torch.ones(8, 3, 2, 2), stride=2).shape
     torch.Size([1, 3, 32, 32])
     """
-    return convolve_transposed(2, input, weight, bias, stride, padding, output_padding, groups, dilation, layout)
+    order = layout or "NCHW"
+    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", precision=precision)
+    return convolve_transposed(2, input, weight, bias, output_padding, options)
 
 
 def conv_transpose3d(
@@ -132,6 +144,7 @@ def conv_transpose3d(
     dilation: Sizes = 1,
     *,
     layout: str | None = None,
+    precision: str = "high",
 ) -> Tensor:
     """Convolve volumes transposed, as `torch.nn.functional.conv_transpose3d` does: the adjoint of :func:`conv3d`.
 
@@ -139,4 +152,6 @@ def conv_transpose3d(
     >>> conv_transpose3d(torch.ones(1, 4, 6, 6, 6), torch.ones(4, 2, 3, 3, 3)).shape
     torch.Size([1, 2, 8, 8, 8])
     """
-    return convolve_transposed(3, input, weight, bias, stride, padding, output_padding, groups, dilation, layout)
+    order = layout or "NCDHW"
+    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", precision=precision)
+    return convolve_transposed(3, input, weight, bias, output_padding, options)

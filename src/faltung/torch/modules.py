@@ -1,7 +1,8 @@
 """Modules that are `torch.nn.Conv1d` and its kin, computed by faltung: same constructor, same `state_dict`.
 
-More than PyTorch's: padding "same" with a stride, "causal" (1-D), (low, high) pairs; and `layout`, such as "NWC",
-which says that input and output are channels last. No class adds state to its parent's: a module may change its class.
+More than PyTorch's: padding "same" with a stride, "causal" (1-D), (low, high) pairs; `layout`, such as "NWC", which
+says that input and output are channels last; and `precision`, "high" or "exact", which admits direct summation only, in
+the gradients too. No class adds state to its parent's: a module may change its class.
 """
 
 import inspect
@@ -10,44 +11,65 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from faltung.spec import named
+from faltung.spec.conv_spec import PRECISIONS
 from faltung.spec.layout import resolve_layout
+from faltung.spec.options import ConvOptions
+from faltung.spec.rules import one_of
 from faltung.torch import calls
+from faltung.torch.options import FIRST, in_torchs_order
 
 
 class _Module(_ConvNd):
-    """What forward and transposed modules share: a rank, that of the class, and a layout."""
+    """What forward and transposed modules share: a rank, that of the class, and what PyTorch's constructors lack."""
 
     rank: int
     layout: str | None = None
+    precision: str = "high"
 
-    def _set_layout(self, layout: str | None) -> None:
+    def _set_own(self, layout: str | None, precision: str) -> None:
+        """Keep what is not the default of the class."""
         if layout is not None:
             self.layout = resolve_layout(layout, self.rank)
+        if precision != "high":
+            with named(type(self).__name__):
+                self.precision = one_of("precision", precision, PRECISIONS)
 
-    def _in_torchs_order(self, input: Tensor) -> Tensor:
-        is_last = self.layout is not None and self.layout.endswith("C")
-        return input.movedim(-1, -1 - self.rank) if is_last else input
+    def conv_options(self) -> ConvOptions:
+        """The options as they stand in the attributes, which may change at any time."""
+        order = self.layout or FIRST[self.rank]
+        return ConvOptions(
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+            order,
+            "OIW",
+            self.padding_mode,
+            None,
+            self.precision,
+        )
 
     def extra_repr(self) -> str:
         layout = "" if self.layout is None else f", layout={self.layout}"
-        return f"{super().extra_repr()}{layout}"
+        precision = "" if self.precision == "high" else f", precision={self.precision}"
+        return f"{super().extra_repr()}{layout}{precision}"
 
 
 class _Convolution(_Module):
     """The forward modules."""
 
-    def __init__(self, *arguments: Any, layout: str | None = None, **options: Any) -> None:
+    def __init__(self, *arguments: Any, layout: str | None = None, precision: str = "high", **options: Any) -> None:
         call = inspect.signature(super().__init__).bind(*arguments, **options)
         padding = call.arguments.get("padding", 0)
-        is_ours = padding in ("same", "causal") or _has_pairs(
-            padding
-        )  # PyTorch's refuse these, or some strides with them
+        # PyTorch's refuse these, or some strides with them
+        is_ours = padding in ("same", "causal") or _has_pairs(padding)
         if is_ours:
             call.arguments["padding"] = 0
         super().__init__(*call.args, **call.kwargs)
         if is_ours:
             self.padding = padding
-        self._set_layout(layout)
+        self._set_own(layout, precision)
 
     def forward(self, input: Tensor) -> Tensor:
         parameters = self._parameters  # where weights normally are, found in a tenth of the time
@@ -55,35 +77,21 @@ class _Convolution(_Module):
         return self._conv_forward(input, self.weight if weight is None else weight, self.bias if bias is None else bias)
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return calls.convolve(
-            self.rank,
-            input,
-            weight,
-            bias,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.groups,
-            self.padding_mode,
-            self.layout,
-        )
+        return calls.convolve(self.rank, input, weight, bias, self.conv_options())
 
 
 class _Transposed(_Module, _ConvTransposeNd):
     """The transposed modules."""
 
-    def __init__(self, *arguments: Any, layout: str | None = None, **options: Any) -> None:
+    def __init__(self, *arguments: Any, layout: str | None = None, precision: str = "high", **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._set_layout(layout)
+        self._set_own(layout, precision)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        rank, stride, padding, dilation = self.rank, self.stride, self.padding, self.dilation
-        sizes: Any = (stride, padding, self.kernel_size, rank, dilation)
-        output_padding = self._output_padding(self._in_torchs_order(input), output_size, *sizes)
-        weights = (self.weight, self.bias)
-        return calls.convolve_transposed(
-            rank, input, *weights, stride, padding, output_padding, self.groups, dilation, self.layout
-        )
+        rank, options = self.rank, self.conv_options()
+        sizes: Any = (self.stride, self.padding, self.kernel_size, rank, self.dilation)
+        output_padding = self._output_padding(in_torchs_order(rank, input, options), output_size, *sizes)
+        return calls.convolve_transposed(rank, input, self.weight, self.bias, output_padding, options)
 
 
 def _has_pairs(padding: Any) -> bool:
@@ -147,14 +155,15 @@ class ConvTranspose3d(_Transposed, nn.ConvTranspose3d):
 
 
 class _Lazy(_Module):
-    """The lazy modules, whose constructors and rule for in_channels know no layout."""
+    """The lazy modules, whose constructors and rule for in_channels know nothing of ours."""
 
-    def __init__(self, *arguments: Any, layout: str | None = None, **options: Any) -> None:
+    def __init__(self, *arguments: Any, layout: str | None = None, precision: str = "high", **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._set_layout(layout)
+        self._set_own(layout, precision)
 
     def _get_in_channels(self, input: Tensor) -> int:
-        return super()._get_in_channels(self._in_torchs_order(input))  # type: ignore[misc]
+        x = in_torchs_order(self.rank, input, self.conv_options())
+        return super()._get_in_channels(x)  # type: ignore[misc]
 
 
 class LazyConv1d(_Lazy, nn.LazyConv1d, Conv1d):  # type: ignore[misc]

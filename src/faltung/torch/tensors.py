@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from torch import _C, Tensor
-from torch.autograd import profiler
+from torch import Tensor
+
+from faltung.torch import private
 
 PLAIN = (Tensor, torch.nn.Parameter)
 """Types with nothing of their own: neither a fake nor a subclass that redefines operators."""
@@ -64,9 +65,9 @@ def is_observed(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> bool:
         or type(x) not in PLAIN
         or type(kernel) not in PLAIN
         or (bias is not None and type(bias) not in PLAIN)
-        or _C._are_functorch_transforms_active()
-        or _C._len_torch_dispatch_stack() > 0
-        or _C._is_torch_function_mode_enabled()
-        or _C._get_tracing_state() is not None
-        or profiler._is_profiler_enabled
+        or private.are_transforms_active()
+        or private.num_dispatch_modes() > 0
+        or private.is_function_mode_active()
+        or private.tracing_state() is not None
+        or private.is_profiled()
     )

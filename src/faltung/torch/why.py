@@ -7,10 +7,12 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from faltung.spec.options import ConvOptions
 from faltung.torch import functional
 from faltung.torch.calls import refusal_of_sizes
 from faltung.torch.coverage import refusal
 from faltung.torch.modules import OURS
+from faltung.torch.options import FIRST, in_torchs_order
 
 
 def why(convolution: nn.Module | Callable[..., Tensor], x: Tensor, *arguments: Any, **options: Any) -> str:
@@ -53,8 +55,8 @@ def reason_of_module(module: nn.Module, x: Tensor | None = None) -> str | None:
         return None
     reason = refusal(module.weight if x is None else x, module.weight, module.bias)
     if reason is None and x is not None and module.transposed:
-        sizes: Any = (module.stride, module.padding, module.output_padding, module.groups, module.dilation)
-        return refusal_of_sizes(module.rank, module._in_torchs_order(x), module.weight, *sizes)  # type: ignore[operator, arg-type]
+        options: ConvOptions = module.conv_options()  # type: ignore[operator]  # it is one of ours
+        return _refusal_of_sizes(len(module.kernel_size), x, module.weight, module.output_padding, options)
     return reason
 
 
@@ -70,8 +72,15 @@ def _reason_of_function(
     call = inspect.signature(function).bind(x, *arguments, **options)
     call.apply_defaults()
     given = call.arguments
-    reason = refusal(x, given["weight"], given["bias"])
+    weight = given["weight"]
+    reason = refusal(x, weight, given["bias"])
     if reason is not None or "output_padding" not in given:
         return reason
-    sizes = (given[name] for name in ("stride", "padding", "output_padding", "groups", "dilation"))
-    return refusal_of_sizes(given["weight"].dim() - 2, x, given["weight"], *sizes)
+    rank = weight.dim() - 2
+    words = {name: given[name] for name in ("stride", "padding", "dilation", "groups", "precision")}
+    spelled = ConvOptions(**words, layout=given["layout"] or FIRST.get(rank))
+    return _refusal_of_sizes(rank, x, weight, given["output_padding"], spelled)
+
+
+def _refusal_of_sizes(rank: int, x: Tensor, weight: Tensor, output_padding: Any, options: ConvOptions) -> str | None:
+    return refusal_of_sizes(rank, in_torchs_order(rank, x, options), weight, output_padding, options)

@@ -23,7 +23,7 @@ from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 from faltung.codegen.epilogue import Epilogue
 from faltung.codegen.tile import RegisterTile
-from faltung.plan.memory import CACHE_LINE
+from faltung.machine.memory import CACHE_LINE
 from faltung.plan.tile import input_reuse
 
 

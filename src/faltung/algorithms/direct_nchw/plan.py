@@ -6,10 +6,11 @@ from math import ceil, prod
 
 from faltung.algorithms.direct_nchw.blocks import BlockPlan, LineView, block_plans
 from faltung.algorithms.direct_nchw.kernel import DirectNchwKernel, DirectNchwParameters
+from faltung.machine.memory import CACHE_LINE
 from faltung.machine.target import Target
 from faltung.plan.kernel import constants_of
 from faltung.plan.lines import line_sizes
-from faltung.plan.memory import CACHE_LINE, round_up, round_up_to_cache_line
+from faltung.plan.memory import round_up, round_up_to_cache_line
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
 from faltung.plan.tasks import EVEN_TASKS, task_count
@@ -272,9 +273,13 @@ def _all_blocks(problem: Problem, target: Target, block: BlockPlan, cycles: floa
     costs, view = target.costs.direct_nchw, block.view
     staged_lines = block.channels * view.planes * block.copies * view.line_components
     staged_lines *= block.lines + view.halo_lines
-    *by_stride, other = costs.stage_cycles
-    stride = problem.stride[-1]
-    stage = by_stride[stride - 1] if stride <= len(by_stride) else other
+    by_stride = {
+        1: costs.stage_dense_cycles,
+        2: costs.stage_stride2_cycles,
+        3: costs.stage_stride3_cycles,
+        4: costs.stage_stride4_cycles,
+    }
+    stage = by_stride.get(problem.stride[-1], costs.stage_other_cycles)
     if problem.is_interleaved and problem.in_channels > 1:
         stage = costs.exchange_cycles
     staging = staged_lines * (costs.stage_line_cycles + (block.width + block.halo_w) * stage)

@@ -9,9 +9,10 @@ from faltung.plan.kernel import constants_of
 from faltung.plan.lines import line_counts, line_sizes
 from faltung.plan.memory import round_up, round_up_to_cache_line
 from faltung.plan.plan import Plan
-from faltung.plan.problem import ITEM_BYTES, Problem
+from faltung.plan.problem import Problem
 from faltung.plan.tasks import EVEN_TASKS, task_count
 from faltung.plan.tile import panels_cycles, tile_of
+from faltung.spec.dtype import ITEM_BYTES
 
 
 def refuse(problem: Problem, _: Target) -> str | None:

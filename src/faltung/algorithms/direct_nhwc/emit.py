@@ -20,7 +20,7 @@ from faltung.codegen.packing import emit_panel_packing
 from faltung.codegen.padding import padded_index
 from faltung.codegen.panel import Panel, each_panel
 from faltung.codegen.tile import RegisterTile
-from faltung.plan.memory import CACHE_LINE
+from faltung.machine.memory import CACHE_LINE
 
 
 def emit(e: Emitter, kernel: DirectNhwcKernel) -> None:

@@ -3,14 +3,16 @@
 from math import ceil, prod
 
 from faltung.algorithms.direct_nhwc.kernel import DirectNhwcKernel, DirectNhwcParameters
+from faltung.machine.memory import CACHE_LINE
 from faltung.machine.target import Target
 from faltung.plan.kernel import constants_of
-from faltung.plan.memory import CACHE_LINE, round_up, round_up_to_cache_line
+from faltung.plan.memory import round_up, round_up_to_cache_line
 from faltung.plan.plan import Plan
-from faltung.plan.problem import ITEM_BYTES, KernelView, Problem
+from faltung.plan.problem import KernelView, Problem
 from faltung.plan.streaming import has_streaming_stores
 from faltung.plan.tasks import task_count
 from faltung.plan.tile import candidates, edge_share, panels_cycles
+from faltung.spec.dtype import ITEM_BYTES
 
 FEW_TILES = 4
 """Up to so many tiles read a kernel of several panels as it lies; packing it would cost as much as it saves."""

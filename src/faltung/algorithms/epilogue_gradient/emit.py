@@ -1,7 +1,7 @@
 """The gradient of bias and activation in one pass: dz = dy * activation'(z), and its sum for each channel.
 
 Each task of the first stage writes its part of dz and leaves partial sums in the workspace: of the columns of some
-rows, or of blocks of lines (plan/epilogue_gradient.py). The second stage adds the partial sums in their order. What is
+rows, or of blocks of lines (plan.py). The second stage adds the partial sums in their order. What is
 summed with what is fixed by the plan, so bits do not depend on the threads. The partial sum of channel c with numbers n
 (task or sample) and i (neighbour) stands at n * partial_step + i * neighbour_step + c * channel_step.
 """

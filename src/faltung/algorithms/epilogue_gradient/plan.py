@@ -16,15 +16,14 @@ from faltung.algorithms.epilogue_gradient.kernel import (
 from faltung.machine.target import Target
 from faltung.plan.memory import round_up_to_cache_line
 from faltung.plan.plan import Plan
-from faltung.plan.problem import ITEM_BYTES
 from faltung.plan.tasks import task_count
+from faltung.spec.activation import HEAVY_SLOPE
+from faltung.spec.dtype import ITEM_BYTES
 
 LONG_LINE = 64
 """Numbers of a line that are worth the sum over lanes at its end."""
 SHORTEST_ROW = 512
 """Numbers of a row that are worth the start of its loop."""
-HEAVY = ("gelu", "gelu_tanh", "silu", "softplus")
-"""Activations whose derivative needs an exponential."""
 ROWS, HEAVY_ROWS = 4, 1
 """Rows, or vectors of a line, in one step; one where the code of each is long."""
 ROUND = 64
@@ -43,6 +42,7 @@ class Outputs:
     activation: str | None
     activation_parameter: float | None
     dtype: str
+    precision: str = "high"
 
     @property
     def size(self) -> int:
@@ -53,7 +53,7 @@ class Outputs:
 def plan(outputs: Outputs, target: Target) -> Plan:
     """The plan for at least one number."""
     lanes, item_bytes = target.lanes(outputs.dtype), ITEM_BYTES[outputs.dtype]
-    is_heavy = outputs.activation in HEAVY
+    is_heavy = outputs.activation in HEAVY_SLOPE
     arrays = 1 if outputs.activation is None else 3
     cycles = outputs.size * max(
         arrays * item_bytes / target.costs.tasks.bytes_per_cycle,

@@ -17,12 +17,12 @@ from math import ceil, log2, prod
 from faltung.algorithms.fft.good_size import good_size
 from faltung.machine.target import Target
 from faltung.plan.memory import round_up_to_cache_line
-from faltung.plan.problem import ITEM_BYTES, Problem
+from faltung.plan.problem import Problem
+from faltung.spec.activation import NOT_IN_NUMPY
+from faltung.spec.dtype import ITEM_BYTES
 
 FEWEST_TAPS = 64
 """Below this, and with fewer inputs or outputs, direct summation is always quicker: not worth a comparison."""
-UNSUPPORTED_ACTIVATIONS = ("gelu",)
-"""NumPy has no error function."""
 FEWEST_MATRIX_CHANNELS = 16
 """Below this a matrix product for each frequency takes longer than a product of spectra for each pair of channels."""
 MOST_PARTIAL_SPECTRA = 8
@@ -127,7 +127,7 @@ def refuse(problem: Problem, _: Target) -> str | None:
         return f"fewer than {FEWEST_TAPS} taps"
     if min(problem.in_size[0], problem.out_size[0]) < FEWEST_TAPS:
         return f"fewer than {FEWEST_TAPS} inputs or outputs"
-    if problem.activation in UNSUPPORTED_ACTIVATIONS:
+    if problem.activation in NOT_IN_NUMPY:
         return f"NumPy does not compute {problem.activation}"
     if not any(spectra_bytes(problem, size) <= MOST_SPECTRA_BYTES for size in _sizes(problem)):
         return "the spectra of the kernel take too much memory"
@@ -214,7 +214,7 @@ def _cycles(problem: Problem, target: Target, size: int) -> float:
     samples, groups, blocks_of_task = tasks_of(problem, target, size, blocks)
     tasks = ceil(problem.num_samples / samples) * ceil(problem.groups / groups) * ceil(blocks / blocks_of_task)
     sums = problem.groups * problem.num_samples * blocks * block + tasks * costs.task_cycles
-    return costs.alone_factor * kernel + (costs.alone_factor if tasks == 1 else 1.0) * sums
+    return costs.alone_share * kernel + (costs.alone_share if tasks == 1 else 1.0) * sums
 
 
 def _sizes(problem: Problem) -> Iterator[int]:

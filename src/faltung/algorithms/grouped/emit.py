@@ -1,4 +1,4 @@
-"""The groups kernel: small groups, channels last, each lane with the group of its own output channel.
+"""Direct summation of small groups, channels last: each lane with the group of its own output channel.
 
     y[p, oc] = bias[oc] + sum over taps and i of x[start(p) + tap, group(oc) * I + i] * w[tap, i, oc]
 

@@ -1,20 +1,22 @@
-"""Planning the groups kernel: small groups, channels last."""
+"""Planning the algorithm for small groups, channels last: tile, blocks and tasks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, prod
 
 from faltung.algorithms.grouped.kernel import GroupedKernel, GroupedParameters
+from faltung.machine.memory import CACHE_LINE
 from faltung.machine.target import Target
 from faltung.plan.kernel import constants_of
 from faltung.plan.lanes import flat_view, refuse_lanes
 from faltung.plan.lines import line_counts, line_sizes
-from faltung.plan.memory import CACHE_LINE, round_up_to_cache_line
+from faltung.plan.memory import round_up_to_cache_line
 from faltung.plan.plan import Plan
-from faltung.plan.problem import ITEM_BYTES, Problem
+from faltung.plan.problem import Problem
 from faltung.plan.streaming import has_streaming_stores
 from faltung.plan.tasks import task_count
 from faltung.plan.tile import edge_share, input_reuse
+from faltung.spec.dtype import ITEM_BYTES
 
 MOST_TASKS = 32
 """Tasks of neighbouring lines, whose inputs overlap."""
@@ -32,7 +34,7 @@ class _Tile:
 
 
 def refuse(problem: Problem, target: Target) -> str | None:
-    """Why the groups kernel does not serve."""
+    """Why this algorithm does not apply."""
     refusal = refuse_lanes(problem, target)
     if refusal is None and not (problem.is_channels_last and problem.x.c == 1):
         return "the input's channels do not lie side by side"

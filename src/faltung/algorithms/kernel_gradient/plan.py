@@ -16,9 +16,10 @@ from faltung.plan.lines import line_counts, line_sizes
 from faltung.plan.memory import round_up_to_cache_line
 from faltung.plan.partials import MOST_PARTIAL_BYTES, MOST_TASKS
 from faltung.plan.plan import Plan
-from faltung.plan.problem import ITEM_BYTES, Problem
+from faltung.plan.problem import Problem
 from faltung.plan.tasks import task_count
 from faltung.plan.tile import candidates, input_reuse, step_cycles
+from faltung.spec.dtype import ITEM_BYTES
 
 MOST_GROUP_VECTORS = 4
 """Vectors of a tile of small groups: more leave too few positions in the registers."""

@@ -5,7 +5,7 @@
     sums[tile, product, oc]   = sum over (kd, kh, segment, ic) of staged * packed
     y[j-th position, oc]      = bias[oc] + sum over products of A[j, product] * sums
 
-A, G, B are those of plan/toom_cook.py. The sums run as in the runs kernel, with tiles for positions: all that lies
+A, G, B are those of toom_cook.py. The sums run as in direct_nhwc, with tiles for positions: all that lies
 between them and the arrays ends in the staged block. Taps along d and h, and segments of many taps along w, are steps
 of the reduction. With a dilation, the positions of a tile lie that far apart and neighbouring tiles interleave.
 """

@@ -20,9 +20,10 @@ from faltung.plan.lines import line_counts, line_sizes
 from faltung.plan.memory import round_up, round_up_to_cache_line
 from faltung.plan.partials import MOST_PARTIAL_BYTES, MOST_TASKS
 from faltung.plan.plan import Plan
-from faltung.plan.problem import ITEM_BYTES, Problem
+from faltung.plan.problem import Problem
 from faltung.plan.tasks import task_count
 from faltung.plan.tile import step_cycles, tile_of
+from faltung.spec.dtype import ITEM_BYTES
 
 FEWEST_POSITIONS = 64
 """Below, too few products even out the errors of a few."""

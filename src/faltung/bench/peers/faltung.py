@@ -7,8 +7,9 @@ import numpy as np
 
 import faltung as ft
 from faltung.bench.peers.peer import Array, Call, Peer, Work, refuse
-from faltung.bench.run import options_of, public_function
+from faltung.bench.run import public_function
 from faltung.runtime import buffers
+from faltung.spec.options import options_of
 
 
 class ChannelsLast(Peer):
@@ -23,9 +24,9 @@ class ChannelsLast(Peer):
     def prepare(self, work: Work) -> Call:
         """Return the public function with its arguments; gradients as soon as faltung has them."""
         x, kernel, bias, dy = work.x, work.kernel, work.bias, work.dy
+        options = options_of(work.spec)._asdict()
         if work.is_transposed:
-            names = ("stride", "padding", "dilation", "groups", "layout", "kernel_layout")
-            options = {name: getattr(work.spec, name) for name in names}
+            del options["padding_mode"]
             transposed = partial(getattr(ft, f"{work.spec.name}_transpose"), **options)
             return lambda: transposed(x, kernel)
         convolve = public_function(work.spec)
@@ -34,9 +35,7 @@ class ChannelsLast(Peer):
         input_gradient, kernel_gradient = (getattr(ft, name, None) for name in ("input_gradient", "kernel_gradient"))
         if input_gradient is None or kernel_gradient is None:
             raise refuse("gradients are not yet supported")
-        options = options_of(work.spec)
-        for name in ("activation", "precision"):
-            del options[name]
+        del options["activation"]
         size = work.spec.kernel_size
 
         def train() -> tuple[Array, Array, Array]:

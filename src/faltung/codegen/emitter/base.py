@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 from llvmlite import ir
 
 from faltung.machine.target import Target
+from faltung.spec.dtype import ITEM_BYTES
 
 Value: TypeAlias = Any  # llvmlite carries no types; an ir.Value
 Int: TypeAlias = Any  # a Python int or an i64
@@ -14,7 +15,6 @@ I1, I8, I32, I64 = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 POINTER = ir.PointerType()
 VOID = ir.VoidType()
 ELEMENTS = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
-ELEMENT_BYTES = {"float32": 4, "float64": 8}
 
 
 class Base:
@@ -25,7 +25,7 @@ class Base:
         self.module.triple = target.triple
         self.is_x86 = target.is_x86
         self.element = ELEMENTS[dtype]
-        self.element_bytes = ELEMENT_BYTES[dtype]
+        self.element_bytes = ITEM_BYTES[dtype]
         self.lanes = target.lanes(dtype)
         self.vector = ir.VectorType(self.element, self.lanes)
         self.bits = ir.VectorType(ir.IntType(8 * self.element_bytes), self.lanes)

@@ -1,0 +1,29 @@
+"""From anybody's model to a Program: each reader knows one framework, and is asked when that is loaded."""
+
+import sys
+from functools import partial
+from typing import Any
+
+from faltung.errors import ShapeError
+from faltung.models.program import Program
+from faltung.models.readers import calls, keras, onnx, spec, torch
+
+
+def as_program(model: Any) -> Program:
+    """Return a layer, model, list of layers, spec, spec text, call or ONNX model as a Program."""
+    if isinstance(model, spec.KINDS):
+        return spec.as_program(model)
+    if isinstance(model, partial):
+        return calls.as_program(model)
+    first = model[0] if isinstance(model, list | tuple) and model else model
+    if "keras" in sys.modules and keras.reads(first):  # before PyTorch: with its backend, Keras layers are modules too
+        return keras.as_program(model)
+    if "torch" in sys.modules and torch.reads(first):
+        return torch.as_program(model)
+    if onnx.reads(model):
+        return onnx.as_program(model)
+    raise ShapeError(
+        "diagnose: the model must be a Keras layer or model, a "
+        "PyTorch module, a ConvSpec or its text, an ONNX model, or "
+        f"functools.partial of a convolution with its kernel; got {type(model).__name__}. Give one of these."
+    )
