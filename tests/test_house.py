@@ -118,7 +118,7 @@ def test_what_explains_computes_without_the_oracle(module: str) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_only_the_emitter_builds_ir(module: str) -> None:
     builds = any(name == "llvmlite.ir" or name.startswith("llvmlite.ir.") for name in imports(MODULES[module]))
-    assert not builds or module == "faltung.codegen.emitter"
+    assert not builds or (module + ".").startswith("faltung.codegen.emitter.")
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if layer(name) in ("errors", "spec")])

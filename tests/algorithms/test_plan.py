@@ -3,7 +3,6 @@
 import ctypes
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from faltung.algorithms import choose
 from faltung.algorithms.choose import choose_plan
 from faltung.codegen.call import FIELDS
 from faltung.errors import UnsupportedConvError
+from faltung.machine import known
 from faltung.machine.target import Target
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem, Strides
@@ -26,15 +26,7 @@ from faltung.runtime import processor as host
 from faltung.runtime.launch import Launch
 
 ALGORITHMS = [algorithm.name for algorithm in choose.FORWARD]
-TARGETS = {
-    name: replace(host.current(), vector_bytes=vector_bytes, num_vector_registers=registers, has_fma=has_fma)
-    for name, vector_bytes, registers, has_fma in (
-        ("AVX-512", 64, 32, True),
-        ("AVX2", 32, 16, True),
-        ("SSE2", 16, 16, False),
-        ("NEON", 16, 32, True),
-    )
-}
+TARGETS = {"AVX-512": known.AVX512, "AVX2": known.AVX2, "SSE2": known.SSE2, "NEON": known.NEON}
 
 
 def plan_of(spec: ft.ConvSpec, target: Target = TARGETS["AVX-512"]) -> Plan:

@@ -237,7 +237,8 @@ def with_prices(costs: CostModel, prices: Mapping[str, float]) -> CostModel:
     """
     known = prices_of(costs)
     for name, price in prices.items():
-        if name not in known or not isinstance(price, float | int) or not 0 < price < 1e9:
+        is_number = isinstance(price, float | int) and not isinstance(price, bool)
+        if name not in known or not is_number or not 0 < price < 1e9:
             raise ValueError(f"{name} = {price!r} is not a price of the cost model")
         group, _, field_name = name.partition(".")
         costs = replace(costs, **{group: replace(getattr(costs, group), **{field_name: float(price)})})

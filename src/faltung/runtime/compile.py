@@ -1,13 +1,18 @@
-"""From a description to machine code in memory: emit, check, optimise, translate, load; or load what was kept."""
+"""From a description to machine code in memory: emit, check, verify, optimise, translate, load; or load what was kept.
+
+Code for another target than the host's can be made too, and looked at; it cannot be loaded.
+"""
 
 import atexit
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache as once
 
 import llvmlite.binding as llvm
 
+from faltung.codegen.check import check
 from faltung.codegen.emitter import Emitter
 from faltung.errors import CodegenError
 from faltung.machine.target import Target
@@ -41,7 +46,7 @@ def build(description: object, emit: Emit, functions: tuple[str, ...], *, dtype:
         machine = _machine(target)
         code = kept
         if code is None:
-            code = machine.emit_object(_optimised(_module(description, emit, dtype, target), machine))
+            code = machine.emit_object(_optimised(_checked(description, emit, dtype, target), machine))
             cache.keep(key, code)
         addresses = _load(code, machine, functions)
     seconds = time.perf_counter() - start
@@ -49,26 +54,46 @@ def build(description: object, emit: Emit, functions: tuple[str, ...], *, dtype:
     return Program(addresses, seconds, kept is not None)
 
 
-def assembly(description: object, emit: Emit, *, dtype: str, target: Target) -> str:
-    """The assembly text of a program."""
+def object_code(description: object, emit: Emit, *, dtype: str, target: Target) -> bytes:
+    """The object code of a program, for whatever target; nothing is kept."""
     with _lock:
         machine = _machine(target)
-        return str(machine.emit_assembly(_optimised(_module(description, emit, dtype, target), machine)))
+        return machine.emit_object(_optimised(_checked(description, emit, dtype, target), machine))
+
+
+def assembly(description: object, emit: Emit, *, dtype: str, target: Target) -> str:
+    """The assembly text of a program, for whatever target."""
+    with _lock:
+        machine = _machine(target)
+        return str(machine.emit_assembly(_optimised(_checked(description, emit, dtype, target), machine)))
 
 
 def _machine(target: Target) -> llvm.TargetMachine:
-    triple = llvm.Target.from_default_triple()
-    return triple.create_target_machine(cpu=target.cpu, features=target.features, opt=3)
+    return _family(target.triple).create_target_machine(cpu=target.cpu, features=target.features, opt=3)
 
 
-def _module(description: object, emit: Emit, dtype: str, target: Target) -> llvm.ModuleRef:
-    emitter = Emitter(dtype, target.lanes(dtype), has_fma=target.has_fma, has_masked_stores=target.has_masked_stores)
-    emit(emitter)
-    text = str(emitter.module)
+@once
+def _family(triple: str) -> llvm.Target:
+    """LLVM's code generator for a triple; those of other machines are set up only where one is asked for."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
     try:
-        module = llvm.parse_assembly(text)
+        return llvm.Target.from_triple(triple)
+    except RuntimeError:
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
+        return llvm.Target.from_triple(triple)
+
+
+def _checked(description: object, emit: Emit, dtype: str, target: Target) -> llvm.ModuleRef:
+    """Emit; check by our rules (codegen/check.py); let LLVM verify."""
+    emitter = Emitter(target, dtype)
+    try:
+        emit(emitter)
+        check(emitter.module)
+        module = llvm.parse_assembly(str(emitter.module))
         module.verify()
-    except RuntimeError as error:
+    except (CodegenError, RuntimeError) as error:
         raise CodegenError(f"faltung emitted a wrong program, please report: {description!r}: {error}") from error
     return module
 

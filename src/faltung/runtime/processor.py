@@ -9,7 +9,7 @@ import llvmlite.binding as llvm
 
 from faltung.errors import FaltungError
 from faltung.machine import tables
-from faltung.machine.target import Target
+from faltung.machine.target import Target, is_x86
 from faltung.runtime import cache
 
 # the feature that a level of x86-64 adds and that our kernels would use
@@ -20,8 +20,6 @@ DEFAULT_CACHES = {"L1": 32 * 1024, "L2": 512 * 1024, "L3": 8 * 1024 * 1024}
 @once
 def current() -> Target:
     """The target of this process: the host, or the x86-64 level named by FALTUNG_TARGET."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
     wanted = os.environ.get("FALTUNG_TARGET", "native")
     host = {name for name, is_there in llvm.get_host_cpu_features().items() if is_there}
     if wanted == "native":
@@ -39,15 +37,17 @@ def current() -> Target:
 def _target(cpu: str, features: set[str], has_own_features: bool = True) -> Target:
     # LLVM splits 512-bit vectors on several processors unless told not to
     flags = sorted(f"+{name}" for name in features) if has_own_features else []
-    if platform.machine() in ("x86_64", "AMD64"):
+    triple = llvm.get_default_triple()
+    if is_x86(triple):
         flags.append("-prefer-256-bit")
         vector_bytes = 64 if "avx512f" in features else 32 if features & {"avx", "avx2"} else 16
         registers, has_fma = (32 if vector_bytes == 64 else 16), "fma" in features
     else:
         vector_bytes, registers, has_fma = 16, 32, True
     sizes = DEFAULT_CACHES | cache_sizes()
+    caches = sizes["L1"], sizes["L2"], sizes["L3"]
     costs = tables.costs_for(family(), vector_bytes, cache.directory())
-    return Target(cpu, ",".join(flags), vector_bytes, registers, has_fma, sizes["L1"], sizes["L2"], sizes["L3"], costs)
+    return Target(triple, cpu, ",".join(flags), vector_bytes, registers, has_fma, *caches, costs)
 
 
 def family() -> str:

@@ -1,0 +1,88 @@
+"""Vectors of elements: arithmetic lane by lane, and lanes that change places."""
+
+from collections.abc import Sequence
+
+from llvmlite import ir
+
+from faltung.codegen.emitter.base import I32, Value
+from faltung.codegen.emitter.values import Values, Variable
+
+
+class Vectors(Values):
+    """Words about vectors in registers."""
+
+    def vector_variable(self, name: str) -> Variable:
+        return Variable(self, self._stack_slot(self.vector, name), self.vector, None)
+
+    def splat(self, number: float) -> Value:
+        return ir.Constant(self.vector, [number] * self.lanes)
+
+    def _splat(self, scalar: Value, kind: ir.VectorType) -> Value:
+        one = self.b.insert_element(ir.Constant(kind, ir.Undefined), scalar, I32(0))
+        zeros = ir.Constant(ir.VectorType(I32, kind.count), [0] * kind.count)
+        return self.b.shuffle_vector(one, ir.Constant(kind, ir.Undefined), zeros)
+
+    # -- lane by lane
+
+    def fma(self, a: Value, b: Value, c: Value, name: str = "") -> Value:
+        """a * b + c, rounded once where the target can."""
+        # without the instruction, llvm.fma would call libm once a lane
+        word = "llvm.fma" if self.has_fma else "llvm.fmuladd"
+        fma = self._intrinsic(f"{word}.{self._suffix}", self.vector, self.vector, self.vector, self.vector)
+        return self.b.call(fma, [a, b, c], name)
+
+    def arithmetic(self, a: Value, how: str, b: Value) -> Value:
+        """a + b, a - b, a * b or a / b of vectors."""
+        return {"+": self.b.fadd, "-": self.b.fsub, "*": self.b.fmul, "/": self.b.fdiv}[how](a, b)
+
+    def is_ordered(self, a: Value, how: str, b: Value) -> Value:
+        """The lanes where a < b, a > b …; false where either is NaN."""
+        return self.b.fcmp_ordered(how, a, b)
+
+    def where(self, mask: Value, yes: Value, no: Value) -> Value:
+        return self.b.select(mask, yes, no)
+
+    def absolute(self, a: Value) -> Value:
+        return self.b.call(self._intrinsic(f"llvm.fabs.{self._suffix}", self.vector, self.vector), [a])
+
+    def power_of_two(self, exponent_bits: Value, exponent_width: int) -> Value:
+        """2**k where the low bits of the vector's bit pattern hold k plus the bias of the format's exponent."""
+        mantissa = 8 * self.element_bytes - 1 - exponent_width
+        shift = ir.Constant(self.bits, [mantissa] * self.lanes)
+        return self.b.bitcast(self.b.shl(self.b.bitcast(exponent_bits, self.bits), shift), self.vector)
+
+    # -- across lanes
+
+    def shuffle(self, a: Value, b: Value, lanes: Sequence[int]) -> Value:
+        """Lane i of the result is lane `lanes[i]` of a and b laid end to end."""
+        return self.b.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes)))
+
+    def sum_of_lanes(self, a: Value) -> Value:
+        """The sum of all lanes, in every lane: neighbours first, then pairs, fours, …."""
+        distance = 1
+        while distance < self.lanes:
+            a = self.b.fadd(a, self.shuffle(a, a, [lane ^ distance for lane in range(self.lanes)]))
+            distance *= 2
+        return a
+
+    def transpose(self, rows: Sequence[Value]) -> list[Value]:
+        """As many vectors as they have lanes, with rows and lanes exchanged: blocks of 1, 2, 4, … change places."""
+        result = list(rows)
+        lanes, size = range(self.lanes), 1
+        while size < self.lanes:
+            for r in (r for r in lanes if not r & size):
+                a, b = result[r], result[r + size]
+                result[r] = self.shuffle(a, b, [i + self.lanes - size if i & size else i for i in lanes])
+                result[r + size] = self.shuffle(a, b, [i + self.lanes if i & size else i + size for i in lanes])
+            size *= 2
+        return result
+
+    def every(self, vectors: Sequence[Value], stride: int) -> Value:
+        """Numbers 0, stride, 2 stride, … of `stride` vectors laid end to end, as one vector."""
+        result = vectors[0]
+        for n in range(1, stride):  # lanes that lie in vector n come from it, all others stay or are still unset
+            wanted = [(stride * lane // self.lanes, stride * lane % self.lanes) for lane in range(self.lanes)]
+            first = [position if n == 1 else lane for lane, (_, position) in enumerate(wanted)]
+            picks = [self.lanes + p if v == n else first[lane] for lane, (v, p) in enumerate(wanted)]
+            result = self.shuffle(result, vectors[n], picks)
+        return result
