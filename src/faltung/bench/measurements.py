@@ -58,7 +58,8 @@ class Measurement:
 
 def questions(suite: str = "sweep") -> list[Question]:
     """What is measured: the texts of a suite in both layouts, forward and kernel gradient."""
-    return [Question(text, layout, f) for text in load(suite).values() for layout in LAYOUTS for f in FUNCTIONS]
+    texts = dict.fromkeys(load(suite).values())  # its sweeps meet in some sizes
+    return [Question(text, layout, f) for text in texts for layout in LAYOUTS for f in FUNCTIONS]
 
 
 def measure(asked: Iterable[Question], target: Target, seconds: float) -> Iterator[Measurement]:
