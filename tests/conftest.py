@@ -4,6 +4,7 @@ import gc
 import os
 import tempfile
 import warnings
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,18 @@ import pytest
 
 CACHE = "FALTUNG_TESTS_CACHE_DIR"
 TESTS = Path(__file__).parent
-LONGEST = (
-    "operators/test_safety.py",
-    "keras/test_own_suite.py",
-    "keras/test_backends.py",
-    "arrays/test_conv.py",
-    "bench/test_peers.py",
-    "test_demo.py",
-    "arrays/test_gradients.py",
-)
-"""The files that take a minute and more, first: no worker of pytest-xdist is left alone with one at the end."""
+DURATIONS = TESTS / "durations.txt"
+"""Seconds and names of the tests that take SHORTEST_KEPT and more; `pytest --keep-durations` writes it anew."""
+SHORTEST_KEPT, SLOW = 1.0, 5.0
+"""Seconds: of what is kept, and of what has the mark `slow`."""
+_taken: dict[str, float] = {}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that measures again which tests are slow."""
+    parser.addoption(
+        "--keep-durations", action="store_true", help=f"write {DURATIONS.name}: who is slow, who comes first"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,10 +39,34 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("KERAS_BACKEND", "torch")  # the one that starts quickest
 
 
+def durations() -> dict[str, float]:
+    """The seconds that tests took when they were measured, by name."""
+    lines = DURATIONS.read_text(encoding="utf-8").splitlines() if DURATIONS.exists() else []
+    return {name: float(seconds) for seconds, _, name in (line.partition(" ") for line in lines)}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files."""
-    ranks = {TESTS / name: rank for rank, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+    """Mark what is slow, and begin with the longest files: no worker is left alone with one at the end."""
+    measured = durations()
+    totals: dict[str, float] = defaultdict(float)
+    for name, seconds in measured.items():
+        totals[name.partition("::")[0]] += seconds
+    for item in items:
+        if measured.get(item.nodeid, 0.0) >= SLOW:
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: -totals[item.nodeid.partition("::")[0]])
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add up what a test takes, its fixtures included."""
+    _taken[report.nodeid] = _taken.get(report.nodeid, 0.0) + report.duration
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write down who is slow, where that was asked for; of several processes the one that has seen all tests does."""
+    if session.config.getoption("keep_durations") and not hasattr(session.config, "workerinput"):
+        kept = sorted(((seconds, name) for name, seconds in _taken.items() if seconds >= SHORTEST_KEPT), reverse=True)
+        DURATIONS.write_text("".join(f"{seconds:.1f} {name}\n" for seconds, name in kept), encoding="utf-8")
 
 
 def pytest_collection_finish() -> None:

@@ -9,7 +9,6 @@ from faltung.bench.machine import Peak, Stream, memory
 from faltung.runtime import processor
 
 
-@pytest.mark.slow
 def test_the_machine_is_measured() -> None:
     host = machine.measure()
     assert host.processor and host.target == processor.current().cpu

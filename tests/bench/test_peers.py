@@ -1,12 +1,9 @@
 """The real peers: each is right on everything it accepts, or says why not; whichever are installed."""
 
-import pytest
-
 from faltung.bench.peers import OURS, PEERS
 from faltung.bench.result import Comparison
 from faltung.bench.side_by_side import compare
 
-pytestmark = pytest.mark.slow
 CASES = {
     "plain": "conv1d n2 w40 ic4 oc6 kw3",
     "options": "conv1d n2 w40 ic4 oc6 kw5 sw2 pw1:3 g2 bias relu",

@@ -124,7 +124,6 @@ def kept_target(path: Path) -> Target:
     return replace(known, l2_bytes=1024 * 1024, l3_bytes=32 * 1024 * 1024)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
 def test_a_shipped_table_is_what_its_measurements_say(path: Path) -> None:
     measured, target = measurements.read(path), kept_target(path)

@@ -57,7 +57,6 @@ def test_a_missing_suite_is_an_error_where_it_is_required(monkeypatch: pytest.Mo
         require_files(nowhere)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])
 def test_keras_own_tests_pass_on(backend: str, tmp_path: Path) -> None:
     require_files(files())

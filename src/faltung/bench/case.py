@@ -12,7 +12,7 @@ MARK = "_transpose"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CaseSpec:
     """A spec, and whether it is computed or its adjoint: from what has the shape of its output to that of its input."""
 
     spec: ConvSpec
@@ -25,7 +25,7 @@ class Asked:
         return self.spec.input_shape if self.is_transposed else self.spec.output_shape
 
 
-def read_case(text: str) -> Asked:
+def read_case(text: str) -> CaseSpec:
     """Return what a line asks for; in a transposed one, sizes and ``ic`` are those of its own input.
 
     The result has as many positions as :func:`transposed_size` says, which is PyTorch's number.
@@ -36,7 +36,7 @@ def read_case(text: str) -> Asked:
     function, _, rest = text.partition(" ")
     if not function.endswith(MARK):
         spec = ConvSpec.from_text(text)
-        return Asked(spec, False, spec.to_text())
+        return CaseSpec(spec, False, spec.to_text())
     with named(function):
         arguments = parse_spec(f"{function.removesuffix(MARK)} {rest}")
         refused = [word for word in ("bias", "activation", "padding_mode") if word in arguments]
@@ -50,4 +50,4 @@ def read_case(text: str) -> Asked:
         sizes = tuple(map(transposed_size, arguments["in_size"], windows, arguments.get("stride", ones), pairs))
         inputs, outputs = arguments["out_channels"], arguments["in_channels"]
         spec = ConvSpec(**(arguments | {"in_size": sizes, "in_channels": inputs, "out_channels": outputs}))
-    return Asked(spec, True, text)
+    return CaseSpec(spec, True, text)

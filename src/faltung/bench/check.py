@@ -1,4 +1,4 @@
-"""Is it right? Asked of every kernel, ours or a peer's, before it is timed.
+"""Is it right? CaseSpec of every kernel, ours or a peer's, before it is timed.
 
 Small convolutions are compared with the reference element by element. Of large ones, whose reference would take
 seconds, the first sample is compared if that is small enough, and outputs at all corners and at random positions, each

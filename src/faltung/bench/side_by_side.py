@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from faltung.bench.case import Asked, read_case
+from faltung.bench.case import CaseSpec, read_case
 from faltung.bench.origin import commit, date
 from faltung.bench.peers import OURS, PEERS
 from faltung.bench.process import Trouble, Worker
@@ -147,7 +147,7 @@ class _Run:
     calls: dict[str, list[float]] = field(default_factory=dict)
     text: str = ""
 
-    def case(self, asked: Asked) -> Case:
+    def case(self, asked: CaseSpec) -> Case:
         """Prepare, check and time it."""
         spec = asked.spec
         if not spec.macs:
