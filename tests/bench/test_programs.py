@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -152,29 +153,47 @@ def test_what_is_asked_wrongly(arguments: list[str], message: str, monkeypatch: 
     assert done.exit_code != 0 and message in done.output
 
 
-def test_a_commit_that_lacks_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """A repository in the present folder; call it to commit a file, in a package."""
     monkeypatch.chdir(tmp_path)
-    source = tmp_path / "src" / "faltung" / "__init__.py"
-    source.parent.mkdir(parents=True)
-    source.write_text("")
-    who = ["-c", "user.name=Nobody", "-c", "user.email=nobody@example.org", "-c", "commit.gpgsign=false"]
-    for command in (["init", "-q"], ["add", "src"], [*who, "commit", "-q", "-m", "Old"]):
-        subprocess.run(["git", *command], check=True, capture_output=True)
+    git = ["git", "-c", "user.name=Nobody", "-c", "user.email=nobody@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run([*git, "init", "-q"], check=True)
+
+    def commit(file: str, text: str) -> None:
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        for package in ("src/faltung", "src/faltung/bench"):
+            if (tmp_path / package).is_dir():
+                (tmp_path / package / "__init__.py").touch()
+        subprocess.run([*git, "add", "src"], check=True)
+        subprocess.run([*git, "commit", "-q", "-m", file], check=True)
+
+    return commit
+
+
+def test_a_commit_is_listed_by_its_own_code(repository: Callable[[str, str], None]) -> None:
+    for digest in "12":
+        found = {"a | neon": [["direct", digest, "0"]], "b | neon": [["direct", "7", "0"]]}
+        listing = f"import sys\nassert sys.argv[1] == '--write'\nopen(sys.argv[2], 'w').write({json.dumps(found)!r})\n"
+        repository(str(programs.MODULE), listing)
+    done = run("HEAD~1", "HEAD")
+    assert done.exit_code == 1
+    *named, verdict = done.output.splitlines()
+    assert named == ["a | neon", "  old: [['direct', '1', '0']]", "  new: [['direct', '2', '0']]"]
+    assert verdict == "1 of 2 differ"
+
+
+def test_a_commit_that_lacks_the_module(repository: Callable[[str, str], None]) -> None:
+    repository("src/faltung/plan.py", "")
     done = run("HEAD", "HEAD")
     assert done.exit_code == 1
     assert "commit 'HEAD' cannot tell its programs: it has no src/faltung/bench/programs.py" in done.output
 
 
-def test_code_that_fails_to_list_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    source = tmp_path / programs.MODULE
-    source.parent.mkdir(parents=True)
-    source.write_text("raise SystemExit(3)\n")
-    for package in (source.parent, source.parent.parent):
-        (package / "__init__.py").write_text("")
-    who = ["-c", "user.name=Nobody", "-c", "user.email=nobody@example.org", "-c", "commit.gpgsign=false"]
-    for command in (["init", "-q"], ["add", "src"], [*who, "commit", "-q", "-m", "Broken"]):
-        subprocess.run(["git", *command], check=True, capture_output=True)
+def test_code_that_fails_to_list_is_an_error(repository: Callable[[str, str], None]) -> None:
+    repository(str(programs.MODULE), "raise SystemExit(3)\n")
     done = run("HEAD", "HEAD")
     assert done.exit_code == 1 and "the code of commit 'HEAD' failed to list its programs" in done.output
 

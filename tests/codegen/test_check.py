@@ -225,3 +225,15 @@ def test_what_llvm_refuses_carries_the_description_too() -> None:
 
     with pytest.raises(CodegenError, match=r"^faltung emitted a wrong program, please report: 'a spec': "):
         object_code("a spec", emit, dtype="float32", target=AVX512)
+
+
+@pytest.mark.parametrize("arguments", [(), (1,), (1, 2)], ids=["too few", "of another type", "too many"])
+def test_arguments_that_do_not_fit_carry_the_description_too(arguments: tuple[int, ...]) -> None:
+    def emit(e: Emitter) -> None:
+        with e.function("callee", "*x"):
+            pass
+        with e.function("wrong"):
+            e.call("callee", *arguments)
+
+    with pytest.raises(CodegenError, match=r"^faltung emitted a wrong program, please report: 'a spec': "):
+        object_code("a spec", emit, dtype="float32", target=AVX512)

@@ -93,7 +93,7 @@ def _checked(description: object, emit: Emit, dtype: str, target: Target) -> llv
         check(emitter.module)
         module = llvm.parse_assembly(str(emitter.module))
         module.verify()
-    except (CodegenError, RuntimeError) as error:
+    except (CodegenError, RuntimeError, TypeError, IndexError) as error:  # llvmlite refuses some calls at once
         raise CodegenError(f"faltung emitted a wrong program, please report: {description!r}: {error}") from error
     return module
 
