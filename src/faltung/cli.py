@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from faltung.bench.report import Report
-    from faltung.demo.program import Result
+    from faltung.bench.report import BenchReport
+    from faltung.demo.program import DemoResult
 
 T = TypeVar("T")
 OUTPUT_FILE = click.Path(dir_okay=False, path_type=Path)
@@ -384,12 +384,11 @@ def _versions(packages: tuple[str, ...]) -> Iterator[str]:
             continue
 
 
-def _measure(cases: dict[str, str], *, typed: tuple[str, ...], layout: str | None, seconds: float) -> "Report":
+def _measure(cases: dict[str, str], *, typed: tuple[str, ...], layout: str | None, seconds: float) -> "BenchReport":
     """Measure the cases; what faltung refuses of a suite is reported, what it refuses of the user's own is an error."""
     from faltung.bench import machine, run
-    from faltung.bench.report import Report
 
-    report = Report(machine.measure())
+    report = BenchReport(machine.measure())
     for name, text in _progress(list(cases.items()), "Measuring"):
         try:
             report.measured[name] = run.measure(text, layout=layout, seconds=seconds)
@@ -457,7 +456,7 @@ def _compare(cases: dict[str, str], typed: tuple[str, ...], files: tuple[Path | 
         sys.exit(2 if any(trouble.startswith("wrong") for trouble in troubles) else 1)
 
 
-def _demo_table(results: "list[Result]") -> "Table":
+def _demo_table(results: "list[DemoResult]") -> "Table":
     """Return what the programs computed and how fast."""
     from rich.table import Table
 

@@ -9,7 +9,7 @@ import pytest
 
 import faltung as ft
 from faltung.bench import fit, measurements, tune
-from faltung.bench.measurements import Measurement, Question
+from faltung.bench.measurements import Question, Timing
 from faltung.machine import tables
 from faltung.machine.cost import CostModel, prices_of, with_prices
 from faltung.machine.known import TARGETS
@@ -38,10 +38,10 @@ def asking(*texts: str) -> list[Question]:
 QUESTIONS = asking(*TEXTS)
 
 
-def as_by_the_model(target: Target, noise: float = 0.0) -> list[Measurement]:
+def as_by_the_model(target: Target, noise: float = 0.0) -> list[Timing]:
     """What a processor with the target's prices would measure, at 3 GHz, with some disturbance."""
     return [
-        Measurement(
+        Timing(
             question,
             {
                 plan.algorithm: plan.cycles / 3e3 * (1 + noise * math.sin(7 * n + len(plan.algorithm)))
@@ -83,7 +83,7 @@ def test_a_factor_stays_above_one() -> None:
 
 
 def test_measurements_come_back_as_they_were(tmp_path: Path) -> None:
-    measured = [Measurement(QUESTIONS[0], {"direct_nhwc": 12.25, "winograd": 3.5})]
+    measured = [Timing(QUESTIONS[0], {"direct_nhwc": 12.25, "winograd": 3.5})]
     measurements.write(tmp_path / "measured.json", measured)
     assert measurements.read(tmp_path / "measured.json") == measured
 

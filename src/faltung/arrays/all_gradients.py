@@ -17,7 +17,7 @@ from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
 
 Array = NDArray[Any]
 
-_calls: "Calls[_Prepared]" = Calls()
+_calls: "Calls[_PreparedAll]" = Calls()
 
 
 def conv_gradients(
@@ -81,7 +81,7 @@ def conv_gradients(
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class _PreparedAll:
     """All gradients of one convolution for arrays of known shapes, strides and types."""
 
     forward: Convolution | None  # what the derivative of the activation is taken from, where it is not y
@@ -106,7 +106,7 @@ class _Prepared:
 
 def _prepare(
     x: Array, kernel: Array, dy: Array, bias: Array | None, y: Array | None, options: ConvOptions
-) -> _Prepared:
+) -> _PreparedAll:
     """Check the call, plan and compile all that it needs."""
     spec = spec_from_call("conv_gradients", *facts_of(x, kernel, bias), options=options)
     check_dy("conv_gradients", spec, dy)
@@ -118,7 +118,7 @@ def _prepare(
         has_slope = shows_slope(spec.activation, spec.activation_parameter)
         if y is None or not has_slope:
             forward = compile(spec if has_slope else spec.replace(activation=None))
-    return _Prepared(
+    return _PreparedAll(
         forward,
         epilogue_gradient_of(spec) if spec.bias or spec.activation else None,
         input_gradient_of(plain),

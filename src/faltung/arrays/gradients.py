@@ -18,8 +18,8 @@ from faltung.spec.rules import plain
 
 Array = NDArray[Any]
 
-_input_gradients: "Calls[_Prepared]" = Calls()
-_kernel_gradients: "Calls[_Prepared]" = Calls()
+_input_gradients: "Calls[_PreparedGradient]" = Calls()
+_kernel_gradients: "Calls[_PreparedGradient]" = Calls()
 
 
 def input_gradient(
@@ -73,7 +73,7 @@ def input_gradient(
         spec = spec_from_call("input_gradient", *facts, options=options)
         check_dy("input_gradient", spec, dy)
         shape, copies = spec.input_shape, copies_of(dy, kernel)
-        prepared = _Prepared("input_gradient", input_gradient_of(spec), shape, ("dy", "kernel"), copies)
+        prepared = _PreparedGradient("input_gradient", input_gradient_of(spec), shape, ("dy", "kernel"), copies)
         _input_gradients.keep(key, prepared)
     return prepared(dy, kernel, out)
 
@@ -129,13 +129,13 @@ def kernel_gradient(
         spec = spec_from_call("kernel_gradient", *facts, options=options)
         check_dy("kernel_gradient", spec, dy)
         shape, copies = spec.kernel_shape, copies_of(x, dy)
-        prepared = _Prepared("kernel_gradient", kernel_gradient_of(spec), shape, ("x", "dy"), copies)
+        prepared = _PreparedGradient("kernel_gradient", kernel_gradient_of(spec), shape, ("x", "dy"), copies)
         _kernel_gradients.keep(key, prepared)
     return prepared(x, dy, out)
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class _PreparedGradient:
     """One gradient for arrays of known shapes, strides and types; some are copied first."""
 
     function: str

@@ -17,7 +17,7 @@ from faltung.spec.separable import check_pointwise, depthwise_shape
 
 Array = NDArray[Any]
 
-_calls: "Calls[_Prepared]" = Calls()
+_calls: "Calls[_PreparedSeparable]" = Calls()
 
 
 def separable_conv1d(
@@ -119,7 +119,7 @@ def separable_conv2d(
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class _PreparedSeparable:
     """A separable convolution for arrays of known shapes, strides and types; some are copied first."""
 
     function: str
@@ -157,7 +157,7 @@ def _convolve(
     prepared = _calls.find(key)
     if prepared is None:
         separable = _prepare(function, rank, *arrays, options)
-        prepared = _calls.keep(key, _Prepared(function, separable, copies_of(*arrays)))
+        prepared = _calls.keep(key, _PreparedSeparable(function, separable, copies_of(*arrays)))
     return prepared(*arrays, out)
 
 

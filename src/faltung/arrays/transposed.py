@@ -15,7 +15,7 @@ from faltung.spec.transposed import adjoint_spec
 
 Array = NDArray[Any]
 
-_calls: "Calls[_Prepared]" = Calls()
+_calls: "Calls[_PreparedTransposed]" = Calls()
 
 
 def conv1d_transpose(
@@ -161,7 +161,7 @@ def conv3d_transpose(
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class _PreparedTransposed:
     """A transposed convolution for arrays of known shapes, strides and types; some are copied first."""
 
     function: str
@@ -203,5 +203,5 @@ def _convolve(
         facts = facts_of(x, kernel, bias)
         spec = adjoint_spec(function, *facts, rank=rank, options=options, output_padding=output_padding)
         copies, is_longer = copies_of(x, kernel, bias), spec.output_shape != x.shape
-        prepared = _calls.keep(key, _Prepared(function, input_gradient_of(spec), copies, is_longer))
+        prepared = _calls.keep(key, _PreparedTransposed(function, input_gradient_of(spec), copies, is_longer))
     return prepared(x, kernel, bias, out)

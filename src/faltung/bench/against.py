@@ -21,7 +21,7 @@ STEADY = 1.1
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SpeedChange:
     """How one of ours changed on one case: the factor is above 1 where it became slower, infinite where it is gone."""
 
     case: str
@@ -30,7 +30,7 @@ class Change:
     reason: str = ""
 
 
-def changes(new: Comparison, old: Comparison) -> list[Change]:
+def changes(new: Comparison, old: Comparison) -> list[SpeedChange]:
     """Return the change of each case that ours had times for in the old run, the worst first."""
     check_alike(new, old)
     found = []
@@ -42,9 +42,9 @@ def changes(new: Comparison, old: Comparison) -> list[Change]:
             result = now.results[peer]
             if result.is_measured:
                 factors = [after / earlier for earlier, after in _ratios(before, now, peer)]
-                found.append(Change(name, peer, median(factors)))
+                found.append(SpeedChange(name, peer, median(factors)))
             else:
-                found.append(Change(name, peer, float("inf"), f"{result.status}: {result.reason}"))
+                found.append(SpeedChange(name, peer, float("inf"), f"{result.status}: {result.reason}"))
     return sorted(found, key=lambda change: -change.factor)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faltung.algorithms.algorithm import Algorithm
-from faltung.bench.measurements import FUNCTIONS, Measurement
+from faltung.bench.measurements import FUNCTIONS, Timing
 from faltung.machine.cost import CostModel, prices_of, with_prices
 from faltung.machine.target import Target
 from faltung.plan.problem import Problem
@@ -57,7 +57,7 @@ class _Row:
 class _Data:
     """The rows of all measurements; `best` is, for each row, the row of the quickest algorithm of its question."""
 
-    def __init__(self, measurements: list[Measurement]) -> None:
+    def __init__(self, measurements: list[Timing]) -> None:
         self.rows: list[_Row] = []
         self.num_questions = len(measurements)
         best: list[int] = []
@@ -93,7 +93,7 @@ class _Data:
         return regrets
 
 
-def fit(measurements: list[Measurement], target: Target) -> CostModel:
+def fit(measurements: list[Timing], target: Target) -> CostModel:
     """The prices that suit the measurements best, beginning with those of the target."""
     data, base = _Data(measurements), prices_of(target.costs)
     names, start = list(base), np.log(list(base.values()))
@@ -113,7 +113,7 @@ def fit(measurements: list[Measurement], target: Target) -> CostModel:
     return best.costs
 
 
-def share_near_best(measurements: list[Measurement], target: Target) -> float:
+def share_near_best(measurements: list[Timing], target: Target) -> float:
     """The share of choices within NEAR of the quickest algorithm, of those where there was a choice."""
     data = _Data([measurement for measurement in measurements if len(measurement.microseconds) > 1])
     return float(np.mean(data.regrets(data.log_cycles(target)) <= math.log(NEAR)))

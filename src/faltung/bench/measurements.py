@@ -49,7 +49,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
+class Timing:
     """What each algorithm took, in microseconds of one thread."""
 
     question: Question
@@ -62,10 +62,10 @@ def questions(suite: str = "sweep") -> list[Question]:
     return [Question(text, layout, f) for text in texts for layout in LAYOUTS for f in FUNCTIONS]
 
 
-def measure(asked: Iterable[Question], target: Target, seconds: float) -> Iterator[Measurement]:
+def measure(asked: Iterable[Question], target: Target, seconds: float) -> Iterator[Timing]:
     """Time each question for about so many seconds; the number of threads should be 1."""
     for question in asked:
-        yield Measurement(question, _microseconds(question, target, seconds))
+        yield Timing(question, _microseconds(question, target, seconds))
 
 
 def _microseconds(question: Question, target: Target, seconds: float) -> dict[str, float]:
@@ -102,7 +102,7 @@ def _seconds_of(call: Callable[[], object], count: int) -> float:
     return (time.process_time() - start) / count
 
 
-def write(path: Path, measurements: list[Measurement]) -> None:
+def write(path: Path, measurements: list[Timing]) -> None:
     """Keep measurements, one to a line."""
     lines = [
         json.dumps([*asdict(m.question).values(), {name: round(us, 2) for name, us in m.microseconds.items()}])
@@ -111,7 +111,7 @@ def write(path: Path, measurements: list[Measurement]) -> None:
     path.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 
 
-def read(path: Path) -> list[Measurement]:
+def read(path: Path) -> list[Timing]:
     """Measurements that were kept."""
     rows = json.loads(path.read_text(encoding="utf-8"))
-    return [Measurement(Question(*question), microseconds) for *question, microseconds in rows]
+    return [Timing(Question(*question), microseconds) for *question, microseconds in rows]

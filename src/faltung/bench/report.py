@@ -22,7 +22,7 @@ def busy_note(processor_share: float) -> str:
 
 
 @dataclass(slots=True)
-class Report:
+class BenchReport:
     """The cases of one run on one machine, by name: what was measured, and why others were refused or are wrong."""
 
     machine: Machine

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from faltung.bench import measurements
 from faltung.bench.fit import fit, share_near_best
-from faltung.bench.measurements import Measurement, Question
+from faltung.bench.measurements import Question, Timing
 from faltung.errors import FaltungError
 from faltung.machine import tables
 from faltung.machine.cost import CostModel, prices_of
@@ -27,7 +27,7 @@ class Tuned:
     """The fitted prices, the measurements they suit, and the share of choices near the best, before and now."""
 
     costs: CostModel
-    measured: list[Measurement]
+    measured: list[Timing]
     before: float
     now: float
 

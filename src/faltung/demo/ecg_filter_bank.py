@@ -13,14 +13,14 @@ import pywt.data
 from matplotlib.figure import Figure
 
 import faltung as ft
-from faltung.demo.program import BLUE, GREEN, INK, ORANGE, Result, picture, script, timed
+from faltung.demo.program import BLUE, GREEN, INK, ORANGE, DemoResult, picture, script, timed
 
 PERIODS = np.geomspace(4, 128, 48)  # samples
 HALF_WIDTH = 256  # taps on each side of a filter's centre
 CURVES = {8: ORANGE, 24: BLUE, 72: GREEN}  # period: colour
 
 
-def run(out_dir: Path) -> Result:
+def run(out_dir: Path) -> DemoResult:
     """Filter the recording, draw `ecg_filter_bank.png` in `out_dir` and report."""
     ecg = pywt.data.ecg().astype(np.float32)
     bank = filter_bank()
@@ -31,7 +31,7 @@ def run(out_dir: Path) -> Result:
     with picture(path, f"Three heart beats seen by {bank.shape[-1]} band-pass filters", (9, 7)) as figure:
         draw(figure, ecg, np.hypot(cosine, sine), cosine)
     sentence = f"A real ECG of {len(ecg)} samples through {bank.shape[-1]} band-pass filters of {len(bank)} taps"
-    return Result(sentence, call, path)
+    return DemoResult(sentence, call, path)
 
 
 def filter_bank() -> np.ndarray:

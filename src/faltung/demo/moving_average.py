@@ -13,13 +13,13 @@ import pywt.data
 from matplotlib.figure import Figure
 
 import faltung as ft
-from faltung.demo.program import BLUE, GREY, ORANGE, Result, picture, script, timed
+from faltung.demo.program import BLUE, GREY, ORANGE, DemoResult, picture, script, timed
 
 QUARTERS_PER_YEAR = 4
 YEARS = (1, 3, 10)
 
 
-def run(out_dir: Path) -> Result:
+def run(out_dir: Path) -> DemoResult:
     """Average the series, draw `moving_average.png` in `out_dir` and report."""
     years, temperature = pywt.data.nino()
     series = temperature.astype(np.float32).reshape(1, -1, 1)
@@ -29,7 +29,7 @@ def run(out_dir: Path) -> Result:
     with picture(path, "Sea-surface temperature of the eastern Pacific and its moving averages", (9, 6.5)) as figure:
         draw(figure, years, temperature, *np.split(averages[0].T, 2))
     sentence = f"Moving averages over {', '.join(map(str, YEARS))} years, causal and centred, of {len(years)} quarters"
-    return Result(sentence, call, path)
+    return DemoResult(sentence, call, path)
 
 
 def averaging_kernels() -> np.ndarray:

@@ -12,7 +12,7 @@ import pywt.data
 from matplotlib.figure import Figure
 
 import faltung as ft
-from faltung.demo.program import Result, picture, script, timed
+from faltung.demo.program import DemoResult, picture, script, timed
 
 SOBEL_RIGHT = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
 SOBEL_DOWN = SOBEL_RIGHT.T
@@ -20,7 +20,7 @@ LAPLACE = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
 KERNEL = np.stack([SOBEL_RIGHT, SOBEL_DOWN, LAPLACE], axis=-1)[:, :, None, :].astype(np.float32)  # (3, 3, 1, 3)
 
 
-def run(out_dir: Path) -> Result:
+def run(out_dir: Path) -> DemoResult:
     """Filter the photograph, draw `photo_edges.png` in `out_dir` and report."""
     photo = pywt.data.camera().astype(np.float32) / 255
     edges, call = timed(ft.conv2d, photo[None, :, :, None], KERNEL, padding="same", padding_mode="reflect")
@@ -29,7 +29,7 @@ def run(out_dir: Path) -> Result:
     with picture(path, "The edges of a photograph: three 3 × 3 kernels, one convolution", (12, 7)) as figure:
         draw(figure, photo, *np.moveaxis(edges[0], -1, 0))
     height, width = photo.shape
-    return Result(f"Sobel and Laplace edges of a {width} × {height} photograph, its border reflected", call, path)
+    return DemoResult(f"Sobel and Laplace edges of a {width} × {height} photograph, its border reflected", call, path)
 
 
 def draw(figure: Figure, photo: np.ndarray, right: np.ndarray, down: np.ndarray, laplace: np.ndarray) -> None:

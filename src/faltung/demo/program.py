@@ -32,7 +32,7 @@ LOOK: dict[Any, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class TimedCall:
     """One convolution: what was asked and how long a warm call took."""
 
     spec: ConvSpec
@@ -45,17 +45,17 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class DemoResult:
     """What a program computed, with which call, and where its picture is."""
 
     sentence: str
-    call: Call
+    call: TimedCall
     picture: Path
 
 
 def timed(
     convolve: Callable[..., np.ndarray], x: np.ndarray, kernel: np.ndarray, *, repeats: int = 20, **options: Any
-) -> tuple[np.ndarray, Call]:
+) -> tuple[np.ndarray, TimedCall]:
     """Return `convolve(x, kernel, **options)` and the shortest of `repeats` warm calls.
 
     x: `(N, *size, C_in)`; kernel: `(*kernel_size, C_in, C_out)`.
@@ -64,7 +64,7 @@ def timed(
     seconds = min(_seconds(lambda: convolve(x, kernel, **options)) for _ in range(repeats))
     arrays = (x.shape, x.dtype.name, kernel.shape, kernel.dtype.name)
     spec = spec_from_call(convolve.__name__, *arrays, options=ConvOptions(**options))
-    return y, Call(spec, seconds)
+    return y, TimedCall(spec, seconds)
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -84,7 +84,7 @@ def picture(path: Path, title: str, size: tuple[float, float]) -> Iterator[Figur
         figure.savefig(path)
 
 
-def script(run: Callable[[Path], Result]) -> None:
+def script(run: Callable[[Path], DemoResult]) -> None:
     """Run one program from the command line; its only argument is the directory of the picture (default: this one)."""
     result = run(Path(sys.argv[1] if len(sys.argv) > 1 else "."))
     print(result.sentence)

@@ -7,7 +7,7 @@ from faltung.diagnosis.lengths import Lengths, lengths_of
 from faltung.diagnosis.readings import Reading, readings
 from faltung.models.axes import Misfit
 from faltung.models.layer import Layer, Role, Shape
-from faltung.models.program import Edits, Program, Step, Trace
+from faltung.models.program import Edits, ShapeProgram, Step, Trace
 
 OWN_RULES = ("groups", "output_padding", "same with stride", "stride with dilation", "kernel rank")
 """Rules that the options of a layer break whatever its input: there the data is not read in another way."""
@@ -54,7 +54,7 @@ class Facts:
         return self.trace.is_direct
 
 
-def facts_of(program: Program, shape: Shape, edits: Edits, trace: Trace) -> Facts:
+def facts_of(program: ShapeProgram, shape: Shape, edits: Edits, trace: Trace) -> Facts:
     """Return what is known of a run that ended at a layer."""
     trace = replace(trace, data_shape=shape)
     layer, misfit = trace.refused, trace.misfit
@@ -83,7 +83,7 @@ def facts_of(program: Program, shape: Shape, edits: Edits, trace: Trace) -> Fact
     )
 
 
-def _judge(program: Program, layer: Layer) -> Layer:
+def _judge(program: ShapeProgram, layer: Layer) -> Layer:
     if layer.kind != "input":
         return layer
     return next((each for each in program.layers if each.kind != "input" and each.rank), layer)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from faltung.models.axes import channel_axis, spatial_sizes
 from faltung.models.layer import Layer, Shape, show_product
-from faltung.models.program import Edits, Program, Step, Trace
+from faltung.models.program import Edits, ShapeProgram, Step, Trace
 
 LONGEST = 1 << 22
 ROOMY = 4096
@@ -48,7 +48,7 @@ class Lengths:
     look_swapped: bool = False
 
 
-def lengths_of(program: Program, trace: Trace, shape: Shape, edits: Edits) -> Lengths:
+def lengths_of(program: ShapeProgram, trace: Trace, shape: Shape, edits: Edits) -> Lengths:
     """Return what runs of the program on other lengths show."""
     assert trace.refused is not None and trace.misfit is not None
     rule = trace.misfit.rule
@@ -69,7 +69,7 @@ def _look_swapped(first: Layer, shape: Shape) -> bool:
     return all(channels and size and channels > 4 * size for size in spatial_sizes(first, shape))
 
 
-def _needed(program: Program, trace: Trace, shape: Shape, edits: Edits) -> Iterator[Resized]:
+def _needed(program: ShapeProgram, trace: Trace, shape: Shape, edits: Edits) -> Iterator[Resized]:
     """The axes whose least length is more than they have; the others have room meanwhile."""
     first = next((layer for layer in program.layers if layer.roles() and layer.rank and layer.kind != "input"), None)
     if first is None or None in shape[1:]:
@@ -87,7 +87,7 @@ def _needed(program: Program, trace: Trace, shape: Shape, edits: Edits) -> Itera
             yield Resized(axis, first.spatial[axis - start], old, least)
 
 
-def _least(program: Program, trace: Trace, shape: Shape, axis: int, edits: Edits) -> int | None:
+def _least(program: ShapeProgram, trace: Trace, shape: Shape, axis: int, edits: Edits) -> int | None:
     """The least size of an axis that is long enough for the whole model, None if none is."""
     old = shape[axis] or 1
 
@@ -107,7 +107,7 @@ def _least(program: Program, trace: Trace, shape: Shape, axis: int, edits: Edits
     return high
 
 
-def _joined(program: Program, shape: Shape, edits: Edits) -> Iterator[Joined]:
+def _joined(program: ShapeProgram, shape: Shape, edits: Edits) -> Iterator[Joined]:
     """The nearest longer and shorter lengths: halves that double again must have been even."""
     first = next((layer for layer in program.layers if layer.kind in ("conv", "pool")), None)
     if first is None or len(shape) != first.rank + 2 or None in shape:

@@ -5,12 +5,12 @@ from faltung.diagnosis.findings import Fault, Fix
 from faltung.diagnosis.resize import Cast
 from faltung.models.data import Data
 from faltung.models.layer import Shape
-from faltung.models.program import Program
+from faltung.models.program import ShapeProgram
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
-def number_faults(program: Program, data: Data) -> tuple[list[Fault], Data]:
+def number_faults(program: ShapeProgram, data: Data) -> tuple[list[Fault], Data]:
     """Return the faults of the numbers, and the data as it will be when they are mended."""
     faults: list[Fault] = []
     if data.dtype is None or data.is_declared:
@@ -53,11 +53,11 @@ def number_faults(program: Program, data: Data) -> tuple[list[Fault], Data]:
     return faults, data
 
 
-def _first_kind(program: Program) -> str:
+def _first_kind(program: ShapeProgram) -> str:
     return next((layer.kind for layer in program.layers if layer.kind != "input"), "")
 
 
-def _refuses(program: Program, dtype: str, wanted: str) -> bool:
+def _refuses(program: ShapeProgram, dtype: str, wanted: str) -> bool:
     """Whether the host refuses data of this type: PyTorch any other, Keras and JAX what is no floating-point number."""
     if program.host == "keras":
         return dtype not in FLOATS and _first_kind(program) in ("conv", "conv_transpose")

@@ -9,7 +9,7 @@ from faltung.diagnosis.candidate import Candidate
 from faltung.diagnosis.codes import can_be_made, declaration, line
 from faltung.diagnosis.facts import Facts
 from faltung.models.data import Data
-from faltung.models.program import Program, Trace
+from faltung.models.program import ShapeProgram, Trace
 
 MOST_FIXES = 5
 
@@ -25,7 +25,7 @@ class Ranked:
     confidence: float = 0.0
 
 
-def ranked(program: Program, data: Data, facts: Facts, candidates: Iterable[Candidate]) -> tuple[Ranked, ...]:
+def ranked(program: ShapeProgram, data: Data, facts: Facts, candidates: Iterable[Candidate]) -> tuple[Ranked, ...]:
     """Return the candidates that get past the refusing layer, the likeliest first; of each line the cheapest."""
     running: dict[str, Ranked] = {}
     for candidate in candidates:
@@ -39,7 +39,7 @@ def ranked(program: Program, data: Data, facts: Facts, candidates: Iterable[Cand
     return _with_confidences([each for each in best if each.cost <= best[0].cost + costs.WORTH_SAYING][:MOST_FIXES])
 
 
-def _run(program: Program, candidate: Candidate, facts: Facts) -> Trace | None:
+def _run(program: ShapeProgram, candidate: Candidate, facts: Facts) -> Trace | None:
     """The run with a candidate; None where it changes nothing or does not get past the layer."""
     shape, edits = candidate.applied(facts.shape, facts.edits)
     if (shape, edits) == (facts.shape, facts.edits):
@@ -68,7 +68,7 @@ def _with_confidences(best: list[Ranked]) -> tuple[Ranked, ...]:
     return tuple(Ranked(one.cost, one.candidate, one.trace, one.code, weight / total) for one, weight in rows)
 
 
-def _code(program: Program, data: Data, candidate: Candidate, facts: Facts) -> str:
+def _code(program: ShapeProgram, data: Data, candidate: Candidate, facts: Facts) -> str:
     """The line of a candidate in the user's framework."""
     made = [line(layer) for layer in candidate.changed]
     if candidate.code:

@@ -12,7 +12,7 @@ from faltung.diagnosis.numbers import number_faults
 from faltung.diagnosis.ranking import ranked
 from faltung.models.data import Data, as_data
 from faltung.models.declared import declared, undeclared
-from faltung.models.program import Edits, Program
+from faltung.models.program import Edits, ShapeProgram
 from faltung.models.reading import as_program
 
 MOST_FAULTS = 8
@@ -41,7 +41,7 @@ def diagnose(model: Any, data: Any = None) -> Diagnosis:
     return examine(undeclared(program, given), given)
 
 
-def examine(program: Program, given: Data) -> Diagnosis:
+def examine(program: ShapeProgram, given: Data) -> Diagnosis:
     """Return the diagnosis of a program with its data."""
     numbers, data = number_faults(program, given)
     faults = list(numbers)

@@ -10,13 +10,13 @@ from faltung.diagnosis.findings import Warning
 from faltung.models.axes import channel_axis, spatial_axis
 from faltung.models.data import Data
 from faltung.models.layer import Layer, Shape
-from faltung.models.program import Edits, Program, Trace
+from faltung.models.program import Edits, ShapeProgram, Trace
 
 SAMPLE = 64
 """Samples of the data that are looked at."""
 
 
-def warnings(program: Program, data: Data, trace: Trace, edits: Edits, is_faulty: bool) -> Iterator[Warning]:
+def warnings(program: ShapeProgram, data: Data, trace: Trace, edits: Edits, is_faulty: bool) -> Iterator[Warning]:
     """Yield the warnings, in the order of the model."""
     first = next((step for step in trace.steps if step.layer.kind == "conv"), None)
     if first is not None and not is_faulty and _is_the_data(trace, first.input_shape, data.shape):
@@ -223,7 +223,7 @@ def _merged_batch(data: Data, trace: Trace) -> Iterator[Warning]:
             yield Warning(dense.layer.label, "batch merged", sentence, "x = x.flatten(1)")
 
 
-def _other_sizes(program: Program, data: Data) -> Iterator[Warning]:
+def _other_sizes(program: ShapeProgram, data: Data) -> Iterator[Warning]:
     """Data that a spec could take, in another batch or length than it says."""
     spec = program.layers[0].source if program.host == "faltung" and program.layers else None
     shape = getattr(spec, "input_shape", None)

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from faltung.errors import ShapeError
 from faltung.models.data import Data
-from faltung.models.program import Chain, Program
+from faltung.models.program import Chain, ShapeProgram
 
 
-def declared(program: Program) -> Data:
+def declared(program: ShapeProgram) -> Data:
     """Return the input that a model declares, as data."""
     first = program.layers[0] if program.layers else None
     if first is not None and first.kind == "input":
@@ -20,7 +20,7 @@ def declared(program: Program) -> Data:
     raise ShapeError("diagnose: this model declares no input; got no data. Give the data or its shape.")
 
 
-def undeclared(program: Program, data: Data) -> Program:
+def undeclared(program: ShapeProgram, data: Data) -> ShapeProgram:
     """Return the program without the Input that the data is: what was declared is then itself what may be wrong."""
     if data.is_declared and isinstance(program, Chain) and program.layers[0].kind == "input" and not program.wires:
         return replace(program, layers=program.layers[1:])

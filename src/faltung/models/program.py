@@ -67,7 +67,7 @@ class Trace:
         return None if self.refused or not self.steps else self.steps[-1].output_shape
 
 
-class Program(Protocol):
+class ShapeProgram(Protocol):
     """A model that runs on shapes."""
 
     @property

@@ -1,16 +1,16 @@
-"""From anybody's model to a Program: each reader knows one framework, and is asked when that is loaded."""
+"""From anybody's model to a ShapeProgram: each reader knows one framework, and is asked when that is loaded."""
 
 import sys
 from functools import partial
 from typing import Any
 
 from faltung.errors import ShapeError
-from faltung.models.program import Program
+from faltung.models.program import ShapeProgram
 from faltung.models.readers import calls, keras, onnx, spec, torch
 
 
-def as_program(model: Any) -> Program:
-    """Return a layer, model, list of layers, spec, spec text, call or ONNX model as a Program."""
+def as_program(model: Any) -> ShapeProgram:
+    """Return a layer, model, list of layers, spec, spec text, call or ONNX model as a ShapeProgram."""
     if isinstance(model, spec.KINDS):
         return spec.as_program(model)
     if isinstance(model, partial):

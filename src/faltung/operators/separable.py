@@ -10,7 +10,7 @@ from faltung.operators.convolution import Convolution
 from faltung.plan.kernel import Kernel
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
-from faltung.plan.separable import Block, blocks_of, refuse_blocks
+from faltung.plan.separable import SeparableBlock, blocks_of, refuse_blocks
 from faltung.runtime import buffers, processor
 from faltung.runtime.launch import Array, Launch
 from faltung.runtime.python_threads import on_threads
@@ -23,7 +23,7 @@ class Separable:
     def __init__(self, depthwise: ConvSpec, pointwise: ConvSpec) -> None:
         self.depthwise, self.pointwise = Convolution(depthwise), Convolution(pointwise)
         self.refusal = self._refusal()
-        self._blocks: list[tuple[Block, Launch, Launch]] = []
+        self._blocks: list[tuple[SeparableBlock, Launch, Launch]] = []
         if self.refusal is None:
             launches: dict[Problem, Launch] = {}
             for block in blocks_of(Problem.of(depthwise), Problem.of(pointwise), processor.current()):

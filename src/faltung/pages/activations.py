@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from faltung.models.data import as_data
-from faltung.models.program import Chain, Program, Step
+from faltung.models.program import Chain, ShapeProgram, Step
 from faltung.pages.operation import Array
 from faltung.pages.sample import numbers
 
 
-def activations_of(model: Any, program: Program, x: Array, steps: Sequence[Step], sample: int) -> list[Array | None]:
+def activations_of(
+    model: Any, program: ShapeProgram, x: Array, steps: Sequence[Step], sample: int
+) -> list[Array | None]:
     """Return the output of each step for one sample of ``x``, None where it is not known.
 
     A model that cannot run on the numbers (or is only a description) gives no outputs; the shapes are shown anyway.
@@ -28,7 +30,7 @@ def activations_of(model: Any, program: Program, x: Array, steps: Sequence[Step]
     return picked
 
 
-def _of_torch(model: Any, program: Program, x: Array) -> list[tuple[str, Array]]:
+def _of_torch(model: Any, program: ShapeProgram, x: Array) -> list[tuple[str, Array]]:
     torch = sys.modules["torch"]
     if isinstance(model, list | tuple):
         model = torch.nn.Sequential(*model)
@@ -66,7 +68,7 @@ def _of_torch(model: Any, program: Program, x: Array) -> list[tuple[str, Array]]
     return found
 
 
-def _of_keras(model: Any, program: Program, x: Array) -> list[tuple[str, Array]]:
+def _of_keras(model: Any, program: ShapeProgram, x: Array) -> list[tuple[str, Array]]:
     """Layer by layer, along the wires of a branching model."""
     if not isinstance(program, Chain):
         return []

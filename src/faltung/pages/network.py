@@ -10,7 +10,7 @@ from faltung.diagnosis.search import examine
 from faltung.models.data import Data
 from faltung.models.declared import undeclared
 from faltung.models.layer import SPATIAL, Layer, Shape, show_shape
-from faltung.models.program import Chain, Program, Step
+from faltung.models.program import Chain, ShapeProgram, Step
 from faltung.pages.activations import activations_of
 from faltung.pages.modeldrawing import ModelDrawing
 from faltung.pages.operation import Array
@@ -21,7 +21,7 @@ from faltung.pages.sample import numbers
 HEAT_ROWS, HEAT_COLUMNS, HEAT_SIDE = 24, 240, 72
 
 
-def page_of_model(model: Any, program: Program, data: Data, sample: int = 0) -> Page:
+def page_of_model(model: Any, program: ShapeProgram, data: Data, sample: int = 0) -> Page:
     """Return the page of a model, or of a layer that refuses its data."""
     trace = undeclared(program, data).run(data.shape, {})
     steps = [step for step in trace.steps if step.layer.kind != "input"]
@@ -103,7 +103,7 @@ def _low_cut(layer: Layer) -> tuple[tuple[int, int], ...]:
     return tuple(said)
 
 
-def _sources(program: Program, steps: Sequence[Step], shape: Shape) -> list[list[int]]:
+def _sources(program: ShapeProgram, steps: Sequence[Step], shape: Shape) -> list[list[int]]:
     """Which nodes feed each step: the wires of a Keras model; else nodes with the shape that came in."""
     if isinstance(program, Chain) and program.wires:
         kept = [at for at, layer in enumerate(program.layers) if layer.kind != "input"]

@@ -8,7 +8,7 @@ from faltung.errors import ShapeError
 from faltung.models.data import Data, as_data
 from faltung.models.declared import declared
 from faltung.models.layer import Layer
-from faltung.models.program import Chain, Program
+from faltung.models.program import Chain, ShapeProgram
 from faltung.models.readers.calls import of_call
 from faltung.models.reading import as_program
 from faltung.pages.drawing import LayerDrawing
@@ -63,7 +63,7 @@ def show(
     return page
 
 
-def _of_layer(program: Program, data: Data, sample: int, names: Sequence[str], given: Any) -> Page | None:
+def _of_layer(program: ShapeProgram, data: Data, sample: int, names: Sequence[str], given: Any) -> Page | None:
     """The page of a single convolution that takes the data; None for everything else."""
     layers = [layer for layer in program.layers if layer.kind != "input"]
     if len(layers) != 1 or layers[0].kind not in ("conv", "conv_transpose"):
@@ -81,7 +81,7 @@ def _of_layer(program: Program, data: Data, sample: int, names: Sequence[str], g
     return Page(title, of_operations(operations), LayerDrawing(title, operations))
 
 
-def _data(program: Program, data: Any) -> Data:
+def _data(program: ShapeProgram, data: Any) -> Data:
     """The data, or the shape that the layer declares or usually takes."""
     if data is not None:
         return as_data(data)

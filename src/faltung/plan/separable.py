@@ -16,7 +16,7 @@ from faltung.spec.dtype import ITEM_BYTES
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class SeparableBlock:
     """One sample's outputs from `first` on along the first spatial axis; offsets are in elements of x and y."""
 
     depthwise: Problem
@@ -41,7 +41,7 @@ def refuse_blocks(depthwise: Problem, target: Target) -> str | None:
     return None
 
 
-def blocks_of(depthwise: Problem, pointwise: Problem, target: Target) -> Iterator[Block]:
+def blocks_of(depthwise: Problem, pointwise: Problem, target: Target) -> Iterator[SeparableBlock]:
     """The blocks of all samples, lines of the first spatial axis at a time; arrays are contiguous, channels last."""
     line_bytes = prod(depthwise.out_size[1:]) * depthwise.out_channels * ITEM_BYTES[depthwise.dtype]
     lines = max(target.l2_bytes // line_bytes, 1)
@@ -50,7 +50,7 @@ def blocks_of(depthwise: Problem, pointwise: Problem, target: Target) -> Iterato
             yield _block(depthwise, pointwise, sample, first, min(lines, depthwise.out_size[0] - first))
 
 
-def _block(depthwise: Problem, pointwise: Problem, sample: int, first: int, lines: int) -> Block:
+def _block(depthwise: Problem, pointwise: Problem, sample: int, first: int, lines: int) -> SeparableBlock:
     stride, low = depthwise.stride[0], depthwise.low[0]
     begin = first * stride - low
     end = begin + (lines - 1) * stride + depthwise.effective_kernel[0]
@@ -58,7 +58,7 @@ def _block(depthwise: Problem, pointwise: Problem, sample: int, first: int, line
     out_size = (lines, *depthwise.out_size[1:])
     between = Strides.of_contiguous(True, depthwise.out_channels, out_size)
     touches_padding = (begin, end) != (begin_inside, end_inside) or depthwise.rank > 1
-    return Block(
+    return SeparableBlock(
         depthwise=replace(
             depthwise,
             num_samples=1,

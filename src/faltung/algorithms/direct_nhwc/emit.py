@@ -35,11 +35,11 @@ def emit(e: Emitter, kernel: DirectNhwcKernel) -> None:
         g, task = e.divide(rest_of_index, p.num_blocks)
         first = e.mul(task, p.task_positions)
         last = e.minimum(e.add(first, p.task_positions), p.num_positions)
-        strips = _Strips(e, kernel, call, p, epilogue, g)
+        walk = _PanelWalk(e, kernel, call, p, epilogue, g)
         # a block of positions stays in cache while the panels of output channels pass over it
         with e.loop("block", last, first, p.block_positions) as block:
             stop = e.minimum(e.add(block, p.block_positions), last)
-            each_panel(e, p, oc_part, kernel.group_out, width, partial(strips.emit, block, stop))
+            each_panel(e, p, oc_part, kernel.group_out, width, partial(walk.emit, block, stop))
         if kernel.has_streaming_stores:
             e.fence()
 
@@ -76,7 +76,7 @@ class _Place:
 
 
 @dataclass
-class _Strips:
+class _PanelWalk:
     """The walk of one panel over a block of positions."""
 
     e: Emitter

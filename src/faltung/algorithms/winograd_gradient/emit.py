@@ -27,7 +27,7 @@ def emit(e: Emitter, kernel: WinogradGradientKernel) -> None:
         call = Call(e, pointer)
         p = call.read(WinogradGradientParameters)
         chunk, part = e.divide(index, p.num_parts)
-        sums = _Sums(e, kernel, call, p, chunk, part, scratch)
+        sums = _ProductSums(e, kernel, call, p, chunk, part, scratch)
         sums.clear()
         first, _ = e.divide(e.mul(chunk, p.num_blocks), p.num_chunks)
         last, _ = e.divide(e.mul(e.add(chunk, 1), p.num_blocks), p.num_chunks)
@@ -44,7 +44,7 @@ def _partial(e: Emitter, kernel: WinogradGradientKernel, call: Call) -> Buffer:
 
 
 @dataclass
-class _Sums:
+class _ProductSums:
     """The partial result of one task: a chunk of blocks, and a part of the output channels."""
 
     e: Emitter

@@ -11,7 +11,7 @@ from typing import Any
 from faltung.models.axes import Misfit
 from faltung.models.geometry import misfit
 from faltung.models.layer import Layer, Shape
-from faltung.models.program import Chain, Edit, Edits, Program, Step, Trace
+from faltung.models.program import Chain, Edit, Edits, ShapeProgram, Step, Trace
 from faltung.models.readers.torch_layers import build, describe
 
 
@@ -20,7 +20,7 @@ def reads(model: Any) -> bool:
     return isinstance(model, sys.modules["torch"].nn.Module)
 
 
-def as_program(model: Any) -> Program:
+def as_program(model: Any) -> ShapeProgram:
     """Return a module, or a list of modules one after the other, as a program."""
     if isinstance(model, list | tuple):
         model = sys.modules["torch"].nn.Sequential(*model)
