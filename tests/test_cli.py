@@ -1,6 +1,7 @@
 """The command line: what it prints, what it writes, and how it fails."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,12 +13,14 @@ from click.testing import CliRunner, Result
 
 import faltung as ft
 from faltung import cli
-from faltung.bench import machine, run
+from faltung.bench import machine, measurements, run, tune
 from faltung.bench.peers import PEERS
 from faltung.bench.result import Comparison
 from faltung.bench.suite import in_layout
 from faltung.errors import CodegenError
-from faltung.runtime import cache
+from faltung.machine import tables
+from faltung.machine.cost import CostModel, prices_of
+from faltung.runtime import cache, processor
 
 TEXT = "conv1d n2 w100 ic3 oc8 kw5 same relu"
 
@@ -73,7 +76,7 @@ def faltung(*arguments: str | Path) -> Result:
 def test_help_names_the_commands_that_exist() -> None:
     shown = faltung("--help").stdout
     assert all(f"  {name} " in shown for name in cli.main.commands)
-    assert sorted(cli.main.commands) == ["bench", "demo", "doctor", "explain", "info", "show"]
+    assert sorted(cli.main.commands) == ["bench", "demo", "doctor", "explain", "info", "show", "tune"]
     assert all(faltung(name, "--help").exit_code == 0 for name in cli.main.commands)
 
 
@@ -188,6 +191,52 @@ def test_a_busy_machine_is_named(quick: None, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(run, "measure", measure)
     assert "The machine is busy: faltung got 50% of it." in faltung("bench", TEXT).stdout
+
+
+# --- tune
+
+
+@pytest.fixture
+def tuned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Tuning that measures two convolutions only, and a folder of its own; where the table will be."""
+    few = measurements.questions()[40:42]
+    monkeypatch.setattr(measurements, "questions", lambda: few)
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("FALTUNG_CACHE_DIR", str(tmp_path))
+    return tune.own_table(processor.current())
+
+
+def test_tune_keeps_a_table_beside_the_cache_until_it_is_reset(tuned: Path, tmp_path: Path) -> None:
+    done = faltung("tune", "--seconds", "0.002", "--measurements", tmp_path / "measured.json")
+    assert done.exit_code == 0, done.output
+    share = r"[\d.]+%"
+    assert re.search(rf"{share} of 2 choices are within 10 % of the quickest algorithm, {share} before", done.stdout)
+    assert str(tuned) in done.stdout.replace("\n", "")
+    costs = tables.costs_for(processor.family(), processor.current().vector_bytes, tmp_path)
+    assert costs == tables.read(tuned) and "faltung tune" in costs.origin
+    assert len(measurements.read(tmp_path / "measured.json")) == 2
+    assert "Removed" in faltung("tune", "--reset").stdout and not tuned.exists()
+    assert "There was no table" in faltung("tune", "--reset").stdout
+
+
+def test_tune_writes_elsewhere_when_asked(tuned: Path, tmp_path: Path) -> None:
+    assert faltung("tune", "--seconds", "0.002", "--out", tmp_path / "other.json").exit_code == 0
+    assert tables.read(tmp_path / "other.json").family == processor.family() and not tuned.exists()
+
+
+def test_tune_shows_the_prices_in_force() -> None:
+    shown = faltung("tune", "--show").stdout
+    assert all(name in shown for name in prices_of(CostModel()))
+
+
+def test_tune_needs_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FALTUNG_CACHE_DIR", "")
+    done = faltung("tune")
+    assert done.exit_code == 2
+    assert (
+        done.stderr
+        == "Error: tune: prices are kept in the cache's folder, which is off. Set FALTUNG_CACHE_DIR to one.\n"
+    )
 
 
 @pytest.fixture

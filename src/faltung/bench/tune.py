@@ -31,6 +31,11 @@ class Tuned:
     before: float
     now: float
 
+    @property
+    def num_choices(self) -> int:
+        """Measurements of which there were several algorithms to choose from."""
+        return sum(len(timing.microseconds) > 1 for timing in self.measured)
+
 
 def tune(target: Target, steps: Steps, *, seconds: float, asked: list[Question] | None = None) -> Tuned:
     """Fit the prices to this processor, in two rounds: the second measures the tiles that the first's prices choose."""

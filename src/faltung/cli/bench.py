@@ -1,0 +1,179 @@
+"""`faltung bench`: one convolution against the machine's bound, algorithms, or libraries side by side."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import faltung as ft
+from faltung.bench.peers import PEERS
+from faltung.bench.suite import LAYOUTS, SUITES, load
+from faltung.cli.console import EXISTING_FILE, OUTPUT_FILE, Failure, console, one_line, progress
+from faltung.errors import CodegenError, ShapeError, UnsupportedConvError
+from faltung.spec import read_cases
+
+if TYPE_CHECKING:
+    from faltung.bench.report import BenchReport
+
+
+@click.command()
+@click.argument("texts", nargs=-1, metavar="[TEXT]...")
+@click.option("--suite", type=click.Choice(SUITES), multiple=True, help="The cases of a suite; may be repeated.")
+@click.option("--cases", "case_file", type=EXISTING_FILE, help='A file with a case in each line: "name: TEXT".')
+@click.option("--peers", help='Compare with peers: "all", or some of ' + ", ".join(PEERS) + ".")
+@click.option(
+    "--mode", type=click.Choice(["forward", "training"]), help="Training: forward and both gradients. Compares."
+)
+@click.option(
+    "--layout",
+    type=click.Choice(list(LAYOUTS)),
+    help="Channels last (nwc) or first (ncw), whatever the text says.",
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads to use (default: all processors we may run on).")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0),
+    default=0.5,
+    show_default=True,
+    help="Time spent on each case, by each peer.",
+)
+@click.option("--json", "json_file", type=OUTPUT_FILE, help="Write everything measured here.")
+@click.option("--markdown", "markdown_file", type=OUTPUT_FILE, help="Write a report here. Compares.")
+@click.option(
+    "--report",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write a page with plots, the report and the JSON into this directory. Compares.",
+)
+@click.option("--against", type=EXISTING_FILE, help="Say what is slower than in this old JSON. Compares.")
+@click.option("--choices", is_flag=True, help="Time all algorithms of faltung instead: does it choose the best one?")
+def bench(
+    texts: tuple[str, ...],
+    suite: tuple[str, ...],
+    case_file: Path | None,
+    peers: str | None,
+    mode: str | None,
+    layout: str | None,
+    threads: int | None,
+    seconds: float,
+    json_file: Path | None,
+    markdown_file: Path | None,
+    report: Path | None,
+    against: Path | None,
+    choices: bool,
+) -> None:
+    """Measure convolutions against what this machine can do, or side by side with other libraries.
+
+    TEXT describes one, for example "conv1d n64 w1000 ic64 oc64 kw7 same". Every result is checked against the reference
+    before it is timed; shares are of this machine's own measured bound.
+
+    With --peers, or any option that compares, every peer runs in a process of its own, and they take turns. With
+    --against alone, everything is as in the old run; the exit code is 1 if faltung became slower.
+    """
+    cases = {text: text for text in texts}
+    for name in suite:
+        cases |= load(name)
+    if case_file:
+        cases |= read_cases(case_file.read_text(encoding="utf-8"))
+    compares = any(option is not None for option in (peers, mode, markdown_file, report, against))
+    if not cases and against is None:
+        raise click.UsageError(
+            'Nothing to measure: give a text such as "conv1d n1 w1000 ic64 oc64 kw7", or --suite core.'
+        )
+    if choices:
+        if compares or json_file:
+            raise click.UsageError(
+                "--choices compares faltung's algorithms with each other: leave out --peers and files."
+            )
+        _count_choices(cases, typed=texts, layout=layout, threads=threads, seconds=seconds)
+        return
+    if compares:
+        files = (json_file, markdown_file, report, against)
+        _compare(cases, texts, files, peers=peers, mode=mode, layout=layout, threads=threads, seconds=seconds)
+        return
+    if threads is not None:
+        ft.set_num_threads(threads)
+    measured = _measure(cases, typed=texts, layout=layout, seconds=seconds)
+    console().print(measured.table())
+    for name, reason in measured.refused.items():
+        click.echo(f"not measured: {name}: {reason}")
+    for name, reason in measured.wrong.items():
+        click.echo(f"WRONG: {name}: {reason}")
+    if json_file:
+        json_file.write_text(json.dumps(measured.to_dict(), indent=1) + "\n", encoding="utf-8")
+    if measured.wrong:
+        raise Failure(f"wrong numbers: {', '.join(measured.wrong)}")
+
+
+def _measure(cases: dict[str, str], *, typed: tuple[str, ...], layout: str | None, seconds: float) -> "BenchReport":
+    """Measure the cases; what faltung refuses of a suite is reported, what it refuses of the user's own is an error."""
+    from faltung.bench import machine, run
+    from faltung.bench.report import BenchReport
+
+    report = BenchReport(machine.measure())
+    for name, text in progress(list(cases.items()), "Measuring"):
+        try:
+            report.measured[name] = run.measure(text, layout=layout, seconds=seconds)
+        except CodegenError as error:
+            report.wrong[name] = one_line(error)
+        except (ShapeError, UnsupportedConvError) as error:
+            if name in typed:
+                raise
+            report.refused[name] = one_line(error)
+    return report
+
+
+def _count_choices(
+    cases: dict[str, str], *, typed: tuple[str, ...], layout: str | None, threads: int | None, seconds: float
+) -> None:
+    """Time all algorithms of each case; what faltung refuses of a suite is told, of the user's own it is an error."""
+    from faltung.bench.choices import NEAR, measure_choice, share_near_best, table
+
+    if threads is not None:
+        ft.set_num_threads(threads)
+    measured = []
+    for name, text in progress(list(cases.items()), "Measuring"):
+        try:
+            choice = measure_choice(name, text, layout=layout, seconds=seconds)
+        except (ShapeError, UnsupportedConvError) as error:
+            if name in typed:
+                raise
+            click.echo(f"not measured: {name}: {one_line(error)}")
+        else:
+            if choice.has_others:
+                measured.append(choice)
+    if not measured:
+        click.echo("No case has more than one algorithm.")
+        return
+    misses = table(measured)
+    if misses.row_count:
+        console().print(misses)
+    near = f"{share_near_best(measured):.1%} of {len(measured)}"
+    click.echo(f"{near} choices take at most {NEAR:g} times as long as the best algorithm.")
+
+
+def _compare(cases: dict[str, str], typed: tuple[str, ...], files: tuple[Path | None, ...], **options: Any) -> None:
+    """Compare side by side; exit with 2 if numbers of ours are wrong, with 1 if only times became worse."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from faltung.bench.case import read_case
+    from faltung.bench.command import Files, side_by_side
+
+    for text in typed:
+        read_case(text)
+    watching = Console(stderr=True)
+    with Progress(console=watching, transient=True, disable=not watching.is_terminal) as bar:
+        task = bar.add_task("Starting the peers", total=len(cases) or None)
+        told: list[str] = []
+
+        def tell(name: str) -> None:
+            bar.update(task, completed=len(told), description=name)
+            told.append(name)
+
+        troubles = side_by_side(cases, Files(*files), console(), tell, **options)
+    for trouble in troubles:
+        click.echo(trouble, err=True)
+    if troubles:
+        sys.exit(2 if any(trouble.startswith("wrong") for trouble in troubles) else 1)
