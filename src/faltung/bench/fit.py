@@ -7,8 +7,8 @@ what matters is the ratio to the quickest, b. With prices p, the fit makes small
 
 over the logarithms of the prices and of the clock rate f. Algorithms that are far slower than the quickest weigh less,
 and so do outliers (Huber). The last term keeps prices that no measurement tells of where they were. Of the steps of the
-iteration, the one whose choices lose least is kept; then each price in turn is moved a little where that makes the choices
-lose less. A fit never leaves the choices worse than it found them.
+iteration, the one whose choices lose least is kept; then each price in turn is moved a little where the choices lose
+less by it. A fit never leaves the choices worse than it found them.
 """
 
 import math
