@@ -25,13 +25,13 @@ FORWARD = (
     Algorithm("winograd", winograd.refuse, winograd.plan),
     Algorithm("fft", fft.refuse, fft.plan),
 )
-"""Of a convolution, and of each part of an input gradient; of equal prices the first is taken."""
+"""Algorithms of a convolution, and of each part of an input gradient; of equal prices the first is taken."""
 KERNEL_GRADIENT = (
     Algorithm("kernel_gradient", kernel_gradient.refuse, kernel_gradient.plan),
     Algorithm("winograd_gradient", winograd_gradient.refuse, winograd_gradient.plan),
     Algorithm("fft_gradient", fft.refuse, fft.plan_gradient),
 )
-"""Of the gradient with respect to the learned kernel."""
+"""The algorithms of the gradient with respect to the learned kernel."""
 
 
 def choose_plan(problem: Problem, target: Target) -> AnyPlan:

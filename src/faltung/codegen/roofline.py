@@ -13,6 +13,7 @@ from faltung.plan.parameters import T
 
 FUNCTIONS = ("multiply_add", "stream", "stream_past_cache")
 STEPS_UNROLLED = 4
+"""Rounds of all sums in one step of the loop, so that counting costs nothing."""
 UNIT_VECTORS = 8
 """Vectors that one step of a stream reads or writes."""
 

@@ -18,6 +18,7 @@ NUM_JOBS, JOBS = 7, 8
 # a workspace begins with its size; what follows lies at a cache line
 HEAD_BYTES = CACHE_LINE
 LEAST_BYTES = 1 << 20
+"""Bytes of a new workspace at least, so that a network's layers share one."""
 
 
 def emit_serve(e: Emitter, num_threads: int) -> None:

@@ -20,8 +20,9 @@ SMALLEST_RECYCLED_BYTES = 64 * 1024
 MOST_FREE_BYTES = 512 * 1024 * 1024
 """Free blocks beyond this go back to the operating system, oldest first."""
 HUGE_PAGE_BYTES = 2 * 1024 * 1024
+"""Bytes of a large page on x86-64; larger blocks ask for such."""
 VECTOR_ALIGNMENT = CACHE_LINE
-"""Of results that are written around the cache, line by line; recycled outputs begin at a page."""
+"""Bytes to which results with streaming stores are aligned; recycled outputs begin at a page."""
 
 _lock = lock_across_forks()  # reentrant: the collector may return a block while this thread holds it
 _free: dict[int, list[mmap.mmap]] = {}

@@ -12,9 +12,10 @@ from faltung.machine import tables
 from faltung.machine.target import Target, is_x86
 from faltung.runtime import cache
 
-# the feature that a level of x86-64 adds and that our kernels would use
 LEVELS = {"x86-64": "sse2", "x86-64-v2": "sse4.2", "x86-64-v3": "avx2", "x86-64-v4": "avx512f"}
+"""The feature that each level of x86-64 adds and that our kernels would use (x86-64 psABI, 3.1.1)."""
 DEFAULT_CACHES = {"L1": 32 * 1024, "L2": 512 * 1024, "L3": 8 * 1024 * 1024}
+"""Bytes of the data caches where the system does not tell them: common small ones."""
 
 
 @once

@@ -17,7 +17,7 @@ from faltung.spec.dtype import ITEM_BYTES
 FEW_TILES = 4
 """Up to so many tiles read a kernel of several panels as it lies; packing it would cost as much as it saves."""
 FEW_POSITIONS = 64
-"""The same where channels do not fill vectors: so many positions read it as it lies, with masks."""
+"""Up to so many positions, a kernel whose channels do not fill vectors is read as it lies, with masks."""
 FAR_KERNEL_TILES = 20
 """Tiles of a task where L2 does not hold the kernel: a task must be long enough to pay for fetching each panel."""
 

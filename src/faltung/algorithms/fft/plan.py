@@ -26,8 +26,9 @@ FEWEST_TAPS = 64
 FEWEST_MATRIX_CHANNELS = 16
 """Below this a matrix product for each frequency takes longer than a product of spectra for each pair of channels."""
 MOST_PARTIAL_SPECTRA = 8
-"""Each has a spectrum of the whole kernel gradient."""
+"""Partial spectra of a kernel gradient: each is as large as the whole, and they are added up at the end."""
 MOST_SPECTRA_BYTES = 256 * 1024 * 1024
+"""Bytes of the spectra of a kernel, and of all partial spectra: what a call may take beside its arrays."""
 
 
 @dataclass(frozen=True, slots=True)

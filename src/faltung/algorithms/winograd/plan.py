@@ -24,7 +24,7 @@ FEWEST_TAPS = min(taps for _, taps in FORMS)
 FEWEST_CHANNELS = 8
 """On either side; below, the sums cost more than the products they save, and too few products even out their errors."""
 MOST_LINES, FEWEST_TILES = 16, 4
-"""Of a block, where there are so many."""
+"""Lines of a block at most, and tiles of its lines at least, where there are so many."""
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from faltung.plan.tile import step_cycles, tile_of
 from faltung.spec.dtype import ITEM_BYTES
 
 FEWEST_POSITIONS = 64
-"""Below, too few products even out the errors of a few."""
+"""Positions summed over: with fewer, too few products even out the errors of a few."""
 STEPS_PER_TASK = 16
-"""Of the reduction, that one task of the second stage adds up."""
+"""Steps of the reduction that one task of the second stage adds up."""
 
 
 def refuse(problem: Problem, target: Target) -> str | None:
