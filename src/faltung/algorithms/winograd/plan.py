@@ -25,6 +25,8 @@ FEWEST_CHANNELS = 8
 """On either side; below, the sums cost more than the products they save, and too few products even out their errors."""
 MOST_LINES, FEWEST_TILES = 16, 4
 """Lines of a block at most, and tiles of its lines at least, where there are so many."""
+MOST_PARTS = 8
+"""Parts of the output channels: each transforms its input again."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,7 @@ def by_components(problem: Problem) -> Problem:
 
 def plan(problem: Problem, target: Target) -> Plan:
     """The cheapest cut and tile by the cost model."""
-    lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
-    rows, vectors = tile_of(target, ceil(problem.out_channels / lanes))
+    rows, vectors = tile_of(target, ceil(problem.out_channels / target.lanes(problem.dtype)))
     merged = by_components(problem)
     cycles, cut = min(
         ((_cycles(merged, target, cut, rows, vectors), cut) for cut in cuts_of(merged, target)),
@@ -101,8 +102,15 @@ def plan(problem: Problem, target: Target) -> Plan:
         is_channels_last=problem.is_channels_last,
         has_streaming_stores=False,
     )
+    return _in_tasks(problem, target, kernel, cut, cycles)
+
+
+def _in_tasks(problem: Problem, target: Target, kernel: WinogradKernel, cut: Cut, cycles: float) -> Plan:
+    """The plan of a kernel and a cut: its work in tasks, and where sums and results lie in the scratch."""
+    lanes, item_bytes = target.lanes(problem.dtype), ITEM_BYTES[problem.dtype]
+    rows, vectors = kernel.rows, kernel.vectors
     panels = ceil(problem.out_channels / (vectors * lanes))
-    wanted = min(task_count(target, cycles, 1), 8)  # each part of the output channels transforms its input again
+    wanted = min(task_count(target, cycles, 1), MOST_PARTS)
     oc_parts = max(1, min(panels, wanted // cut.blocks))
     panels_per_part = ceil(panels / oc_parts)
     oc_parts = ceil(panels / panels_per_part)
