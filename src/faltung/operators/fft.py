@@ -29,7 +29,7 @@ from faltung.runtime.quiet import quiet
 
 Spectra = NDArray[Any]
 MOST_PRODUCTS = 2**15
-"""Multiplications of one product of matrices: above this OpenBLAS, which NumPy brings along, starts threads of its own."""
+"""Multiplications of one product of matrices: above this, NumPy's OpenBLAS starts threads of its own beside ours."""
 
 
 class FftLaunch:
