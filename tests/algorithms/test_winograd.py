@@ -15,7 +15,7 @@ from faltung import reference
 from faltung.algorithms import choose
 from faltung.algorithms.winograd import plan
 from faltung.algorithms.winograd.toom_cook import matrices
-from faltung.algorithms.winograd_gradient.plan import plan_winograd_gradient, refuse_winograd_gradient
+from faltung.algorithms.winograd_gradient import plan as winograd_gradient
 from faltung.operators.convolution import Convolution
 from faltung.operators.gradients import KernelGradient
 from faltung.plan.problem import Problem
@@ -167,9 +167,9 @@ def test_every_kernel_gradient_is_within_the_bound(spec: ft.ConvSpec, seed: int)
     for sized in (spec, resized(spec, rng), resized(spec, rng)):
         sized = sized.replace(bias=False, activation=None)
         problem, line = Problem.of(sized), repro(sized, seed)
-        if 0 in sized.output_shape or refuse_winograd_gradient(problem, processor.current()) is not None:
+        if 0 in sized.output_shape or winograd_gradient.refuse(problem, processor.current()) is not None:
             continue
-        launch = Launch(plan_winograd_gradient(problem, processor.current()))
+        launch = Launch(winograd_gradient.plan(problem, processor.current()))
         (x, *_), dy = random_arrays(sized, seed), random_dy(sized, seed)
         dw = np.full(sized.kernel_shape, np.nan, sized.dtype)
         launch(np.ascontiguousarray(x), dy, None, dw)

@@ -148,7 +148,7 @@ def test_a_transposed_convolution_is_pytorchs(stride: int, dilation: int, groups
 
 
 @pytest.mark.parametrize(
-    ("padding", "size", "direct_nchw", "stride", "more", "expected"),
+    ("padding", "size", "taps", "stride", "more", "expected"),
     [
         ("same", 10, 3, 2, None, 20),
         ("valid", 10, 3, 2, None, 21),

@@ -14,7 +14,7 @@ from faltung.operators import convolution, epilogue_gradient
 from faltung.operators import gradients as gradient_operators
 from faltung.operators import separable as separable_operators
 
-FAST = {"fft", "winograd", "fft kernel gradient", "winograd kernel gradient"}
+FAST = {"fft", "winograd", "fft_gradient", "winograd_gradient"}
 DENORMAL = np.float32(1e-40)
 ONE = ft.ConvSpec.from_text("conv1d n1 w20000 ic2 oc2 kw3000")
 TWO = ft.ConvSpec.from_text("conv2d n2 h12 w12 ic16 oc16 kh3 kw3 same")

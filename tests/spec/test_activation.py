@@ -49,5 +49,5 @@ def test_keras_functions_are_known_by_our_names() -> None:
 
 
 def test_the_page_has_every_formula() -> None:
-    page = (SOURCES / "show" / "web" / "numbers.js").read_text(encoding="utf-8")
+    page = (SOURCES / "pages" / "web" / "numbers.js").read_text(encoding="utf-8")
     assert f"const SELU = {{ alpha: {SELU_ALPHA!r}, scale: {SELU_SCALE!r} }};" in page
