@@ -55,7 +55,7 @@ def as_by_the_model(target: Target, noise: float = 0.0) -> list[Timing]:
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 def test_prices_are_found_again(noise: float) -> None:
     base = TARGETS["avx2"]
-    hidden = {"winograd.term_cycles": 1.2, "fft.butterfly_cycles": 0.3, "direct_nchw.stage_line_cycles": 25.0}
+    hidden = {"winograd.term_cycles": 1.2, "fft.butterfly_cycles": 0.3, "direct_nchw.total_scale": 1.3}
     other = replace(base, costs=with_prices(base.costs, hidden))
     measured = as_by_the_model(other, noise)
     fitted = replace(base, costs=fit.fit(measured, base))
@@ -68,18 +68,6 @@ def test_prices_are_found_again(noise: float) -> None:
 def test_a_fit_keeps_prices_that_suit() -> None:
     base = TARGETS["avx512"]
     assert fit.fit(as_by_the_model(base), base) == base.costs
-
-
-def test_a_factor_stays_above_one() -> None:
-    base = TARGETS["avx2"]
-    measured = as_by_the_model(
-        replace(
-            base,
-            costs=replace(base.costs, direct_nchw=replace(base.costs.direct_nchw, far_factor=0.5, streams_factor=0.5)),
-        )
-    )
-    factors = [price for name, price in prices_of(fit.fit(measured, base)).items() if name.endswith("_factor")]
-    assert min(factors) >= 1.0
 
 
 def test_measurements_come_back_as_they_were(tmp_path: Path) -> None:
@@ -108,7 +96,7 @@ def test_a_round_of_tuning() -> None:
         for f in measurements.FUNCTIONS
     ]
     tuned = tune.tune(processor.current(), steps, seconds=0.002, asked=asked)
-    assert ft.get_num_threads() == before and titles == ["first round", "second round"]
+    assert ft.get_num_threads() == before and titles == ["Measuring algorithms"]
     assert tuned.costs.family == processor.family() and "faltung tune" in tuned.costs.origin
     assert [measurement.question for measurement in tuned.measured] == asked
     for measurement in tuned.measured:
@@ -129,9 +117,7 @@ def test_a_shipped_table_is_what_its_measurements_say(path: Path) -> None:
     measured, target = measurements.read(path), kept_target(path)
     costs: Any = fit.fit(measured, target)
     assert prices_of(costs) == pytest.approx(prices_of(tables.read(tables.SHIPPED / path.name)), rel=0.02)
-    forward = [timing for timing in measured if timing.question.function == "forward"]
-    assert fit.share_near_best(forward, replace(target, costs=costs)) >= 0.95
-    assert fit.share_near_best(measured, replace(target, costs=costs)) >= 0.93
+    assert fit.share_near_best(measured, replace(target, costs=costs)) >= 0.95
 
 
 def test_every_shipped_table_has_its_measurements() -> None:

@@ -20,13 +20,13 @@ def test_every_number_of_the_model_says_its_unit_or_is_a_count() -> None:
             continue
         for price in fields(getattr(CostModel(), group.name)):
             is_float = isinstance(getattr(getattr(CostModel(), group.name), price.name), float)
-            endings = (*cost.PRICE_ENDINGS, "_share", "_per_cycle")
+            endings = (*cost.PRICE_ENDINGS, "_scale", "_share", "_per_cycle")
             assert price.name.endswith(endings) == is_float, f"{group.name}.{price.name}"
 
 
 def test_prices_are_changed_by_name() -> None:
-    costs = with_prices(CostModel(), {"fft.call_cycles": 1.0, "tile.vector_cycles": 2.5})
-    assert (costs.fft.call_cycles, costs.tile.vector_cycles) == (1.0, 2.5)
+    costs = with_prices(CostModel(), {"fft.call_cycles": 1.0, "direct_nhwc.total_scale": 2.5})
+    assert (costs.fft.call_cycles, costs.direct_nhwc.total_scale) == (1.0, 2.5)
     others = {
         name: price for name, price in prices_of(costs).items() if name not in ("fft.call_cycles", "tile.vector_cycles")
     }
@@ -38,6 +38,7 @@ def test_prices_are_changed_by_name() -> None:
     [
         ("fft.calls", 1.0),
         ("tasks.task_cycles", 1.0),
+        ("tile.vector_cycles", 1.0),
         ("tile", 2.0),
         ("fft.call_cycles", 0.0),
         ("fft.call_cycles", "1"),

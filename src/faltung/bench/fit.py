@@ -102,30 +102,29 @@ def fit(measurements: list[Timing], target: Target) -> CostModel:
     """The prices that suit the measurements best, beginning with those of the target."""
     data, base = _Data(measurements), prices_of(target.costs)
     names, start = list(base), np.log(list(base.values()))
-    lowest = np.maximum(start - FARTHEST, [0.0 if name.endswith("_factor") else -math.inf for name in names])
     moved, here, cycles = np.zeros(len(names)), target, data.log_cycles(target)
     best, least = target, _loss(data.regrets(cycles))
     reached = np.ones((len(data.rows), len(names)), dtype=bool)
     for _ in range(ITERATIONS):
         slopes = data.slopes(here, cycles, reached)
         reached = slopes != 0
-        moved = np.clip(start + moved + _move(data, cycles, slopes, moved), lowest, start + FARTHEST) - start
+        moved = np.clip(start + moved + _move(data, cycles, slopes, moved), start - FARTHEST, start + FARTHEST) - start
         here = replace(target, costs=with_prices(target.costs, dict(zip(names, _rounded(start + moved), strict=True))))
         cycles = data.log_cycles(here)
         loss = _loss(data.regrets(cycles))
         if loss < least:
             best, least = here, loss
-    return _polished(data, best, reached, dict(zip(names, np.exp(lowest), strict=True))).costs
+    return _polished(data, best, reached).costs
 
 
-def _polished(data: _Data, target: Target, reached: NDArray[np.bool_], lowest: dict[str, float]) -> Target:
+def _polished(data: _Data, target: Target, reached: NDArray[np.bool_]) -> Target:
     """The target with single prices moved a little, each where the choices lose less by it."""
     cycles = data.log_cycles(target)
     least = _loss(data.regrets(cycles))
-    for column, name in enumerate(lowest):
+    for column, name in enumerate(prices_of(target.costs)):
         for move in MOVES:
             price = float(f"{prices_of(target.costs)[name] * move:.{DIGITS}g}")
-            moved = replace(target, costs=with_prices(target.costs, {name: max(price, lowest[name])}))
+            moved = replace(target, costs=with_prices(target.costs, {name: price}))
             others = cycles.copy()
             for index in np.flatnonzero(reached[:, column]):
                 others[index] = data.rows[index].log_cycles(moved)

@@ -38,18 +38,16 @@ class Tuned:
 
 
 def tune(target: Target, steps: Steps, *, seconds: float, asked: list[Question] | None = None) -> Tuned:
-    """Fit the prices to this processor, in two rounds: the second measures the tiles that the first's prices choose."""
+    """Fit the prices to this processor, beginning with those of any."""
     asked = measurements.questions() if asked is None else asked
     begun = replace(target, costs=CostModel(family=processor.family(), origin=_origin(target)))
-    costs, threads, measured = begun.costs, pool.get_num_threads(), []
+    threads = pool.get_num_threads()
     try:
         pool.set_num_threads(1)
-        for title in ("first round", "second round"):
-            here = replace(target, costs=costs)
-            measured = list(measurements.measure(steps(asked, title), here, seconds))
-            costs = fit(measured, begun)
+        measured = list(measurements.measure(steps(asked, "Measuring algorithms"), begun, seconds))
     finally:
         pool.set_num_threads(threads)
+    costs = fit(measured, begun)
     before, now = (share_near_best(measured, replace(target, costs=c)) for c in (target.costs, costs))
     return Tuned(costs, measured, before, now)
 

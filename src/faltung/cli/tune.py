@@ -10,7 +10,7 @@ from faltung.cli.console import OUTPUT_FILE, console, progress
 @click.command()
 @click.option("--show", "is_shown", is_flag=True, help="Only show the prices in force.")
 @click.option("--reset", is_flag=True, help="Only forget this processor's own prices.")
-@click.option("--seconds", default=0.06, show_default=True, help="How long each convolution is measured, in a round.")
+@click.option("--seconds", default=0.1, show_default=True, help="How long each convolution is measured.")
 @click.option("--out", type=OUTPUT_FILE, help="Write the table there instead.")
 @click.option("--measurements", "kept", type=OUTPUT_FILE, help="Write what was measured there, too.")
 def tune(is_shown: bool, reset: bool, seconds: float, out: Path | None, kept: Path | None) -> None:

@@ -1,9 +1,10 @@
 """The prices of a processor: what the cost models of all algorithms know of it, as data.
 
 A `CostModel` ranks plans; it does not predict times. Its defaults are those that were set by hand on Zen 3 (AVX2) and
-Zen 5 (AVX-512) in faltung 0.1, for processors that have no table. `faltung tune` fits the prices (fields measured in
-cycles, in loads, or as a factor) to the processor it runs on; the tables of families, made by that command, lie in
-costs/. Shares of caches and counts say how work is cut; no fit touches them.
+Zen 5 (AVX-512) in faltung 0.1, for processors that have no table. `faltung tune` fits those that decide between
+algorithms to the processor it runs on; the tables of families, made by that command, lie in costs/. Prices that decide
+how an algorithm tiles and stages its work stay as they are, and so do shares of caches and counts: what they decide is
+not measured by comparing algorithms.
 """
 
 from collections.abc import Mapping
@@ -52,6 +53,8 @@ class TaskCosts:
 class DirectNhwcCosts:
     """Direct summation, channels last."""
 
+    total_scale: float = 1.0
+    """What all of it takes, in times of what these prices and those of tiles say."""
     gather_cycles: float = 3.0
     """To look up where one row of a tile reads one tap."""
     load_cycles: float = 0.01
@@ -64,6 +67,8 @@ class DirectNhwcCosts:
 class DirectNchwCosts:
     """Direct summation, channels first."""
 
+    total_scale: float = 1.0
+    """What all of it takes, in times of what these prices and those of tiles say."""
     stage_dense_cycles: float = 0.12
     """To stage one element, where the stride along w is 1."""
     stage_stride2_cycles: float = 0.25
@@ -94,6 +99,8 @@ class DirectNchwCosts:
 class TransposedCosts:
     """Direct summation, channels first through a transposition."""
 
+    sums_scale: float = 1.0
+    """What its sums take, in times of what the prices of tiles say."""
     transpose_cycles: float = 0.5
     """To transpose one number."""
     pack_cycles: float = 2.0
@@ -114,6 +121,8 @@ class GroupedCosts:
 class WinogradCosts:
     """Toom-Cook along w."""
 
+    products_scale: float = 1.0
+    """What its products take, in times of what the prices of tiles say."""
     tile_cycles: float = 8.0
     """To start a tile of products and store its sums."""
     term_cycles: float = 0.5
@@ -130,6 +139,10 @@ class WinogradCosts:
 class KernelGradientCosts:
     """Kernel gradients."""
 
+    total_scale: float = 1.0
+    """What direct summation takes, in times of what these prices and those of tiles say."""
+    products_scale: float = 1.0
+    """What the products of winograd_gradient take, in times of what the prices of tiles say."""
     flush_cycles: float = 2.0
     """To add one accumulator to a partial result in L2."""
     far_flush_cycles: float = 10.0
@@ -209,9 +222,10 @@ class CostModel:
     epilogue_gradient: EpilogueGradientCosts = field(default_factory=EpilogueGradientCosts)
 
 
-FIXED_GROUPS = ("tasks", "epilogue_gradient")
-"""Groups that no choice between algorithms shows: how work is cut, and the one way of an epilogue's gradient."""
+FITTED_GROUPS = ("transposed", "winograd", "fft")
+"""Groups of which all prices are fitted: they decide between algorithms and hardly how one of them cuts its work."""
 PRICE_ENDINGS = ("_cycles", "_loads", "_factor")
+"""Of the names of prices in those groups; scales, which rank whole algorithms, are fitted in every group."""
 
 
 def prices_of(costs: CostModel) -> dict[str, float]:
@@ -223,9 +237,9 @@ def prices_of(costs: CostModel) -> dict[str, float]:
     return {
         f"{group.name}.{price.name}": getattr(getattr(costs, group.name), price.name)
         for group in fields(costs)
-        if group.name not in ("family", "origin", *FIXED_GROUPS)
+        if group.name not in ("family", "origin")
         for price in fields(getattr(costs, group.name))
-        if price.name.endswith(PRICE_ENDINGS)
+        if price.name.endswith(PRICE_ENDINGS if group.name in FITTED_GROUPS else ()) or price.name.endswith("_scale")
     }
 
 

@@ -289,4 +289,4 @@ def _all_blocks(problem: Problem, target: Target, block: BlockPlan, cycles: floa
         cycles += costs.scatter_cycles * problem.group_out * block.lines * block.width
     # the last block of a line is shorter; count blocks by what they hold
     blocks = view.outer * view.lines * view.width / max(block.lines * block.width, 1)
-    return blocks * (cycles + (staging if block.is_staged else 0.0))
+    return costs.total_scale * blocks * (cycles + (staging if block.is_staged else 0.0))

@@ -110,7 +110,8 @@ def _cycles(problem: Problem, target: Target, rows: int, vectors: int, stretch: 
         steps * panels_cycles(target, needed, rows, vectors) + ceil(needed / vectors) * target.costs.tile.start_cycles
     )
     transposed = width * problem.stride[-1] * problem.in_channels + width * needed * lanes
-    return volumes * lines * (sums + transposed * costs.transpose_cycles) + steps * needed * lanes * costs.pack_cycles
+    moved = transposed * costs.transpose_cycles
+    return volumes * lines * (costs.sums_scale * sums + moved) + steps * needed * lanes * costs.pack_cycles
 
 
 def _with_long_lines(problem: Problem) -> Problem:

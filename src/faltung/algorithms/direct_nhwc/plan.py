@@ -138,7 +138,8 @@ def _cycles(problem: Problem, target: Target, rows: int, vectors: int) -> float:
     lookups = edge_share(problem, rows, straddles_lines=True) * prod(problem.kernel_size) * rows
     start = tile.start_cycles + lookups * costs.gather_cycles
     step += panels * (rows + vectors) * costs.load_cycles
-    return tiles * (steps * step + panels * start) * (tile.remainder_factor if whole and rest else 1.0)
+    remainder = tile.remainder_factor if whole and rest else 1.0
+    return costs.total_scale * tiles * (steps * step + panels * start) * remainder
 
 
 def _in_order(problem: Problem) -> KernelView:

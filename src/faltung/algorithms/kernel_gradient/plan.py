@@ -186,7 +186,8 @@ def _cycles(problem: Problem, target: Target, run_length: int, rows: int, vector
             cycles += number * count * (positions * step_cycles(target, size, breadth) + flushes)
     runs = prod(problem.kernel_size) * problem.group_in / run_length
     has_remainder = (whole and rest) or (panels and last)
-    return runs * cycles * (target.costs.tile.remainder_factor if has_remainder else 1.0)
+    remainder = target.costs.tile.remainder_factor if has_remainder else 1.0
+    return target.costs.kernel_gradient.total_scale * runs * cycles * remainder
 
 
 def _staged(problem: Problem, block_lines: int, block_w: int, channels: int) -> tuple[int, int]:

@@ -218,7 +218,7 @@ def _cycles(problem: Problem, target: Target, cut: Cut, rows: int, vectors: int)
     steps = prod(problem.kernel_size[:-1]) * cut.segments * problem.in_channels
     step = panels_cycles(target, out_vectors, rows, vectors)
     tiles = cut.lines * (cut.tiles + cut.halo_tiles)
-    products = ceil(tiles / rows) * cut.products * (steps * step + panels * costs.tile_cycles)
+    products = ceil(tiles / rows) * cut.products * (costs.products_scale * steps * step + panels * costs.tile_cycles)
     ending = tiles * tile_cycles(target, a, out_vectors, 0 if problem.is_channels_last else cut.outputs)
     packing = prod(problem.kernel_size) * problem.in_channels * out_vectors * cut.products * costs.pack_cycles
     return cut.blocks * (staging_cycles(problem, target, cut) + products + ending) + packing

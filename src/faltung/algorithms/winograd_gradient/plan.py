@@ -124,4 +124,4 @@ def _cycles(problem: Problem, target: Target, cut: Cut, rows: int, vectors: int)
     for number, size in ((whole, rows), (1 if rest else 0, rest)):
         for count, breadth in ((panels, vectors), (1 if last else 0, last)):
             sums += number * count * (tiles * step_cycles(target, size, breadth) + flush * size * breadth)
-    return cut.blocks * (staging + runs * sums)
+    return cut.blocks * (staging + costs.products_scale * runs * sums)
