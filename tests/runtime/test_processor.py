@@ -17,8 +17,8 @@ USABLE = [level for level, feature in LEVELS.items() if feature in HOST]
 VECTOR_BYTES = {"x86-64": 16, "x86-64-v2": 16, "x86-64-v3": 32, "x86-64-v4": 64}
 REGISTER = {16: "xmm", 32: "ymm", 64: "zmm"}
 SPECS = {
-    "direct_nhwc": "conv1d n1 w100 ic8 oc64 kw3 {}",
-    "direct_nchw": "conv1d n1 w100 ic8 oc64 kw3 ncw {}",
+    "direct_nhwc": "conv1d n1 w100 ic8 oc64 kw3 {} exact",
+    "direct_nchw": "conv1d n1 w100 ic8 oc64 kw3 ncw {} exact",
 }
 
 PROGRAM = """
