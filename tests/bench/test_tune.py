@@ -27,6 +27,7 @@ TEXTS = (
         "conv1d n1 w4096 ic4 oc8 kw65 same",
         "conv1d n1 w4096 ic4 oc8 kw513 same",
         "conv2d n1 h40 w40 ic32 oc32 kh3 kw3 same",
+        "conv1d n2 w300 ic32 oc32 kw5 g32 same",
     ),
 )
 
@@ -76,9 +77,13 @@ def test_measurements_come_back_as_they_were(tmp_path: Path) -> None:
     assert measurements.read(tmp_path / "measured.json") == measured
 
 
-def test_the_sweep_is_asked_in_both_layouts_forward_and_backward() -> None:
+def test_sweep_and_core_are_asked_in_both_layouts_forward_and_backward() -> None:
     asked = measurements.questions()
-    assert len(asked) == len(set(asked)) == 4 * len(set(measurements.load("sweep").values()))
+    assert (
+        len(asked)
+        == len(set(asked))
+        == 4 * len({*measurements.load("sweep").values(), *measurements.load("core").values()})
+    )
     assert {question.function for question in asked} == {"forward", "kernel_gradient"}
 
 

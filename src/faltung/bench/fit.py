@@ -62,14 +62,18 @@ class _Row:
 class _Data:
     """The rows of all measurements; `best` is, for each row, the row of the quickest algorithm of its question."""
 
-    def __init__(self, measurements: list[Timing]) -> None:
+    def __init__(self, measurements: list[Timing], target: Target) -> None:
         self.rows: list[_Row] = []
         self.num_questions = len(measurements)
         best: list[int] = []
         for number, measurement in enumerate(measurements):
             question, took = measurement.question, measurement.microseconds
             problem, first = Problem.of(question.spec), len(self.rows)
-            of_name = {algorithm.name: algorithm for algorithm in FUNCTIONS[question.function]}
+            of_name = {
+                algorithm.plan(problem, target).algorithm: algorithm  # small groups have a kernel gradient of their own
+                for algorithm in FUNCTIONS[question.function]
+                if algorithm.refuse(problem, target) is None
+            }
             self.rows += [_Row(number, of_name[name], problem, math.log(took[name])) for name in sorted(took)]
             best += [first + sorted(took).index(min(took, key=took.__getitem__))] * len(took)
         self.times = np.array([row.log_time for row in self.rows])
@@ -100,7 +104,7 @@ class _Data:
 
 def fit(measurements: list[Timing], target: Target) -> CostModel:
     """The prices that suit the measurements best, beginning with those of the target."""
-    data, base = _Data(measurements), prices_of(target.costs)
+    data, base = _Data(measurements, target), prices_of(target.costs)
     names, start = list(base), np.log(list(base.values()))
     moved, here, cycles = np.zeros(len(names)), target, data.log_cycles(target)
     best, least = target, _loss(data.regrets(cycles))
@@ -136,7 +140,7 @@ def _polished(data: _Data, target: Target, reached: NDArray[np.bool_]) -> Target
 
 def share_near_best(measurements: list[Timing], target: Target) -> float:
     """The share of choices within NEAR of the quickest algorithm, of those where there was a choice."""
-    data = _Data([measurement for measurement in measurements if len(measurement.microseconds) > 1])
+    data = _Data([measurement for measurement in measurements if len(measurement.microseconds) > 1], target)
     return float(np.mean(data.regrets(data.log_cycles(target)) <= math.log(NEAR)))
 
 

@@ -1,7 +1,7 @@
 """What algorithms took: the measurements that prices are fitted to, and how they are made.
 
-Every convolution of the sweep, in both layouts, and its kernel gradient, by each algorithm that could serve, in turns
-on one thread, in processor time.
+Every convolution of the sweep and of the core suite, in both layouts, and its kernel gradient, by each algorithm that
+could serve, in turns on one thread, in processor time.
 """
 
 import json
@@ -25,6 +25,7 @@ from faltung.runtime import buffers
 from faltung.spec import ConvSpec
 
 FUNCTIONS: dict[str, tuple[Algorithm, ...]] = {"forward": FORWARD, "kernel_gradient": KERNEL_GRADIENT}
+SUITES = ("sweep", "core")
 ROUNDS = 5
 """Turns of all algorithms; the median of their ratios counts."""
 
@@ -56,9 +57,9 @@ class Timing:
     microseconds: dict[str, float]
 
 
-def questions(suite: str = "sweep") -> list[Question]:
-    """What is measured: the texts of a suite in both layouts, forward and kernel gradient."""
-    texts = dict.fromkeys(load(suite).values())  # its sweeps meet in some sizes
+def questions() -> list[Question]:
+    """What is measured: small sizes of all kinds and layers of real networks, in both layouts, forward and gradient."""
+    texts = dict.fromkeys(text for suite in SUITES for text in load(suite).values())  # sweeps meet in some sizes
     return [Question(text, layout, f) for text in texts for layout in LAYOUTS for f in FUNCTIONS]
 
 
@@ -77,7 +78,8 @@ def _microseconds(question: Question, target: Target, seconds: float) -> dict[st
     turns = [{name: _seconds_of(call, counts[name]) for name, call in calls.items()} for _ in range(ROUNDS)]
     # the machine's speed changes: compare within a turn, with the turn's quickest
     quickest = median(min(turn.values()) for turn in turns)
-    return {name: 1e6 * quickest * median(turn[name] / min(turn.values()) for turn in turns) for name in calls}
+    took = {name: 1e6 * quickest * median(turn[name] / min(turn.values()) for turn in turns) for name in calls}
+    return {name: round(us, 2) for name, us in took.items()}  # as they are kept, so that a fit can be repeated
 
 
 def _call(question: Question, plan: AnyPlan) -> Callable[[], object]:
@@ -104,10 +106,7 @@ def _seconds_of(call: Callable[[], object], count: int) -> float:
 
 def write(path: Path, measurements: list[Timing]) -> None:
     """Keep measurements, one to a line."""
-    lines = [
-        json.dumps([*asdict(m.question).values(), {name: round(us, 2) for name, us in m.microseconds.items()}])
-        for m in measurements
-    ]
+    lines = [json.dumps([*asdict(m.question).values(), m.microseconds]) for m in measurements]
     path.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 
 
