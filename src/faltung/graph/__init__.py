@@ -1,0 +1,1 @@
+"""A whole network as one native call: graph, passes, plan, jobs."""
