@@ -23,6 +23,8 @@ class Algorithm:
     """Why it does not apply, or None."""
     plan: Callable[[Problem, Target], AnyPlan]
     """Its cheapest plan: constants and parameters of a program, cut into tasks, with its price in cycles."""
+    stores_once: bool = False
+    """Is each result stored exactly once, so that it can be added to what stands there?"""
 
 
 def emit_program(e: Emitter, kernel: AnyKernel) -> None:

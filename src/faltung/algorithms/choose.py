@@ -20,9 +20,9 @@ from faltung.plan.problem import Problem
 FORWARD = (
     Algorithm("grouped", grouped.refuse, grouped.plan),
     Algorithm("direct_nchw", direct_nchw.refuse, direct_nchw.plan),
-    Algorithm("direct_nhwc", direct_nhwc.refuse, direct_nhwc.plan),
+    Algorithm("direct_nhwc", direct_nhwc.refuse, direct_nhwc.plan, stores_once=True),
     Algorithm("direct_nchw_transposed", direct_nchw_transposed.refuse, direct_nchw_transposed.plan),
-    Algorithm("winograd", winograd.refuse, winograd.plan),
+    Algorithm("winograd", winograd.refuse, winograd.plan, stores_once=True),
     Algorithm("fft", fft.refuse, fft.plan),
 )
 """Algorithms of a convolution, and of each part of an input gradient; of equal prices the first is taken."""
@@ -64,6 +64,8 @@ def _ask(algorithms: tuple[Algorithm, ...], problem: Problem, target: Target) ->
     plans, reasons = [], []
     for algorithm in algorithms:
         refusal = algorithm.refuse(problem, target)
+        if refusal is None and problem.adds_result and not algorithm.stores_once:
+            refusal = "some results are stored twice, which cannot be added to what stands there"
         if refusal is None:
             plans.append(algorithm.plan(problem, target))
         else:

@@ -7,7 +7,7 @@ from faltung.plan.kernel import Kernel
 
 
 class Epilogue:
-    """Bias first (accumulators start from it), activation last.
+    """Bias first (accumulators start from it), then what the result is added to, activation last.
 
     A cheap activation is applied to the registers. One that needs an exponential is a function of its own, run over
     the stored vectors while they are in cache, so that its code stands in the program once.
@@ -24,6 +24,8 @@ class Epilogue:
 
     def store(self, value: Value, place: Value, count: Int, mask: Value) -> None:
         """Activate the first `count` lanes, those of `mask`, and store them."""
+        if self.kernel.adds_result:
+            value = self.e.arithmetic(value, "+", self.e.load_masked(place, mask))
         if self._is_cheap:
             value = activate(self.e, value, self.kernel.activation, self.kernel.activation_parameter)
         if self.kernel.has_streaming_stores and mask is None:

@@ -44,6 +44,7 @@ class Kernel:
     y_step: int  # elements from one output position along w to the next
     padding_mode: str | None  # None where no window touches padding
     has_bias: bool
+    adds_result: bool
     activation: str | None
     activation_parameter: float | None
     dtype: str
@@ -106,6 +107,7 @@ def constants_of(problem: Problem) -> dict[str, Any]:
         "y_step": problem.y.spatial[-1],
         "padding_mode": problem.padding_mode,
         "has_bias": problem.has_bias,
+        "adds_result": problem.adds_result,
         "activation": problem.activation,
         "activation_parameter": problem.activation_parameter,
         "dtype": problem.dtype,

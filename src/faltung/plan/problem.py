@@ -81,6 +81,8 @@ class Problem:
     y: Strides
     w: KernelView
     y_offset: int = 0  # elements from the beginning of y's array to its first position
+    adds_result: bool = False  # what y holds before is added to the sums, ahead of the activation
+    is_kernel_constant: bool = False  # it is packed once, for many calls
 
     @classmethod
     def of(cls, spec: ConvSpec, x: Strides | None = None) -> "Problem":

@@ -44,7 +44,7 @@ def plan(problem: Problem, target: Target) -> Plan:
         **constants_of(problem),
         rows=rows,
         vectors=vectors,
-        is_packed=problem.w != _in_order(problem) or is_read_often or is_masked_often,
+        is_packed=problem.is_kernel_constant or problem.w != _in_order(problem) or is_read_often or is_masked_often,
         has_prefetch=_has_prefetch(problem, target),
         has_streaming_stores=has_streaming_stores(problem, target, group_out),
     )

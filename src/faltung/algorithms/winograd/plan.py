@@ -220,5 +220,6 @@ def _cycles(problem: Problem, target: Target, cut: Cut, rows: int, vectors: int)
     tiles = cut.lines * (cut.tiles + cut.halo_tiles)
     products = ceil(tiles / rows) * cut.products * (costs.products_scale * steps * step + panels * costs.tile_cycles)
     ending = tiles * tile_cycles(target, a, out_vectors, 0 if problem.is_channels_last else cut.outputs)
-    packing = prod(problem.kernel_size) * problem.in_channels * out_vectors * cut.products * costs.pack_cycles
+    numbers = 0 if problem.is_kernel_constant else prod(problem.kernel_size) * problem.in_channels
+    packing = numbers * out_vectors * cut.products * costs.pack_cycles
     return cut.blocks * (staging_cycles(problem, target, cut) + products + ending) + packing
