@@ -6,8 +6,8 @@ from faltung.codegen.emitter import Emitter, Value
 from faltung.plan.parameters import filled
 
 P = TypeVar("P")
-FIELDS = ("x", "kernel", "bias", "y", "workspace", "parameters")
-"""The fields of a call's record, in order; all are pointers."""
+FIELDS = ("x", "kernel", "bias", "y", "workspace", "parameters", "extra")
+"""The fields of a call's record, in order; all are pointers. Only the jobs of a network have an extra operand."""
 
 
 class Call:
@@ -15,7 +15,7 @@ class Call:
 
     def __init__(self, e: Emitter, pointer: Value) -> None:
         self._e, fields = e, e.fields(pointer)
-        self.x, self.kernel, self.bias, self.y, self.workspace, self._parameters = (
+        self.x, self.kernel, self.bias, self.y, self.workspace, self._parameters, self.extra = (
             fields.pointer_at(n, name) for n, name in enumerate(FIELDS)
         )
 
