@@ -78,7 +78,7 @@ def _emit_launch_pointers(e: Emitter) -> None:
     arrays = ("*x", "*kernel", "*bias", "*y")
     with e.function("launch_pointers", *arrays, "*workspace", "*job", "*pool") as (*arguments, job, pool):
         job_fields, call = e.fields(job), e.pointers(len(FIELDS), "call")
-        for n, pointer in enumerate([*arguments, job_fields.pointer_at(JOB_PARAMETERS)]):
+        for n, pointer in enumerate([*arguments, job_fields.pointer_at(JOB_PARAMETERS), e.null()]):
             e.store_scalar(pointer, call.at(i=n))
         scratch = e.byte_buffer(arguments[-1]).at(i=job_fields.field(JOB_SCRATCH_OFFSET))
         scratch_bytes = job_fields.field(JOB_SCRATCH_BYTES)
