@@ -32,6 +32,7 @@ __all__ = [
     "DtypeError",
     "FaltungError",
     "ModelError",
+    "Network",
     "ShapeError",
     "UnsupportedConvError",
     "accelerate",
@@ -52,6 +53,7 @@ __all__ = [
     "get_num_threads",
     "input_gradient",
     "kernel_gradient",
+    "load",
     "separable_conv1d",
     "separable_conv2d",
     "set_num_threads",
@@ -59,6 +61,8 @@ __all__ = [
 ]
 
 _LATER = {
+    "Network": "faltung.graph.network",
+    "load": "faltung.graph.file",
     "diagnose": "faltung.diagnosis",
     "explain_errors": "faltung.diagnosis",
     "explain": "faltung.explanation",

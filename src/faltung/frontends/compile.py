@@ -6,19 +6,21 @@ Frameworks are found among the modules that are loaded, never imported: who has 
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from faltung.errors import ModelError
-from faltung.graph.network import Network
 from faltung.operators.convolution import Convolution, compile_spec
 from faltung.spec import ConvSpec
+
+if TYPE_CHECKING:
+    from faltung.graph.network import Network
 
 
 @overload
 def compile(what: ConvSpec) -> Convolution: ...
 @overload
-def compile(what: Any, example: Any = None, *, freeze: bool = False) -> Network: ...
-def compile(what: Any, example: Any = None, *, freeze: bool = False) -> Convolution | Network:
+def compile(what: Any, example: Any = None, *, freeze: bool = False) -> "Network": ...
+def compile(what: Any, example: Any = None, *, freeze: bool = False) -> "Convolution | Network":
     """Compile a convolution, or a whole network into one native call.
 
     Of a ConvSpec it makes a Convolution, `conv(x, kernel, bias)`. Of a PyTorch module, a Keras model or an ONNX file it
@@ -46,7 +48,9 @@ def compile(what: Any, example: Any = None, *, freeze: bool = False) -> Convolut
         got = f"{what!r:.80} of type {type(what).__module__}.{type(what).__qualname__}"
         rule = "compile: give a ConvSpec, a torch.nn.Module, a keras.Model, an ONNX model or its file"
         raise ModelError(f"{rule}; got {got}.")
-    return import_module(f"faltung.frontends.networks.{reader}").network(what, example, is_frozen=freeze)
+    host = import_module(f"faltung.frontends.networks.{reader}")
+    net: Network = host.network(what, example, is_frozen=freeze)
+    return net
 
 
 def reader_of(model: object) -> str | None:

@@ -118,6 +118,11 @@ class Program:
         return [place, begin + operand.offset_bytes]
 
     @property
+    def weight_bytes(self) -> int:
+        """Bytes of the weights in the form in which jobs read them."""
+        return sum(weight.array.nbytes for weight in self._weights)
+
+    @property
     def segments(self) -> list[str]:
         """The native calls and the islands between them."""
         return [
