@@ -32,5 +32,15 @@ NETWORKS = {
     "mobilenetv2-96": Network(f"{_TORCH}.images:mobilenet_v2", (3, 96, 96), "torch", "images", "Sandler 2018"),
     "mobilenetv3-96": Network(f"{_TORCH}.images:mobilenet_v3_small", (3, 96, 96), "torch", "images", "Howard 2019"),
     "unet128": Network(f"{_TORCH}.masks:unet128", (3, 128, 128), "torch", "image to mask", "Ronneberger 2015"),
+    "keras-conv-flatten-dense": Network(f"{_KERAS}.series:conv_flatten_dense", (50, 4), "keras", "series", "beginners"),
+    "keras-har-cnn": Network(f"{_KERAS}.series:har_cnn", (128, 9), "keras", "series", "tutorials on activities"),
+    "keras-fcn": Network(f"{_KERAS}.series:fcn", (150, 1), "keras", "series", "Wang 2017"),
+    "keras-inception-time": Network(f"{_KERAS}.series:inception_time", (256, 1), "keras", "series", "Fawaz 2020"),
+    "keras-ecg-resnet": Network(f"{_KERAS}.series:ecg_resnet", (1000, 12), "keras", "ECG", "Strodthoff 2021"),
+    "keras-tcn": Network(f"{_KERAS}.series:tcn", (784, 1), "keras", "series, causal", "Bai 2018"),
+    "keras-unet1d": Network(f"{_KERAS}.series:unet1d", (1024, 2), "keras", "series to series", "Ronneberger 2015"),
+    "keras-eegnet": Network(f"{_KERAS}.images:eegnet", (64, 128, 1), "keras", "EEG", "Lawhern 2018"),
+    "keras-lenet": Network(f"{_KERAS}.images:lenet", (28, 28, 1), "keras", "images", "LeCun 1998"),
+    "keras-cifar-cnn": Network(f"{_KERAS}.images:cifar_cnn", (32, 32, 3), "keras", "images", "example of Keras"),
 }
 """The networks by name."""

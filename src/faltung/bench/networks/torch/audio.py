@@ -1,5 +1,7 @@
 """Networks of sound: WaveNet, CREPE, wav2vec's front end, Conv-TasNet, HiFi-GAN."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -54,7 +56,7 @@ class Crepe(nn.Module):
     def __init__(self, multiplier: int) -> None:
         super().__init__()
         widths = [1, *(multiplier * size for size in (32, 4, 4, 4, 8, 16))]
-        for number, (in_channels, out_channels) in enumerate(zip(widths[:-1], widths[1:], strict=True), 1):
+        for number, (in_channels, out_channels) in enumerate(pairwise(widths), 1):
             size, stride = (512, 4) if number == 1 else (64, 1)
             self.add_module(f"conv{number}", nn.Conv2d(in_channels, out_channels, (size, 1), (stride, 1)))
             self.add_module(f"conv{number}_BN", nn.BatchNorm2d(out_channels, eps=0.001))

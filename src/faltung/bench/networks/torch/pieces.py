@@ -14,7 +14,7 @@ class Sum(nn.ModuleList):
     """The sum of what all branches make of x."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return branch(x) + branch(x) + …"""
+        """Return branch(x) + branch(x), and so on."""
         first, *others = (branch(x) for branch in self)
         for other in others:
             first = first + other
@@ -50,7 +50,7 @@ def conv_bn(
     conv, norm = (nn.Conv1d, nn.BatchNorm1d) if rank == 1 else (nn.Conv2d, nn.BatchNorm2d)
     padding = (kernel_size - 1) // 2
     return [
-        conv(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False),  # type: ignore[arg-type]
+        conv(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False),
         norm(out_channels),
     ]
 
@@ -74,7 +74,7 @@ def settled(model: nn.Module) -> nn.Module:
             if isinstance(module, CONVOLUTIONS):
                 kernel = normal(module.weight, sqrt(2.0 / module.weight[0].numel()))
                 if parametrize.is_parametrized(module, "weight"):
-                    module.weight = kernel  # type: ignore[assignment]  # weight_norm takes length and direction from it
+                    module.weight = kernel  # weight_norm takes length and direction from it
                 else:
                     module.weight.copy_(kernel)
             elif isinstance(module, NORMS):
