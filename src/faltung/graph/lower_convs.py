@@ -74,6 +74,7 @@ def conv(lowering: Lowering, node: Node) -> None:
         padding_mode=node["padding_mode"],
         bias=node["has_bias"],
         activation=node["activation"],
+        precision=lowering.precision,
         dtype=x.dtype,
     )
     y = _result(lowering, node, layout) if node["adds"] else lowering.result(
@@ -157,6 +158,7 @@ def dense(lowering: Lowering, node: Node) -> None:
         layout="NWC",
         bias=node["has_bias"],
         activation=node["activation"],
+        precision=lowering.precision,
         dtype=x.dtype,
     )
     y = lowering.result(node.output, tuple(range(len(shape))))
@@ -186,6 +188,7 @@ def conv_transpose(lowering: Lowering, node: Node) -> None:
         layout=LAYOUTS[len(taps)],
         bias=node["has_bias"],
         activation=node["activation"],
+        precision=lowering.precision,
         dtype=x.dtype,
     )
     kernel, bias = _learned(lowering, node.inputs[1], axes), _bias(lowering, node)

@@ -57,6 +57,7 @@ class Lowering:
     graph: Graph
     target: Target
     weights: Weights
+    precision: str = "high"
     steps: list[Step | HostStep] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
     at: dict[str, Stored] = field(default_factory=dict)

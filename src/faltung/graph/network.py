@@ -32,6 +32,7 @@ class Network:
         assemble: the graph's outputs in their order → what the model returns.
         reread: gives the graph for other sizes than the batch; None where only the graph is left of the model.
         is_frozen: weights are never looked at again.
+        precision: of its convolutions, "high" or "exact".
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class Network:
         assemble: Assemble,
         reread: Callable[[Shapes], Graph] | None = None,
         is_frozen: bool = False,
+        precision: str = "high",
     ) -> None:
         self.assemble, self._flatten, self._reread = assemble, flatten, reread
+        self.precision = precision
         self.graph = simplified(infer(graph))
         self._weights = Weights()
         self._programs: dict[Shapes, Program] = {}
@@ -113,7 +116,7 @@ class Network:
         """The plan for inputs of these shapes, made when they first come."""
         program = self._programs.get(shapes)
         if program is None:
-            program = self._programs[shapes] = Program(self._graph_for(shapes), self._weights)
+            program = self._programs[shapes] = Program(self._graph_for(shapes), self._weights, self.precision)
         return program
 
     def _graph_for(self, shapes: Shapes) -> Graph:

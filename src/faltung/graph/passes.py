@@ -105,15 +105,19 @@ def fold_batch_norms(graph: Graph) -> Graph:
             now.absorb(before, node, _scaled(now, before, scale, shift))
             continue
         rank = len(graph.shape(node.output))
-        sizes = [1] * rank
-        sizes[node["axis"] % rank] = scale.shape[0]
         names = [
-            now.constant(f"{node.output}.{what}", derived(lambda a: a.reshape(sizes), c, shape=tuple(sizes)))
-            for what, c in (("scale", scale), ("shift", shift))
+            now.constant(f"{node.output}.{what}", _along(constant, node["axis"] % rank, rank))
+            for what, constant in (("scale", scale), ("shift", shift))
         ]
         expression = ("add", ("mul", 0, 1), 2)
         now.nodes[node.output] = Node("map", (node.inputs[0], *names), node.outputs, {"expression": expression}, node.name)
     return now.done()
+
+
+def _along(constant: Constant, axis: int, rank: int) -> Constant:
+    """One number for each channel, as an array that broadcasts along that axis."""
+    shape = tuple(constant.shape[0] if n == axis else 1 for n in range(rank))
+    return derived(lambda numbers: numbers.reshape(shape), constant, shape=shape)
 
 
 def _scale_and_shift(node: Node, constants: list[Constant]) -> tuple[Constant, Constant]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from faltung.codegen import jobs
-from faltung.graph import lower_convs, lower_rest, lower_windows  # noqa: F401  # each registers its rules
+from faltung.graph import lower_convs, lower_rest, lower_shapes, lower_windows  # noqa: F401  # each registers its rules
 from faltung.graph.graph import Array, Constant, Graph, Value
 from faltung.graph.lowering import HostStep, Lowering, Operand, Step
 from faltung.graph.lower_rest import plan_destinations
@@ -49,9 +49,9 @@ class _Native:
 class Program:
     """All steps of a graph with known shapes; safe under concurrent callers."""
 
-    def __init__(self, graph: Graph, weights: Weights) -> None:
+    def __init__(self, graph: Graph, weights: Weights, precision: str) -> None:
         self.graph = graph
-        lowering = Lowering(graph, processor.current(), weights)
+        lowering = Lowering(graph, processor.current(), weights, precision)
         plan_destinations(lowering)
         self.steps = lowering.run()
         self.arena = Arena(lowering.buffers)
@@ -95,7 +95,7 @@ class Program:
         return self._places[place], 0
 
     def _native(self, steps: tuple[Step, ...]) -> _Native:
-        fields: list[int] = [len(steps), 0]
+        fields: list[int] = [len(steps), any(step.plan.keeps_denormals for step in steps)]
         keep: list[Any] = []
         for step in steps:
             for name in jobs.OPERANDS:
