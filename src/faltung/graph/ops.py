@@ -24,7 +24,7 @@ tuples with one number for each spatial axis. Inputs in brackets may be absent, 
 | transpose | x | axes |
 | expand | x | shape; broadcasting made explicit |
 | embedding | indices, table | |
-| island | any | run (arrays → tuple of arrays), description, reason, shapes and dtypes of the outputs (None: run it to know) |
+| island | any | run (arrays → tuple of arrays), description, reason, shapes (of the outputs: a tuple, or a function of the inputs' shapes) and dtypes |
 
 Expressions know: add sub mul div maximum minimum pow neg abs exp log sqrt rsqrt square reciprocal sin erf clip (x, low,
 high) prelu (x, slope) softsign log_sigmoid mish, and every activation of spec/activation.py, with its parameter behind x

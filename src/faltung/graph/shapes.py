@@ -183,10 +183,11 @@ def _same(_: Node, x: Shape, *__: Shape) -> list[Shape]:
     return [x]
 
 
-def _island(node: Node, *_: Shape) -> list[Shape]:
-    if node["shapes"] is None:
+def _island(node: Node, *given: Shape) -> list[Shape]:
+    shapes = node["shapes"]
+    if shapes is None:
         raise ModelError(f"{node['description']}: the shapes of what an island computes must be known.")
-    return list(node["shapes"])
+    return list(shapes(*given) if callable(shapes) else shapes)
 
 
 SHAPES: dict[str, Callable[..., Any]] = {

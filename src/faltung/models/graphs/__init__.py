@@ -15,7 +15,7 @@ from faltung.graph.graph import Array, Graph
 class ReadModel:
     """A network that was read, and how calls of its host's kind become calls of the graph.
 
-    The graph's inputs stand in the order in which `flatten` gives them, its outputs in that in which `assemble` takes them.
+    The graph's inputs stand in the order in which `flatten` gives them, its outputs in that which `assemble` expects.
     """
 
     graph: Graph
