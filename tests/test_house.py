@@ -28,6 +28,7 @@ LAYERS = [
     "algorithms",
     "runtime",
     "operators",
+    "graph",
     "models",
     "arrays",
     "frontends",
@@ -46,6 +47,7 @@ LAYERS = [
 BY_NAME = {
     "faltung.__init__": "what explains, shows and diagnoses is imported when it is first used: import faltung is light",
     "faltung.frontends.accelerate": "the framework whose model was given, of those that are loaded",
+    "faltung.frontends.compile": "the reader of the host whose model was given",
     "faltung.keras.backend": "the file of the backend that Keras runs on",
 }
 """The modules that import others of ours by a string, and why."""

@@ -18,7 +18,8 @@ from faltung.arrays.separable import separable_conv1d, separable_conv2d
 from faltung.arrays.transposed import conv1d_transpose, conv2d_transpose, conv3d_transpose
 from faltung.errors import CodegenError, DtypeError, FaltungError, ModelError, ShapeError, UnsupportedConvError
 from faltung.frontends.accelerate import accelerate
-from faltung.operators.convolution import Convolution, compile
+from faltung.frontends.compile import compile
+from faltung.operators.convolution import Convolution
 from faltung.runtime.pool import get_num_threads, set_num_threads
 from faltung.spec import ConvSpec
 
@@ -31,6 +32,7 @@ __all__ = [
     "DtypeError",
     "FaltungError",
     "ModelError",
+    "Network",
     "ShapeError",
     "UnsupportedConvError",
     "accelerate",
@@ -51,6 +53,7 @@ __all__ = [
     "get_num_threads",
     "input_gradient",
     "kernel_gradient",
+    "load",
     "separable_conv1d",
     "separable_conv2d",
     "set_num_threads",
@@ -58,6 +61,8 @@ __all__ = [
 ]
 
 _LATER = {
+    "Network": "faltung.graph.network",
+    "load": "faltung.graph.file",
     "diagnose": "faltung.diagnosis",
     "explain_errors": "faltung.diagnosis",
     "explain": "faltung.explanation",

@@ -119,7 +119,7 @@ class Tasks:
             "parameters": np.ctypeslib.as_array(self.parameters),
         }
         self.call = (ctypes.c_void_p * len(FIELDS))(
-            *(None if words[name] is None else words[name].ctypes.data for name in FIELDS)
+            *(None if words.get(name) is None else words[name].ctypes.data for name in FIELDS)
         )
         self.task = function(launch.program.addresses[compute])
         for index in range(num_packs):

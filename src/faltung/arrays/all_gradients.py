@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from faltung.arrays.calls import Calls, also, copied, copies_of, facts_of, key_of
 from faltung.arrays.gradients import check_dy
-from faltung.operators.convolution import Convolution, as_array, compile
+from faltung.operators.convolution import Convolution, as_array, compile_spec
 from faltung.operators.epilogue_gradient import EpilogueGradient, epilogue_gradient_of
 from faltung.operators.gradients import InputGradient, KernelGradient, input_gradient_of, kernel_gradient_of
 from faltung.spec import spec_from_call
@@ -117,7 +117,7 @@ def _prepare(
     if spec.activation is not None:
         has_slope = shows_slope(spec.activation, spec.activation_parameter)
         if y is None or not has_slope:
-            forward = compile(spec if has_slope else spec.replace(activation=None))
+            forward = compile_spec(spec if has_slope else spec.replace(activation=None))
     return _PreparedAll(
         forward,
         epilogue_gradient_of(spec) if spec.bias or spec.activation else None,

@@ -6,8 +6,9 @@ from faltung.codegen.emitter import Emitter, Value
 from faltung.plan.parameters import filled
 
 P = TypeVar("P")
-FIELDS = ("x", "kernel", "bias", "y", "workspace", "parameters")
-"""The fields of a call's record, in order; all are pointers."""
+FIELDS = ("x", "kernel", "bias", "y", "workspace", "parameters", "extra")
+"""The fields of a call's record, in order; all are pointers. `extra` is a fourth input, which only the jobs of a network
+have: a call that is launched has null there."""
 
 
 class Call:
@@ -15,7 +16,7 @@ class Call:
 
     def __init__(self, e: Emitter, pointer: Value) -> None:
         self._e, fields = e, e.fields(pointer)
-        self.x, self.kernel, self.bias, self.y, self.workspace, self._parameters = (
+        self.x, self.kernel, self.bias, self.y, self.workspace, self._parameters, self.extra = (
             fields.pointer_at(n, name) for n, name in enumerate(FIELDS)
         )
 

@@ -17,6 +17,7 @@ Workers are threads of our own, or those of a host such as PyTorch, which lends 
 
 from faltung.codegen.call import FIELDS
 from faltung.codegen.emitter import Emitter, Value
+from faltung.codegen.jobs import emit_run_jobs
 from faltung.codegen.service import emit_serve
 
 # fields of the pool; what different threads write lies in different cache lines
@@ -45,7 +46,7 @@ ARRIVED, FINISHED, TEAM_FUNCTION, TEAM_ARGUMENTS, TEAM_FIELDS = 0, 8, 16, 17, 24
 def emit_launcher(e: Emitter, array_data_offset: int) -> None:
     """launch: arrays as Python objects. launch_pointers: arrays as addresses. serve: see service.py.
 
-    worker, team: a thread's life.
+    run_jobs, run_jobs_on: see jobs.py. worker, team: a thread's life.
 
     wake: rouse sleeping workers. spin: wait for `count` pauses. drop_denormals, restore_denormals: for this thread; the
     place keeps how it was.
@@ -59,6 +60,7 @@ def emit_launcher(e: Emitter, array_data_offset: int) -> None:
         data = [e.load_pointer(e.byte_buffer(array).at(i=array_data_offset)) for array in arrays]
         e.call("launch_pointers", *data, workspace, job, pool)
     emit_serve(e, NUM_THREADS)
+    emit_run_jobs(e, array_data_offset)
     _emit_worker(e)
     _emit_team(e)
     with e.function("wake", "*pool") as (pool,):
@@ -76,7 +78,7 @@ def _emit_launch_pointers(e: Emitter) -> None:
     arrays = ("*x", "*kernel", "*bias", "*y")
     with e.function("launch_pointers", *arrays, "*workspace", "*job", "*pool") as (*arguments, job, pool):
         job_fields, call = e.fields(job), e.pointers(len(FIELDS), "call")
-        for n, pointer in enumerate([*arguments, job_fields.pointer_at(JOB_PARAMETERS)]):
+        for n, pointer in enumerate([*arguments, job_fields.pointer_at(JOB_PARAMETERS), e.null()]):
             e.store_scalar(pointer, call.at(i=n))
         scratch = e.byte_buffer(arguments[-1]).at(i=job_fields.field(JOB_SCRATCH_OFFSET))
         scratch_bytes = job_fields.field(JOB_SCRATCH_BYTES)

@@ -33,6 +33,15 @@ class Constant:
     dtype: str
     read: Callable[[], Array]
     version: Callable[[], Hashable] | None = None
+    sources: tuple["Constant", ...] = ()
+    """Those that it is computed from, whose versions then tell of it."""
+
+    def leaves(self) -> Iterator["Constant"]:
+        """The constants that it is made of in the end."""
+        if not self.sources:
+            yield self
+        for source in self.sources:
+            yield from source.leaves()
 
     @classmethod
     def of(cls, array: Array) -> "Constant":

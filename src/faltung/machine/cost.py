@@ -192,6 +192,24 @@ class EpilogueGradientCosts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PassCosts:
+    """What stands between the convolutions of a network: maps, pools, reductions, norms, resampling."""
+
+    function_vector_cycles: float = 25.0
+    """One vector through a function that needs a series or a root."""
+    apart_number_cycles: float = 1.5
+    """To load or store one number on its own."""
+    unit_numbers: int = 8192
+    """Numbers of a block, the least that tasks are made of: finding its place costs some dozens of cycles."""
+    tile_numbers: int = 128
+    """The same along each axis, where two axes change places: both sides of a block stay in L1 and its TLB."""
+    chunk_numbers: int = 8192
+    """Numbers of a line that are summed in one go."""
+    chunk_rows: int = 256
+    """Rows that are summed in one go, where vectors lie across them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheCosts:
     """What lies awkwardly in a cache."""
 
@@ -220,6 +238,7 @@ class CostModel:
     kernel_gradient: KernelGradientCosts = field(default_factory=KernelGradientCosts)
     fft: FftCosts = field(default_factory=FftCosts)
     epilogue_gradient: EpilogueGradientCosts = field(default_factory=EpilogueGradientCosts)
+    passes: PassCosts = field(default_factory=PassCosts)
 
 
 FITTED_GROUPS = ("transposed", "winograd", "fft")

@@ -143,7 +143,7 @@ def as_array(value: ArrayLike) -> Array:
         return np.empty((), dtype=object)
 
 
-def compile(spec: ConvSpec) -> Convolution:
+def compile_spec(spec: ConvSpec) -> Convolution:
     """Plan and compile a convolution for contiguous arrays; equal specs share one."""
     if not isinstance(spec, ConvSpec):
         got = f"{spec!r} of type {type(spec).__name__}"
@@ -154,4 +154,4 @@ def compile(spec: ConvSpec) -> Convolution:
 _compiled = lru_cache(maxsize=1024)(Convolution)
 
 
-__all__ = ["Convolution", "compile"]
+__all__ = ["Convolution", "compile_spec"]

@@ -96,6 +96,12 @@ class Launch:
         """Compute on arrays at these addresses (0: no bias); they must be what the plan was made for, and stay."""
         self._run("launch_pointers", _native_launch_of_pointers(), x, kernel, bias, y)
 
+    def pack_at(self, kernel: int, workspace: int) -> None:
+        """Run the first stage alone, on the calling thread; the workspace has room for one thread."""
+        job = (ctypes.c_int64 * JOB_FIELDS)(*self._job)
+        job[JOB_FIELDS - 1] = 0
+        _native_launch_of_pointers()(0, kernel, 0, 0, workspace, ctypes.addressof(job), 0)
+
     def alone_at(self, x: int, kernel: int, bias: int, y: int) -> None:
         """The same on the calling thread only, for callers that have threads of their own."""
         self._run("launch_pointers", _native_launch_of_pointers(), x, kernel, bias, y, is_alone=True)

@@ -21,7 +21,7 @@ SPIN_MICROSECONDS = 500
 log = logging.getLogger("faltung")
 _lock = lock_across_forks()
 FUNCTIONS = (
-    *("launch", "launch_pointers", "serve", "worker", "team"),
+    *("launch", "launch_pointers", "serve", "run_jobs", "run_jobs_on", "worker", "team"),
     *("wake", "spin", "drop_denormals", "restore_denormals"),
 )
 

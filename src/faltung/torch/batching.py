@@ -33,7 +33,8 @@ def batched(operator: Callable[..., Tensor], *, is_kernel_gradient: bool) -> Cal
         ]
         options = options._replace(groups=options.groups * count)
         result = operator(*joined, *inputs[num_operands:-1], options)
-        return result.unflatten(result_axis, (count, result.shape[result_axis] // count)), result_axis
+        before, channels, after = result.shape[:result_axis], result.shape[result_axis], result.shape[result_axis + 1 :]
+        return result.reshape(*before, count, channels // count, *after), result_axis
 
     return rule
 
@@ -44,4 +45,5 @@ def _side_by_side(operand: Tensor, dim: int | None, count: int, axis: int) -> Te
         many = operand.unsqueeze(axis).expand(*operand.shape[:axis], count, *operand.shape[axis:])
     else:
         many = operand.movedim(dim, axis)
-    return many.flatten(axis, axis + 1)
+    shape = many.shape
+    return many.reshape(*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :])

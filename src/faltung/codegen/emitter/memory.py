@@ -155,6 +155,18 @@ class Memory(Control, Vectors):
     def broadcast(self, pointer: Value) -> Value:
         return self._splat(self.load_scalar(pointer), self.vector)
 
+    def load_each(self, places: list[Value]) -> Value:
+        """A vector of numbers from anywhere."""
+        vector: Value = ir.Constant(self.vector, ir.Undefined)
+        for lane, place in enumerate(places):
+            vector = self.b.insert_element(vector, self.load_scalar(place), I32(lane))
+        return vector
+
+    def store_each(self, value: Value, places: list[Value]) -> None:
+        """Each lane to a place of its own."""
+        for lane, place in enumerate(places):
+            self.b.store(self.b.extract_element(value, I32(lane)), place)
+
     def copy_numbers(self, source: Value, target: Value, count: int) -> None:
         """Copy `count` neighbouring elements."""
         kind = ir.VectorType(self.element, count)

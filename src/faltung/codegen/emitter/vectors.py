@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from llvmlite import ir
 
-from faltung.codegen.emitter.base import I32, Value
+from faltung.codegen.emitter.base import I32, Int, Value
 from faltung.codegen.emitter.values import Values, Variable
 
 
@@ -39,11 +39,31 @@ class Vectors(Values):
         """The lanes where a < b, a > b …; false where either is NaN."""
         return self.b.fcmp_ordered(how, a, b)
 
+    def extreme(self, a: Value, how: str, b: Value) -> Value:
+        """The larger of a and b (">") or the smaller ("<"); NaN where either is."""
+        return self.where(self.is_ordered(a, "uno", a), a, self.where(self.is_ordered(a, how, b), a, b))
+
     def where(self, mask: Value, yes: Value, no: Value) -> Value:
         return self.b.select(mask, yes, no)
 
     def absolute(self, a: Value) -> Value:
         return self.b.call(self._intrinsic(f"llvm.fabs.{self._suffix}", self.vector, self.vector), [a])
+
+    def square_root(self, a: Value) -> Value:
+        return self.b.call(self._intrinsic(f"llvm.sqrt.{self._suffix}", self.vector, self.vector), [a])
+
+    def number(self, count: Int) -> Value:
+        """An integer as a number, in every lane."""
+        return self._splat(self.b.sitofp(self.i64(count), self.element), self.vector)
+
+    def mantissa_and_exponent(self, a: Value, exponent_width: int, least: float) -> tuple[Value, Value]:
+        """m and k with a = m * 2**k and least <= m < 2 * least, for positive normal numbers."""
+        mantissa = 8 * self.element_bytes - 1 - exponent_width
+        shift = ir.Constant(self.bits, [mantissa] * self.lanes)
+        pattern = self.b.bitcast(a, self.bits)
+        k = self.b.ashr(self.b.sub(pattern, self.b.bitcast(self.splat(least), self.bits)), shift)
+        m = self.b.sub(pattern, self.b.shl(k, shift))
+        return self.b.bitcast(m, self.vector), self.b.sitofp(k, self.vector)
 
     def power_of_two(self, exponent_bits: Value, exponent_width: int) -> Value:
         """2**k where the low bits of the vector's bit pattern hold k plus the bias of the format's exponent."""
@@ -62,6 +82,14 @@ class Vectors(Values):
         distance = 1
         while distance < self.lanes:
             a = self.b.fadd(a, self.shuffle(a, a, [lane ^ distance for lane in range(self.lanes)]))
+            distance *= 2
+        return a
+
+    def maximum_of_lanes(self, a: Value, how: str = ">") -> Value:
+        """The largest lane (the smallest with "<") in every lane; NaN where one is."""
+        distance = 1
+        while distance < self.lanes:
+            a = self.extreme(a, how, self.shuffle(a, a, [lane ^ distance for lane in range(self.lanes)]))
             distance *= 2
         return a
 

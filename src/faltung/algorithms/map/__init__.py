@@ -1,0 +1,1 @@
+"""One function of up to four arrays, number by number, whatever their strides."""

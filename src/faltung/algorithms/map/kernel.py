@@ -1,0 +1,62 @@
+"""Constants and parameters of a map."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Generic
+
+from faltung.plan.expression import Expression
+from faltung.plan.parameters import T
+
+LINE, ONE, CROSSED, APART = "line", "one", "crossed", "apart"
+"""How an operand lies along the line of a vector: side by side, the same number, side by side along the rows
+instead, or anyhow."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapKernel:
+    """y = expression(x, kernel, bias, extra) for each number; vectors lie along `line`, blocks are rows of lines."""
+
+    expression: Expression
+    loads: tuple[str, ...]  # of each operand
+    is_scattered: bool  # or the result's numbers lie side by side
+    outer_axes: int  # axes beside rows and line
+    unroll: int  # vectors in one step
+    dtype: str
+
+    has_streaming_stores: ClassVar[bool] = False
+    ALGORITHM: ClassVar[str] = "map"
+    STAGES: ClassVar[tuple[str, str]] = ("compute", "compute")
+
+    @property
+    def is_tiled(self) -> bool:
+        """Do rows and lines change places on the way?"""
+        return CROSSED in self.loads
+
+
+@dataclass(frozen=True, slots=True)
+class MapAxis(Generic[T]):
+    """The size of one axis, and from one of its numbers to the next in each array."""
+
+    size: T
+    y: T
+    x: T
+    kernel: T
+    bias: T
+    extra: T
+
+
+@dataclass(frozen=True, slots=True)
+class MapParameters(Generic[T]):
+    """Axes, outermost first, and how rows and lines are cut into blocks; a unit is one block."""
+
+    outer0: MapAxis[T]
+    outer1: MapAxis[T]
+    outer2: MapAxis[T]
+    outer3: MapAxis[T]
+    rows: MapAxis[T]
+    line: MapAxis[T]
+    row_block: T
+    num_row_blocks: T
+    line_block: T
+    num_line_blocks: T
+    num_units: T
+    num_tasks: T

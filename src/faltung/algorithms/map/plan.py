@@ -1,0 +1,149 @@
+"""Planning a map: axes that are one in all arrays become one, then one is chosen for vectors and one for rows.
+
+It serves everything that computes, moves or repeats numbers one by one: activations, sums, scales, copies, slices,
+concatenation, transposition, repetition and fills are differences of strides.
+"""
+
+from dataclasses import dataclass, replace
+from math import ceil, prod
+
+from faltung.algorithms.map.kernel import APART, CROSSED, LINE, ONE, MapAxis, MapKernel, MapParameters
+from faltung.machine.target import Target
+from faltung.plan.expression import Expression, num_slow, operands_of
+from faltung.plan.memory import round_up
+from faltung.plan.plan import Plan
+from faltung.plan.tasks import task_count
+from faltung.spec.dtype import ITEM_BYTES
+
+MOST_AXES, MOST_OPERANDS = 6, 4
+ROUND = 64
+"""Blocks are whole vectors of every width."""
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """result[i] = expression(operands at i) for all i below `sizes`; strides in elements, 0 repeats an operand.
+
+    The result may be one of the operands, with the same strides; otherwise it overlaps none.
+    """
+
+    sizes: tuple[int, ...]
+    operand_strides: tuple[tuple[int, ...], ...]
+    result_strides: tuple[int, ...]
+    expression: Expression
+    dtype: str
+    precision: str = "high"
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    size: int
+    y: int
+    operands: tuple[int, ...]
+
+    @property
+    def loads(self) -> tuple[str, ...]:
+        return tuple({0: ONE, 1: LINE}.get(stride, APART) for stride in self.operands)
+
+    @property
+    def num_apart(self) -> int:
+        return self.loads.count(APART) + (self.y != 1)
+
+
+def plan(request: Map, target: Target) -> Plan:
+    """The plan for at least one number."""
+    _check(request)
+    axes = _merged(request)
+    line = min(axes, key=lambda axis: (axis.y != 1, axis.num_apart, abs(axis.y), -axis.size))
+    axes.remove(line)
+    loads, rows = line.loads, min(axes, key=lambda axis: abs(axis.y), default=None)
+    crossing = [axis for axis in axes if _crossed(line, axis) and APART not in _crossed(line, axis)]
+    if crossing:
+        rows = crossing[0]
+        loads = _crossed(line, rows)
+    if rows is not None:
+        axes.remove(rows)
+    kernel = MapKernel(
+        expression=request.expression,
+        loads=loads,
+        is_scattered=line.y != 1,
+        outer_axes=len(axes),
+        unroll=4 if num_slow(request.expression) == 0 else 1,
+        dtype=request.dtype,
+    )
+    nothing = _Axis(1, 0, (0,) * len(loads))
+    rows = rows or nothing
+    costs = target.costs.passes
+    if kernel.is_tiled:
+        row_block = line_block = costs.tile_numbers
+    else:
+        line_block = round_up(min(line.size, costs.unit_numbers), ROUND)
+        row_block = max(1, costs.unit_numbers // min(line.size, line_block))
+    row_blocks, line_blocks = ceil(rows.size / row_block), ceil(line.size / line_block)
+    num_units = prod(axis.size for axis in axes) * row_blocks * line_blocks
+    cycles = _cycles(request, kernel, target)
+    tasks = min(num_units, task_count(target, cycles, 1))
+    outer = [nothing] * (MOST_AXES - 2 - len(axes)) + axes
+    parameters = MapParameters(
+        *(_numbers(axis) for axis in (*outer, rows, line)),
+        row_block=row_block,
+        num_row_blocks=row_blocks,
+        line_block=line_block,
+        num_line_blocks=line_blocks,
+        num_units=num_units,
+        num_tasks=tasks,
+    )
+    return Plan(
+        problem=request,
+        kernel=kernel,
+        cycles=cycles,
+        parameters=parameters,
+        tasks=(0, tasks),
+        shared_bytes=0,
+        scratch_bytes=0,
+        reasons=(f"{tasks} tasks, operands {', '.join(loads) or 'none'}",),
+    )
+
+
+def _check(request: Map) -> None:
+    """Refuse what no caller of ours asks for."""
+    rank, count = len(request.sizes), len(request.operand_strides)
+    strides = (*request.operand_strides, request.result_strides)
+    numbers = operands_of(request.expression)
+    if rank > MOST_AXES or count > MOST_OPERANDS or any(len(s) != rank for s in strides):
+        raise ValueError(f"{request} has more axes or operands than a map takes, or strides of another rank")
+    if not numbers <= set(range(count)) or min(request.sizes, default=1) < 1:
+        raise ValueError(f"{request} uses an operand that it lacks, or has no numbers")
+
+
+def _merged(request: Map) -> list[_Axis]:
+    """The axes from the outermost of the result to its innermost; neighbours that are one in all arrays are merged."""
+    each = zip(request.sizes, request.result_strides, *request.operand_strides, strict=True)
+    axes = [_Axis(size, y, tuple(operands)) for size, y, *operands in each if size > 1]
+    merged: list[_Axis] = []
+    for axis in sorted(axes, key=lambda axis: -abs(axis.y)):
+        steps = (axis.y, *axis.operands)
+        if merged and (merged[-1].y, *merged[-1].operands) == tuple(axis.size * step for step in steps):
+            merged[-1] = replace(axis, size=axis.size * merged[-1].size)
+        else:
+            merged.append(axis)
+    return merged or [_Axis(1, 1, (0,) * len(request.operand_strides))]
+
+
+def _crossed(line: _Axis, rows: _Axis) -> tuple[str, ...]:
+    """How operands lie where those apart along the line are read along the rows; nothing where there are none."""
+    if line.y != 1 or APART not in line.loads:
+        return ()
+    return tuple(CROSSED if load == APART and rows.operands[n] == 1 else load for n, load in enumerate(line.loads))
+
+
+def _cycles(request: Map, kernel: MapKernel, target: Target) -> float:
+    costs, size = target.costs, prod(request.sizes)
+    moved = size * (1 + sum(load != ONE for load in kernel.loads)) * ITEM_BYTES[request.dtype]
+    slow = num_slow(request.expression) * costs.passes.function_vector_cycles / target.lanes(request.dtype)
+    apart = (kernel.is_scattered + kernel.loads.count(APART)) * costs.passes.apart_number_cycles
+    return max(moved / costs.tasks.bytes_per_cycle, size * (slow + apart))
+
+
+def _numbers(axis: _Axis) -> MapAxis[int]:
+    return MapAxis(axis.size, axis.y, *axis.operands, *(0,) * (MOST_OPERANDS - len(axis.operands)))

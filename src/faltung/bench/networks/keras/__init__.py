@@ -1,0 +1,1 @@
+"""Networks as users of Keras write them, channels last: those of their kind in PyTorch once more."""

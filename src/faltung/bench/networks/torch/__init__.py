@@ -1,0 +1,1 @@
+"""Networks as users of PyTorch write them, channels first, a file for each family."""

@@ -1,0 +1,1 @@
+"""Pools, reductions, norms, softmax, resizing and padding as steps."""

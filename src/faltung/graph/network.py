@@ -1,0 +1,187 @@
+"""A network made callable: `net(x)`, planned for each shape that comes, with weights that follow the model's."""
+
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from faltung.errors import DtypeError, ShapeError
+from faltung.graph.graph import Array, Constant, Graph, Value
+from faltung.graph.passes import simplified
+from faltung.graph.program import Program
+from faltung.graph.shapes import infer
+from faltung.graph.weights import Weights
+from faltung.runtime import buffers
+
+Shapes = tuple[tuple[int, ...], ...]
+Flatten = Callable[[Any, Any], list[Any]]
+Assemble = Callable[[list[Array]], Any]
+
+
+class Network:
+    """A whole network on this processor: what `ft.compile(model)` returns.
+
+    `net(x)` takes NumPy arrays, tensors of PyTorch or arrays of JAX, and returns what the model returns, in arrays of
+    the same kind. Any batch will do, and any length that the model takes; the first call of a shape plans it.
+
+    Arguments:
+        graph: the network, read with some batch.
+        flatten: arguments and keywords of a call → the graph's inputs in their order.
+        assemble: the graph's outputs in their order → what the model returns.
+        reread: gives the graph for other sizes than the batch; None where only the graph is left of the model.
+        is_frozen: weights are never looked at again.
+        precision: of its convolutions, "high" or "exact".
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        flatten: Flatten,
+        assemble: Assemble,
+        reread: Callable[[Shapes], Graph] | None = None,
+        is_frozen: bool = False,
+        precision: str = "high",
+    ) -> None:
+        self.assemble, self._flatten, self._reread = assemble, flatten, reread
+        self.precision = precision
+        self.graph = simplified(infer(graph))
+        self._weights = Weights()
+        self._programs: dict[Shapes, Program] = {}
+        self._dtypes = [np.dtype(value.dtype) for value in self.graph.inputs.values()]
+        self._versions = [] if is_frozen else _versions(self.graph.constants.values())
+        self._seen = [version() for version in self._versions]
+        mark = np.empty(0)
+        self._is_plain = len(self.graph.inputs) == len(self.graph.outputs) == 1 and assemble([mark]) is mark
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """What the model returns for these inputs.
+
+        Raises:
+            ShapeError: for shapes that the model does not take.
+            DtypeError: for what are no numbers.
+        """
+        if self._is_plain and len(arguments) == 1 and type(arguments[0]) is np.ndarray and not keywords:
+            return self.run([self._checked(0, arguments[0])])[0]
+        given = self._flatten(arguments, keywords)
+        outputs = self.run([self._checked(n, array) for n, array in enumerate(given)])
+        return self.assemble([_as_given(y, given[0]) for y in outputs])
+
+    def predict(self, x: Any, batch_size: int = 32, verbose: Any = 0) -> Any:
+        """What `keras.Model.predict` returns: NumPy arrays, computed `batch_size` records at a time.
+
+        `verbose` is taken for Keras's sake; there is nothing to report in so short a time.
+        """
+        inputs = [self._checked(n, array) for n, array in enumerate(self._flatten((x,), {}))]
+        count = len(inputs[0])
+        parts = [self.run([i[n : n + batch_size] for i in inputs]) for n in range(0, max(count, 1), batch_size)]
+        whole = [part[0] if len(part) == 1 else np.concatenate(part) for part in zip(*parts, strict=True)]
+        return self.assemble(whole)
+
+    def run(self, inputs: list[Array]) -> list[Array]:
+        """The graph's outputs for its inputs, C-contiguous arrays of its element types."""
+        if self._versions:
+            self._follow()
+        program = self.program(tuple(array.shape for array in inputs))
+        outputs = [buffers.empty(*layout) for layout in program.layouts]
+        if program.single is not None and len(inputs) == len(outputs) == 1:
+            program.run_one(inputs[0], outputs[0])
+        else:
+            program.run(inputs, outputs)
+        return outputs
+
+    def _follow(self) -> None:
+        """Make the weights again if one of those of the model has changed."""
+        seen = [version() for version in self._versions]
+        if seen != self._seen:
+            self._weights.refresh()
+            self._seen = seen
+            for program in self._programs.values():
+                program.forget_contexts()
+
+    def _checked(self, n: int, array: Any) -> Array:
+        """An input as a contiguous array of the graph's element type."""
+        if hasattr(array, "detach"):
+            array = array.detach()
+        found = np.asarray(array)
+        if found.dtype != self._dtypes[n]:
+            if found.dtype.kind not in "biuf":
+                raise DtypeError(f"net: input {n} must be {self._dtypes[n]}; got {found.dtype}. Convert it first.")
+            found = found.astype(self._dtypes[n])
+        return found if found.flags.c_contiguous else np.ascontiguousarray(found)
+
+    def program(self, shapes: Shapes) -> Program:
+        """The plan for inputs of these shapes, made when they first come."""
+        program = self._programs.get(shapes)
+        if program is None:
+            program = self._programs[shapes] = Program(self._graph_for(shapes), self._weights, self.precision)
+        return program
+
+    def _graph_for(self, shapes: Shapes) -> Graph:
+        given = [value.shape for value in self.graph.inputs.values()]
+        if [len(shape) for shape in shapes] != [len(shape) for shape in given]:
+            raise ShapeError(f"net: the network was compiled for inputs of shapes {given}; got {list(shapes)}.")
+        if any(new[1:] != old[1:] for new, old in zip(shapes, given, strict=True)):
+            if self._reread is None:
+                wanted = [("any", *shape[1:]) for shape in given]
+                raise ShapeError(f"net: a network from a file takes inputs of shapes {wanted}; got {list(shapes)}.")
+            return simplified(infer(self._reread(shapes)))
+        named = zip(self.graph.inputs.items(), shapes, strict=True)
+        return infer(self.graph, {name: Value(shape, value.dtype) for (name, value), shape in named})
+
+    @property
+    def example_program(self) -> Program:
+        """The plan for the shapes that the network was compiled with."""
+        return self.program(tuple(value.shape for value in self.graph.inputs.values()))
+
+    @property
+    def flops(self) -> int:
+        """Two for each multiply-add of direct summation, for the batch that the network was compiled with."""
+        return 2 * self.example_program.macs
+
+    @property
+    def arena_bytes(self) -> int:
+        """Memory for what lies between the layers, for the batch that the network was compiled with."""
+        return self.example_program.arena.num_bytes
+
+    @property
+    def segments(self) -> list[str]:
+        """The parts that follow each other: "12 steps" in one native call, or an island of the host with its reason."""
+        return self.example_program.segments
+
+    def explain(self) -> str:
+        """Each step in words: what was fused into it, algorithm, multiply-adds, and where its result lies."""
+        from faltung.graph.explain import explain  # which knows networks
+
+        return explain(self.example_program)
+
+    def save(self, path: str | Path) -> None:
+        """Write the network to a file of data alone, for `ft.load`; see graph/file.py."""
+        from faltung.graph.file import save
+
+        save(self, path)
+
+
+def _versions(constants: Iterable[Constant]) -> list[Callable[[], Any]]:
+    """What tells whether any of these constants has changed; each source is asked once."""
+    found: dict[int, Callable[[], Any]] = {}
+    for constant in constants:
+        for leaf in constant.leaves():
+            if leaf.version is not None:
+                found.setdefault(id(leaf.version), leaf.version)
+    return list(found.values())
+
+
+def _as_given(array: Array, given: Any) -> Any:
+    """The array as the kind of the first input: a tensor for a tensor, an array of JAX for one of JAX."""
+    torch, jax = sys.modules.get("torch"), sys.modules.get("jax")
+    if torch is not None and isinstance(given, torch.Tensor):
+        return torch.from_numpy(array)
+    if jax is not None and isinstance(given, jax.Array):
+        return jax.numpy.asarray(array)
+    return array
+
+
+__all__ = ["Network"]

@@ -1,0 +1,66 @@
+"""Whole networks against their meaning in float64: random graphs, whole numbers exactly, batches and threads bit by bit."""
+
+import numpy as np
+import pytest
+
+import faltung as ft
+from faltung.graph.graph import Graph
+from faltung.graph.network import Network
+from tests.graph.interpret import interpret
+from tests.graph.random_graphs import EXACT_KINDS, KINDS, Builder, flatten_dense
+
+
+def network(graph: Graph, precision: str = "high") -> Network:
+    return Network(graph, flatten=lambda given, _: list(given), assemble=tuple, precision=precision)
+
+
+def data(graph: Graph, batch: int, *, is_integer: bool = False) -> np.ndarray:
+    rng = np.random.default_rng(batch)
+    shape = (batch, *graph.inputs["x"].shape[1:])
+    return rng.integers(-2, 3, shape).astype("f4") if is_integer else rng.normal(size=shape).astype("f4")
+
+
+def random_graph(seed: int) -> Graph:
+    builder = Builder(seed)
+    builder.grow(3 + seed % 8, KINDS)
+    if seed % 3 == 0:
+        flatten_dense(builder, builder.alive[-1])
+    return builder.graph()
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_networks_give_what_they_mean(seed: int) -> None:
+    graph = random_graph(seed)
+    x = data(graph, 3)
+    for found, want in zip(network(graph)(x), interpret(graph, [x]), strict=True):
+        scale = np.abs(want).max(initial=1e-3)
+        np.testing.assert_allclose(found, want, rtol=0, atol=3e-5 * scale, err_msg=f"seed {seed}")
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whole_numbers_come_out_exactly(seed: int) -> None:
+    builder = Builder(seed, is_integer=True)
+    graph = builder.grow(4, EXACT_KINDS)
+    x = data(graph, 2, is_integer=True)
+    for found, want in zip(network(graph, "exact")(x), interpret(graph, [x]), strict=True):
+        assert np.abs(want).max(initial=0) < 2**20  # or the test would ask for more digits than there are
+        np.testing.assert_array_equal(found, want)
+
+
+@pytest.mark.parametrize("seed", range(0, 40, 4))
+def test_neither_batch_nor_threads_change_bits(seed: int) -> None:
+    graph = random_graph(seed)
+    net, x = network(graph), data(graph, 9)
+    whole = net(x)
+    apart = [np.concatenate(parts) for parts in zip(*(net(x[n : n + 3]) for n in range(0, 9, 3)), strict=True)]
+    alone = [np.concatenate(parts) for parts in zip(*(net(x[n : n + 1]) for n in range(9)), strict=True)]
+    threads = ft.get_num_threads()
+    try:
+        ft.set_num_threads(3)
+        again = net(x)
+    finally:
+        ft.set_num_threads(threads)
+    for a, b, c, d in zip(whole, apart, alone, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, c)
+        np.testing.assert_array_equal(a, d)
