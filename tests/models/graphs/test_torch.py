@@ -3,15 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from models.graphs.reading import assert_close, islands, ops, outputs
 from torch import nn
 
-from faltung.errors import ModelError, ShapeError
 from faltung.models.graphs.torch import read_torch
-from models.graphs.reading import assert_close, for_batch, islands, ops, outputs
 
 
 class Call(nn.Module):
@@ -51,6 +49,7 @@ def check(module: nn.Module, *shapes: tuple[int, ...], expected: tuple[str, ...]
     """Read with one sample, compare for one and five; the islands must be those expected. Returns the graph."""
     module = ready(module)
     read = read_torch(module, drawn(*shapes))
+    assert read.any_batch
     for batch in (1, 5):
         inputs = drawn(*shapes, batch=batch)
         arrays = [x.numpy() for x in read.flatten(inputs, {})]

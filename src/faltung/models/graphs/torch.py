@@ -20,9 +20,6 @@ from faltung.models.graphs.torch_constants import leaves
 from faltung.models.graphs.torch_nodes import Reader, dtype_name
 from faltung.models.graphs.torch_ops import TABLE
 
-DECOMPOSED = ("rms_norm", "addcmul", "addcdiv", "lerp", "logsumexp", "linalg_vector_norm", "norm", "frobenius_norm")
-"""Ops that PyTorch writes better than a table of ours would: as a few that the tables know."""
-
 
 def read_torch(module: torch.nn.Module, example: Sequence[Any]) -> ReadModel:
     """Return the graph of a module as it is called with `example`.
@@ -49,17 +46,19 @@ def read_torch(module: torch.nn.Module, example: Sequence[Any]) -> ReadModel:
     given = [leaf for leaf, wanted in zip(pytree.tree_leaves(tuple(example)), is_tensor, strict=True) if wanted]
     values = [Value(tuple(tensor.shape), dtype_name(tensor.dtype)) for tensor in given]
     graph = reader.graph(dict(zip(inputs, values, strict=True)), tuple(outputs))
+    any_batch = _is_open(program)
     in_spec, out_spec = program.call_spec.in_spec, program.call_spec.out_spec
-    return ReadModel(graph, _flatten(module, in_spec, is_tensor), _assemble(out_spec, len(returned), fixed), "torch")
+    return ReadModel(graph, _flatten(module, in_spec, is_tensor), _assemble(out_spec, len(returned), fixed), "torch", any_batch)
 
 
 def _exported(module: torch.nn.Module, example: tuple[Any, ...]) -> Any:
     """The program with an open batch where the module allows one, else as given."""
     wider, shapes = _with_open_batch(example)
+    named = inspect.signature(module.forward).bind(*shapes).arguments  # which gathers *inputs in a tuple
     program = None
     if any(axes for axes in pytree.tree_leaves(shapes, is_leaf=lambda axes: axes is None or isinstance(axes, dict))):
         try:
-            program = _export(module, wider, shapes)
+            program = _export(module, wider, named)
         except Exception:  # whatever the module's own code raises on another batch
             program = None
     if program is None or not _is_open(program):
@@ -96,17 +95,15 @@ def _export(module: torch.nn.Module, example: tuple[Any, ...], shapes: Any) -> A
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.export.export(module, example, dynamic_shapes=shapes, strict=False)
-        table = torch.export.default_decompositions()
-        kept = {op: how for op, how in table.items() if op._schema.name.removeprefix("aten::") in DECOMPOSED}
-        return program.run_decompositions(kept)
+        return program.run_decompositions({})  # only what happens in place is written out
 
 
 def _is_open(program: Any) -> bool:
     """Has the first input kept its open batch?"""
     names = {spec.arg.name for spec in program.graph_signature.input_specs if spec.kind is InputKind.USER_INPUT}
     tensors = (node.meta.get("val") for node in program.graph.nodes if node.name in names)
-    first = next(tensor for tensor in tensors if isinstance(tensor, torch.Tensor) and tensor.ndim)
-    return isinstance(first.shape[0], torch.SymInt)
+    first = next((tensor for tensor in tensors if isinstance(tensor, torch.Tensor) and tensor.ndim), None)
+    return first is not None and isinstance(first.shape[0], torch.SymInt)
 
 
 def _refuse_training(module: torch.nn.Module, program: Any) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-import sympy
+import sympy  # type: ignore[import-untyped]
 import torch
 from torch import fx
 
@@ -43,14 +43,14 @@ class Reader:
         self.constants: dict[str, Constant] = {}
         self.shapes: dict[str, tuple[Size, ...]] = {}
         self.dtypes: dict[str, str] = {}
-        self.node: fx.Node = None  # type: ignore[assignment]  # the one that is being read
+        self.node: Any = None  # the one that is being read
 
     def read(self, module: fx.GraphModule, inputs: Sequence[str]) -> Sequence[fx.Node]:
         """Read all nodes and return those whose values the program returns."""
         for node in module.graph.nodes:
             self.node = node
             if node.op == "output":
-                return node.args[0]  # type: ignore[return-value]
+                return list(node.args[0])
             if self.consts.admit(node) or node.op == "get_attr":
                 continue
             if node.op == "placeholder":
@@ -72,9 +72,11 @@ class Reader:
                 del self.constants[name]
             several = isinstance(node.meta["val"], tuple | list)
             names = tuple(f"{node.name}.{n}" for n in range(len(node.meta["val"]))) if several else node.name
-            if not (self.nodes and isinstance(self.nodes[-1], Island)):
-                self.nodes.append(Island())
-            self.nodes[-1].add(node, str(reason))
+            island = self.nodes[-1] if self.nodes else None
+            if not isinstance(island, Island):
+                island = Island()
+                self.nodes.append(island)
+            island.add(node, str(reason))
         self._bind(node, names)
 
     def _through_table(self, node: fx.Node) -> Any:

@@ -210,6 +210,13 @@ def _pixel_unshuffle(r: Reader, input: fx.Node, downscale_factor: int) -> str:
     return reshape(r, value, (n, c, f, f, apart[2], apart[4]), r.shape(r.node))
 
 
+def _channel_shuffle(r: Reader, input: fx.Node, groups: int) -> str:
+    n, c, *rest = r.shape(input)
+    apart = reshape(r, r.name(input), (n, c, *rest), (n, groups, number(c) // groups, *rest))
+    value = r.emit("transpose", [apart], axes=(0, 2, 1, *range(3, len(rest) + 3)))
+    return reshape(r, value, (n, number(c) // groups, groups, *rest), r.shape(r.node))
+
+
 TABLE: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(
         (
@@ -277,6 +284,7 @@ TABLE: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("constant_pad_nd.default", "pad.default"), _pad),
     **{f"reflection_pad{rank}d.default": partial(_pad, mode="reflect") for rank in (1, 2, 3)},
     **{f"replication_pad{rank}d.default": partial(_pad, mode="replicate") for rank in (1, 2, 3)},
+    "channel_shuffle.default": _channel_shuffle,
     "pixel_shuffle.default": _pixel_shuffle,
     "pixel_unshuffle.default": _pixel_unshuffle,
 }
