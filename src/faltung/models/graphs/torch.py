@@ -17,7 +17,8 @@ from faltung.errors import ModelError, ShapeError
 from faltung.graph.graph import Array, Value
 from faltung.models.graphs import ReadModel
 from faltung.models.graphs.torch_constants import leaves
-from faltung.models.graphs.torch_nodes import Reader, dtype_name
+from faltung.models.graphs.torch_in_place import without_writes
+from faltung.models.graphs.torch_nodes import Reader, dtype_name, target_name
 from faltung.models.graphs.torch_ops import TABLE
 
 
@@ -43,12 +44,18 @@ def read_torch(module: torch.nn.Module, example: Sequence[Any]) -> ReadModel:
         else:
             raise ModelError(f"compile: the model returns a size ({spec.arg}); return arrays only.")
     is_tensor = [isinstance(spec.arg, TensorArgument) for spec in arguments]
-    given = [leaf for leaf, wanted in zip(pytree.tree_leaves(tuple(example)), is_tensor, strict=True) if wanted]
+    leaves_given = pytree.tree_leaves(tuple(example))
+    given = [leaf for leaf, is_input in zip(leaves_given, is_tensor, strict=True) if is_input]
     values = [Value(tuple(tensor.shape), dtype_name(tensor.dtype)) for tensor in given]
     graph = reader.graph(dict(zip(inputs, values, strict=True)), tuple(outputs))
-    any_batch = _is_open(program)
     in_spec, out_spec = program.call_spec.in_spec, program.call_spec.out_spec
-    return ReadModel(graph, _flatten(module, in_spec, is_tensor), _assemble(out_spec, len(returned), fixed), "torch", any_batch)
+    return ReadModel(
+        graph,
+        _flatten(module, in_spec, leaves_given, is_tensor),
+        _assemble(out_spec, len(returned), fixed),
+        "torch",
+        _holds_for(program, given),
+    )
 
 
 def _exported(module: torch.nn.Module, example: tuple[Any, ...]) -> Any:
@@ -61,7 +68,10 @@ def _exported(module: torch.nn.Module, example: tuple[Any, ...]) -> Any:
             program = _export(module, wider, named)
         except Exception:  # whatever the module's own code raises on another batch
             program = None
-    if program is None or not _is_open(program):
+    batch = next(
+        (leaf.shape[0] for leaf in pytree.tree_leaves(example) if isinstance(leaf, torch.Tensor) and leaf.ndim), 0
+    )
+    if program is None or not _is_open(program) or not _holds_for(program, ())(batch):
         try:
             program = _export(module, example, None)
         except Exception as error:
@@ -94,8 +104,7 @@ def _with_open_batch(example: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
 def _export(module: torch.nn.Module, example: tuple[Any, ...], shapes: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = torch.export.export(module, example, dynamic_shapes=shapes, strict=False)
-        return program.run_decompositions({})  # only what happens in place is written out
+        return without_writes(torch.export.export(module, example, dynamic_shapes=shapes, strict=False))
 
 
 def _is_open(program: Any) -> bool:
@@ -122,8 +131,18 @@ def _drops(node: fx.Node) -> bool:
     return "dropout" in str(node.target) and bool(node.args[1]) and node.args[2] is not False
 
 
-def _flatten(module: torch.nn.Module, in_spec: Any, is_tensor: list[bool]) -> Callable[..., list[Any]]:
-    """Arguments of a call → the graph's inputs."""
+def _holds_for(program: Any, example: Sequence[torch.Tensor]) -> Callable[[int], bool]:
+    """For which batches the program is the module: `squeeze()` takes the batch of one sample away."""
+    if not _is_open(program):
+        fixed = example[0].shape[0] if example and example[0].ndim else None
+        return lambda batch: batch == fixed
+    most = min((limits.upper for limits in program.range_constraints.values()), default=None)
+    least = 2 if any(target_name(node.target) == "squeeze.default" for node in program.graph.nodes) else 0
+    return lambda batch: batch >= least and (most is None or batch <= most)
+
+
+def _flatten(module: torch.nn.Module, in_spec: Any, example: list[Any], is_tensor: list[bool]) -> Callable[..., Any]:
+    """Arguments of a call → the graph's inputs. What is no tensor must be as in the example, which the graph is of."""
     (positional, _), is_simple = in_spec.children(), all(is_tensor)
     is_simple = is_simple and all(child.is_leaf() for child in positional.children())
     signature = inspect.signature(module.forward)
@@ -135,7 +154,10 @@ def _flatten(module: torch.nn.Module, in_spec: Any, is_tensor: list[bool]) -> Ca
         found, spec = pytree.tree_flatten((bound.args, bound.kwargs))
         if spec != in_spec:
             raise ShapeError(f"{type(module).__name__}: called with {spec}, but compiled for {in_spec}.")
-        return [leaf for leaf, wanted in zip(found, is_tensor, strict=True) if wanted]
+        for given, known, is_input in zip(found, example, is_tensor, strict=True):
+            if not is_input and given != known:
+                raise ShapeError(f"{type(module).__name__}: called with {given!r}, but compiled with {known!r}.")
+        return [leaf for leaf, is_input in zip(found, is_tensor, strict=True) if is_input]
 
     return flatten
 

@@ -84,15 +84,18 @@ class Reader:
         if name == "getitem":
             source: Any = node.args[0]
             index = node.args[1]
-            if self.names[source][index] is None:
-                raise NotCovered(f"the table does not compute output {index} of {target_name(source.target)}")
             return self.names[source][index]
         if name not in self.table:
             raise NotCovered(f"no table knows {name}")
         schema = node.target._schema.arguments  # type: ignore[union-attr]
         given = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
         given |= dict(zip((argument.name for argument in schema), node.args, strict=False)) | node.kwargs
-        return self.table[name](self, **{("input" if name == "self" else name): value for name, value in given.items()})
+        names = self.table[name](
+            self, **{("input" if each == "self" else each): value for each, value in given.items()}
+        )
+        if isinstance(names, tuple) and any(names[user.args[1]] is None for user in node.users):  # type: ignore[index]
+            raise NotCovered(f"the table does not compute all of {name}")
+        return names
 
     def _check_types(self, node: fx.Node) -> None:
         """Graphs know real numbers only; booleans and complex numbers stay with the host."""
@@ -112,9 +115,11 @@ class Reader:
             }
             found = infer(Graph(known, self.constants, tuple(nodes), ()))
             for name, value in expected.items():
-                wanted, got = Value(at(sizes(value), batch), dtype_name(value.dtype)), found.value(name)
-                if (got.shape, got.dtype) != (wanted.shape, wanted.dtype):
-                    raise NotCovered(f"{target_name(self.node.target)} gives {wanted}, the table {got}")
+                got, shape, dtype = found.value(name), at(sizes(value), batch), dtype_name(value.dtype)
+                if got.dtype != dtype:
+                    raise NotCovered(f"{target_name(self.node.target)} makes {got.dtype} {dtype}")
+                if got.shape != shape:
+                    raise NotCovered(f"{target_name(self.node.target)} gives {shape}, not {got.shape}")
 
     def _bind(self, node: fx.Node, names: Any) -> None:
         """Note the values of a node, or of a placeholder."""

@@ -68,6 +68,14 @@ def _swap(r: Reader, input: fx.Node, dim0: int = 0, dim1: int = 1) -> str:
     return _transpose(r, input, axes)
 
 
+def _move(r: Reader, input: fx.Node, source: Any, destination: Any) -> str:
+    rank = len(r.shape(input))
+    pairs = zip(*([axes] if isinstance(axes, int) else axes for axes in (destination, source)), strict=True)
+    moved = {to % rank: came % rank for to, came in pairs}
+    others = iter([axis for axis in range(rank) if axis not in moved.values()])
+    return _transpose(r, input, [moved[axis] if axis in moved else next(others) for axis in range(rank)])
+
+
 def _expand(r: Reader, input: fx.Node, **_: Any) -> str:
     """Axes that stay are 1: they broadcast to what they are, whatever that is."""
     before, after = r.shape(input), r.shape(r.node)
@@ -257,7 +265,10 @@ TABLE: dict[str, Callable[..., Any]] = {
         _reshape,
     ),
     "permute.default": _permute,
-    **dict.fromkeys(("transpose.int", "t.default", "mT.default"), _swap),
+    **dict.fromkeys(("transpose.int", "t.default", "numpy_T.default"), _swap),
+    "mT.default": lambda r, input: _swap(r, input, -2, -1),
+    "swapaxes.default": lambda r, input, axis0, axis1: _swap(r, input, axis0, axis1),
+    **dict.fromkeys(("movedim.int", "movedim.intlist"), _move),
     **dict.fromkeys(("expand.default", "expand_as.default", "broadcast_to.default"), _expand),
     "repeat.default": _repeat,
     "repeat_interleave.self_int": _repeat_interleave,

@@ -122,6 +122,12 @@ def _addmm(r: Reader, input: fx.Node, mat1: fx.Node, mat2: fx.Node, beta: float,
     return _dense(r, mat1, mat2, input, "IO")
 
 
+def _normalised(r: Reader, input: fx.Node, training: bool, **arguments: Any) -> str:
+    if training:
+        raise NotCovered("statistics of the whole batch")
+    return str(_batch_norm(r, input, **arguments)[0])
+
+
 def _batch_norm(
     r: Reader, input: fx.Node, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float, **_: Any
 ) -> tuple[str | None, ...]:
@@ -195,6 +201,7 @@ TABLE: dict[str, Callable[..., Any]] = {
     "matmul.default": _product,
     "addmm.default": _addmm,
     "_native_batch_norm_legit_no_training.default": _batch_norm,
+    "batch_norm.default": _normalised,
     "instance_norm.default": _instance_norm,
     "group_norm.default": _group_norm,
     "native_group_norm.default": _first_of(_native_group_norm),
