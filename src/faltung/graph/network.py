@@ -14,10 +14,14 @@ from faltung.graph.program import Program
 from faltung.graph.shapes import infer
 from faltung.graph.weights import Weights
 from faltung.runtime import buffers
+from faltung.runtime.locks import lock_across_forks
 
 Shapes = tuple[tuple[int, ...], ...]
 Flatten = Callable[[Any, Any], list[Any]]
 Assemble = Callable[[list[Array]], Any]
+_lock = lock_across_forks()
+MOST_SHAPES = 64
+"""Plans that a network keeps; of further shapes the oldest is planned anew when it comes again."""
 
 
 class Network:
@@ -96,10 +100,11 @@ class Network:
         """Make the weights again if one of those of the model has changed."""
         seen = [version() for version in self._versions]
         if seen != self._seen:
-            self._weights.refresh()
-            self._seen = seen
-            for program in self._programs.values():
-                program.forget_contexts()
+            with _lock:
+                self._weights.refresh()
+                for program in self._programs.values():
+                    program.forget_contexts()
+                self._seen = seen
 
     def _checked(self, n: int, array: Any) -> Array:
         """An input as a contiguous array of the graph's element type."""
@@ -116,7 +121,13 @@ class Network:
         """The plan for inputs of these shapes, made when they first come."""
         program = self._programs.get(shapes)
         if program is None:
-            program = self._programs[shapes] = Program(self._graph_for(shapes), self._weights, self.precision)
+            with _lock:
+                program = self._programs.get(shapes)
+                if program is None:
+                    program = Program(self._graph_for(shapes), self._weights, self.precision)
+                    if len(self._programs) >= MOST_SHAPES:
+                        self._programs.pop(next(iter(self._programs)), None)
+                    self._programs[shapes] = program
         return program
 
     def _graph_for(self, shapes: Shapes) -> Graph:
@@ -150,6 +161,13 @@ class Network:
     def segments(self) -> list[str]:
         """The parts that follow each other: "12 steps" in one native call, or an island of the host with its reason."""
         return self.example_program.segments
+
+    def report(self) -> str:
+        """How much of the network faltung computes, and what its host computes, with the reasons."""
+        nodes = [node for node in self.graph.nodes if node.op != "island"]
+        islands = [node for node in self.graph.nodes if node.op == "island"]
+        lines = [f"faltung computes {len(nodes)} of {len(nodes) + len(islands)} nodes in {len(self.segments)} segments."]
+        return "\n".join([*lines, *(f"  island {node['description']}: {node['reason']}" for node in islands)])
 
     def explain(self) -> str:
         """Each step in words: what was fused into it, algorithm, multiply-adds, and where its result lies."""
