@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +50,16 @@ class Network:
         is_frozen: bool = False,
         precision: str = "high",
     ) -> None:
-        self.assemble, self._flatten, self._reread = assemble, flatten, reread
+        self.assemble, self._flatten, self._reread = _each_once(graph, assemble), flatten, reread
         self.precision = precision
-        self.graph = simplified(infer(graph))
+        self.graph = _prepared(_frozen(graph) if is_frozen else graph)
         self._weights = Weights()
         self._programs: dict[Shapes, Program] = {}
         self._dtypes = [np.dtype(value.dtype) for value in self.graph.inputs.values()]
-        self._versions = [] if is_frozen else _versions(self.graph.constants.values())
+        self._versions = _versions(self.graph.constants.values())
         self._seen = [version() for version in self._versions]
         mark = np.empty(0)
-        self._is_plain = len(self.graph.inputs) == len(self.graph.outputs) == 1 and assemble([mark]) is mark
+        self._is_plain = len(self.graph.inputs) == len(self.graph.outputs) == 1 and self.assemble([mark]) is mark
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """What the model returns for these inputs.
@@ -138,7 +139,7 @@ class Network:
             if self._reread is None:
                 wanted = [("any", *shape[1:]) for shape in given]
                 raise ShapeError(f"net: a network from a file takes inputs of shapes {wanted}; got {list(shapes)}.")
-            return simplified(infer(self._reread(shapes)))
+            return _prepared(self._reread(shapes))
         named = zip(self.graph.inputs.items(), shapes, strict=True)
         return infer(self.graph, {name: Value(shape, value.dtype) for (name, value), shape in named})
 
@@ -180,6 +181,24 @@ class Network:
         from faltung.graph.file import save
 
         save(self, path)
+
+
+def _frozen(graph: Graph) -> Graph:
+    """The graph with its constants as they are now."""
+    fixed = {name: Constant.of(np.array(constant.read())) for name, constant in graph.constants.items()}
+    return replace(graph, constants=fixed)
+
+
+def _prepared(graph: Graph) -> Graph:
+    """The graph as it is planned: simplified, each output once."""
+    return simplified(infer(replace(graph, outputs=tuple(dict.fromkeys(graph.outputs)))))
+
+
+def _each_once(graph: Graph, assemble: Assemble) -> Assemble:
+    """What assembles the result when outputs that the model returns several times are computed once."""
+    once = list(dict.fromkeys(graph.outputs))
+    places = [once.index(name) for name in graph.outputs]
+    return assemble if len(once) == len(places) else lambda found: assemble([found[place] for place in places])
 
 
 def _versions(constants: Iterable[Constant]) -> list[Callable[[], Any]]:
