@@ -1,15 +1,20 @@
 """Plans run by hand, task by task: for kernels with a fourth operand, and with tasks in whatever order."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from guarded import Arena
 from numpy.typing import NDArray
 
+from faltung.algorithms.algorithm import emit_program
 from faltung.codegen.call import FIELDS
+from faltung.machine.known import TARGETS
 from faltung.machine.memory import CACHE_LINE
+from faltung.machine.target import Target
 from faltung.plan.plan import Plan
+from faltung.runtime.compile import object_code
 from faltung.runtime.launch import program_of
 
 Array = NDArray[Any]
@@ -49,3 +54,55 @@ def prepare(plan: Plan, operands: Sequence[Array | None], y: Array) -> Any:
 def run(plan: Plan, operands: Sequence[Array | None], y: Array) -> None:
     """Run a plan once."""
     prepare(plan, operands, y)()
+
+
+def translate_for_all_targets(plans: Callable[[Target], Sequence[Plan]]) -> None:
+    """Emit, check, verify and translate the programs of some plans for every instruction set."""
+    for target in TARGETS.values():
+        for kernel in dict.fromkeys(plan.kernel for plan in plans(target)):
+            code = object_code(kernel, lambda e, k=kernel: emit_program(e, k), dtype=kernel.dtype, target=target)
+            assert code[:4] == b"\x7fELF"
+
+
+class Pages:
+    """Arrays that end, or begin, where pages without access lie; what else lies there is NaN."""
+
+    def __init__(self) -> None:
+        self.arenas: list[tuple[Arena, int, int]] = []
+
+    def array(self, values: Array, is_at_end: bool) -> Array:
+        """Return a contiguous copy on pages of its own."""
+        arena = Arena(values.nbytes)
+        arena.clear()
+        start = arena.offset(values.nbytes, is_at_end)
+        self.arenas.append((arena, start, values.nbytes))
+        result: Array = arena.bytes[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+        result[...] = values
+        return result
+
+    def assert_only_arrays_changed(self) -> None:
+        for arena, start, num_bytes in self.arenas:
+            outside = np.concatenate([arena.bytes[:start], arena.bytes[start + num_bytes :]])
+            assert np.all(outside == 0xFF), "written outside an array"
+
+
+def run_on_pages(
+    plan: Plan,
+    operands: Sequence[Array | None],
+    y: Array,
+    is_at_end: bool,
+    offsets: Sequence[int] = (),
+    y_offset: int = 0,
+) -> Array:
+    """Run a plan on arrays that lie flush with pages without access, from some offsets on; returns the result."""
+    pages = Pages()
+    placed = [None if array is None else pages.array(array, is_at_end) for array in operands]
+    result = pages.array(y, is_at_end)
+    seen = (
+        [array if array is None else array[offset:] for array, offset in zip(placed, offsets, strict=True)]
+        if offsets
+        else placed
+    )
+    run(plan, seen, result[y_offset:])
+    pages.assert_only_arrays_changed()
+    return result.copy()

@@ -95,7 +95,13 @@ class Format:
     erfc_terms: int
     exp_limit: float
 
+    @property
+    def ln2_low(self) -> float:
+        """What is missing from ln2_high; in doubles, ln 2 minus it would lose digits that k magnifies."""
+        return float(LN2 - Fraction(self.ln2_high))
 
+
+LN2 = Fraction("0.693147180559945309417232121458176568075500134360255")
 FORMATS = {
     4: Format(8, 127, 1.5 * 2**23, 0.693359375, 7, 8, 14, 87.0),
     8: Format(11, 1023, 1.5 * 2**52, 0.6931471803691238, 13, 17, 24, 708.0),
@@ -108,7 +114,7 @@ def _reduced(x: Number) -> tuple[Number, Number]:
     shifted = x.times_plus(1 / math.log(2), f.to_integer)
     k = shifted - f.to_integer
     r = k.times_plus(-f.ln2_high, x)
-    r = k.times_plus(-(math.log(2) - f.ln2_high), r)
+    r = k.times_plus(-f.ln2_low, r)
     # the low bits of `shifted` hold k; those of `shifted + bias` hold the biased exponent
     return Number(x.e, x.e.power_of_two((shifted + float(f.bias)).value, f.exponent_width)), r
 

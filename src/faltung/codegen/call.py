@@ -7,8 +7,8 @@ from faltung.plan.parameters import filled
 
 P = TypeVar("P")
 FIELDS = ("x", "kernel", "bias", "y", "workspace", "parameters", "extra")
-"""The fields of a call's record, in order; all are pointers. `extra` is a fourth input, which only the jobs of a network
-have: a call that is launched has null there."""
+"""The fields of a call's record, in order; all are pointers. `extra` is a fourth input, which only the jobs of a
+network have: a call that is launched has null there."""
 
 
 class Call:

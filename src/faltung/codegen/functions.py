@@ -39,6 +39,12 @@ def square_root(x: Number) -> Number:
     return Number(x.e, x.e.square_root(x.value))
 
 
+def full_exp(x: Number) -> Number:
+    """exp(x) up to the largest number of the format, before which `exp` gives infinity."""
+    limit = FORMATS[x.e.element_bytes].exp_limit
+    return exp(x - x.where(">", limit, 2.0, 0.0)) * x.where(">", limit, math.exp(2), 1.0)
+
+
 def log(x: Number) -> Number:
     """The natural logarithm: -inf of 0, NaN below; denormal numbers count as 0 where the caller drops them."""
     f, e = FORMATS[x.e.element_bytes], x.e
@@ -51,7 +57,7 @@ def log(x: Number) -> Number:
     for n in range(terms - 1, 0, -1):
         series = series.times_plus(square, 1 / (2 * n + 1))
     doubled = s + s
-    small = (series * square).times_plus(doubled, k * (math.log(2) - f.ln2_high)) + doubled
+    small = (series * square).times_plus(doubled, k * f.ln2_low) + doubled
     result = k.times_plus(f.ln2_high, small)
     beyond = x.where("<", 0.0, math.nan, x.where("==", 0.0, -math.inf, x))  # infinity and NaN stay
     is_normal = e.all_of(e.is_ordered(x.value, ">", e.splat(0.0)), e.is_ordered(x.value, "<", e.splat(math.inf)))
@@ -108,7 +114,7 @@ def power(x: Number, exponent: float) -> Number:
 
 def _general_power(x: Number, exponent: Number) -> Number:
     """Of x >= 0, NaN below; its relative error grows with |exponent * log(x)|."""
-    return exp(log(x) * exponent)
+    return full_exp(log(x) * exponent)
 
 
 def _extreme(how: str) -> Callable[[Number, Number], Number]:
@@ -148,7 +154,7 @@ FUNCTIONS: dict[str, Callable[..., Number]] = {
     "pow": _general_power,
     "sqrt": square_root,
     "rsqrt": lambda x: 1.0 / square_root(x),
-    "exp": exp,
+    "exp": full_exp,
     "log": log,
     "abs": lambda x: x.absolute(),
     "neg": lambda x: x * -1.0,

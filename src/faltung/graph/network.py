@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,14 @@ from faltung.graph.program import Program
 from faltung.graph.shapes import infer
 from faltung.graph.weights import Weights
 from faltung.runtime import buffers
+from faltung.runtime.locks import lock_across_forks
 
 Shapes = tuple[tuple[int, ...], ...]
 Flatten = Callable[[Any, Any], list[Any]]
 Assemble = Callable[[list[Array]], Any]
+_lock = lock_across_forks()
+MOST_SHAPES = 64
+"""Plans that a network keeps; of further shapes the oldest is planned anew when it comes again."""
 
 
 class Network:
@@ -45,16 +50,16 @@ class Network:
         is_frozen: bool = False,
         precision: str = "high",
     ) -> None:
-        self.assemble, self._flatten, self._reread = assemble, flatten, reread
+        self.assemble, self._flatten, self._reread = _each_once(graph, assemble), flatten, reread
         self.precision = precision
-        self.graph = simplified(infer(graph))
+        self.graph = _prepared(_frozen(graph) if is_frozen else graph)
         self._weights = Weights()
         self._programs: dict[Shapes, Program] = {}
         self._dtypes = [np.dtype(value.dtype) for value in self.graph.inputs.values()]
-        self._versions = [] if is_frozen else _versions(self.graph.constants.values())
+        self._versions = _versions(self.graph.constants.values())
         self._seen = [version() for version in self._versions]
         mark = np.empty(0)
-        self._is_plain = len(self.graph.inputs) == len(self.graph.outputs) == 1 and assemble([mark]) is mark
+        self._is_plain = len(self.graph.inputs) == len(self.graph.outputs) == 1 and self.assemble([mark]) is mark
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """What the model returns for these inputs.
@@ -96,10 +101,11 @@ class Network:
         """Make the weights again if one of those of the model has changed."""
         seen = [version() for version in self._versions]
         if seen != self._seen:
-            self._weights.refresh()
-            self._seen = seen
-            for program in self._programs.values():
-                program.forget_contexts()
+            with _lock:
+                self._weights.refresh()
+                for program in self._programs.values():
+                    program.forget_contexts()
+                self._seen = seen
 
     def _checked(self, n: int, array: Any) -> Array:
         """An input as a contiguous array of the graph's element type."""
@@ -116,7 +122,13 @@ class Network:
         """The plan for inputs of these shapes, made when they first come."""
         program = self._programs.get(shapes)
         if program is None:
-            program = self._programs[shapes] = Program(self._graph_for(shapes), self._weights, self.precision)
+            with _lock:
+                program = self._programs.get(shapes)
+                if program is None:
+                    program = Program(self._graph_for(shapes), self._weights, self.precision)
+                    if len(self._programs) >= MOST_SHAPES:
+                        self._programs.pop(next(iter(self._programs)), None)
+                    self._programs[shapes] = program
         return program
 
     def _graph_for(self, shapes: Shapes) -> Graph:
@@ -127,7 +139,7 @@ class Network:
             if self._reread is None:
                 wanted = [("any", *shape[1:]) for shape in given]
                 raise ShapeError(f"net: a network from a file takes inputs of shapes {wanted}; got {list(shapes)}.")
-            return simplified(infer(self._reread(shapes)))
+            return _prepared(self._reread(shapes))
         named = zip(self.graph.inputs.items(), shapes, strict=True)
         return infer(self.graph, {name: Value(shape, value.dtype) for (name, value), shape in named})
 
@@ -151,6 +163,13 @@ class Network:
         """The parts that follow each other: "12 steps" in one native call, or an island of the host with its reason."""
         return self.example_program.segments
 
+    def report(self) -> str:
+        """How much of the network faltung computes, and what its host computes, with the reasons."""
+        nodes = [node for node in self.graph.nodes if node.op != "island"]
+        islands = [node for node in self.graph.nodes if node.op == "island"]
+        lines = [f"faltung computes {len(nodes)} of {len(nodes) + len(islands)} nodes in {len(self.segments)} segments."]
+        return "\n".join([*lines, *(f"  island {node['description']}: {node['reason']}" for node in islands)])
+
     def explain(self) -> str:
         """Each step in words: what was fused into it, algorithm, multiply-adds, and where its result lies."""
         from faltung.graph.explain import explain  # which knows networks
@@ -162,6 +181,24 @@ class Network:
         from faltung.graph.file import save
 
         save(self, path)
+
+
+def _frozen(graph: Graph) -> Graph:
+    """The graph with its constants as they are now."""
+    fixed = {name: Constant.of(np.array(constant.read())) for name, constant in graph.constants.items()}
+    return replace(graph, constants=fixed)
+
+
+def _prepared(graph: Graph) -> Graph:
+    """The graph as it is planned: simplified, each output once."""
+    return simplified(infer(replace(graph, outputs=tuple(dict.fromkeys(graph.outputs)))))
+
+
+def _each_once(graph: Graph, assemble: Assemble) -> Assemble:
+    """What assembles the result when outputs that the model returns several times are computed once."""
+    once = list(dict.fromkeys(graph.outputs))
+    places = [once.index(name) for name in graph.outputs]
+    return assemble if len(once) == len(places) else lambda found: assemble([found[place] for place in places])
 
 
 def _versions(constants: Iterable[Constant]) -> list[Callable[[], Any]]:

@@ -112,27 +112,35 @@ def _emit_line(e: Emitter, here: _Arrays, length: Int) -> None:
 def _emit_tiles(e: Emitter, block: _Arrays, num_rows: Int, length: Int) -> None:
     """Tiles of lanes x lanes; those at the ends are masked, whole rows and columns of them too."""
     with e.loop("i", length, step=e.lanes) as i, e.loop("row", num_rows, step=e.lanes) as row:
-        rows_left, left = e.sub(num_rows, row), e.sub(length, i)
+        num_rows_left, left = e.sub(num_rows, row), e.sub(length, i)
         here = block.moved(row=row, i=i)
-        is_whole = e.compare(e.minimum(rows_left, left), ">=", e.lanes)
+        is_whole = e.compare(e.minimum(num_rows_left, left), ">=", e.lanes)
         with e.either(is_whole, likely=True) as (whole, edge):
             with whole:
-                _emit_tile(e, here, [None] * e.lanes, [None] * e.lanes)
+                _emit_tile(e, here, e.lanes, e.lanes)
             with edge:
-                # of what lies beyond the end, no lane is read or written
-                along_row = [e.mask(e.choose(e.compare(left, ">", n), rows_left, 0)) for n in range(e.lanes)]
-                along_line = [e.mask(e.choose(e.compare(rows_left, ">", n), left, 0)) for n in range(e.lanes)]
-                _emit_tile(e, here, along_row, along_line)
+                _emit_tile(e, here, num_rows_left, left)
 
 
-def _emit_tile(e: Emitter, here: _Arrays, along_row: list[Mask | None], along_line: list[Mask | None]) -> None:
-    """One tile; the masks are those of vectors along the rows, for each place of the line, and the other way."""
+def _emit_tile(e: Emitter, here: _Arrays, num_rows: Int, length: Int) -> None:
+    """One tile, of which no lane beyond its rows and their length is read or written."""
     k = here.kernel
+
+    def mask(n: int, count: Int, limit: Int) -> Mask | None:
+        """`limit` lanes of vector number n, none where there is no such vector."""
+        if isinstance(count, int):
+            return None
+        return e.mask(e.choose(e.compare(count, ">", n), limit, 0))
+
     crossed = {
-        n: e.transpose([e.load_masked(here.operands[n].at(i=i), along_row[i]) for i in range(e.lanes)])
+        n: e.transpose([e.load_masked(here.operands[n].at(i=i), mask(i, length, num_rows)) for i in range(e.lanes)])
         for n, load in enumerate(k.loads)
         if load == CROSSED
     }
-    for row, mask in enumerate(along_line):
-        values = [crossed[n][row] if n in crossed else here.load(n, 0, mask, row) for n in range(len(k.loads))]
-        here.store(values, 0, mask, row)
+    for row in range(e.lanes):
+        along_line, near = mask(row, num_rows, length), e.minimum(row, e.sub(num_rows, 1))
+        values = [
+            crossed[n][row] if load == CROSSED else here.load(n, 0, along_line, near if load == ONE else row)
+            for n, load in enumerate(k.loads)
+        ]
+        here.store(values, 0, along_line, row)

@@ -134,6 +134,10 @@ class Memory(Control, Vectors):
     def load_i64(self, pointer: Value, name: str = "") -> Value:
         return self.b.load(pointer, name, typ=I64)
 
+    def load_index(self, pointer: Value, num_bytes: int) -> Value:
+        """A signed integer of 4 or 8 bytes, as an i64."""
+        return self.load_i64(pointer) if num_bytes == 8 else self.b.sext(self.b.load(pointer, typ=I32), I64)
+
     def load_pointer(self, pointer: Value, name: str = "") -> Value:
         return self.b.load(pointer, name, typ=POINTER)
 

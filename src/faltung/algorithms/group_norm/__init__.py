@@ -1,0 +1,1 @@
+"""Group and instance normalisation, channels last."""

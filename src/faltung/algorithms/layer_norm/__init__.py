@@ -1,0 +1,1 @@
+"""Layer normalisation: each contiguous row by its own mean and variance."""

@@ -1,0 +1,1 @@
+"""The maximum or the mean of each window, channels last."""

@@ -1,0 +1,1 @@
+"""Sums, means, extremes and variances along one axis."""

@@ -1,0 +1,1 @@
+"""Weighted sums of picked positions along one axis, and picked rows."""
