@@ -75,7 +75,8 @@ def conv(b: Builder, x: str) -> str:
     taps = tuple(int(rng.choice([1, 3, 5])) for _ in range(b.rank))
     dilation = tuple(int(rng.choice([1, 1, 2])) for _ in range(b.rank))
     padding = tuple(
-        (d * (k - 1), 0) if rng.integers(3) == 0 else (d * (k - 1) // 2,) * 2 for k, d in zip(taps, dilation, strict=True)
+        (d * (k - 1), 0) if rng.integers(3) == 0 else (d * (k - 1) // 2,) * 2
+        for k, d in zip(taps, dilation, strict=True)
     )
     layout = KERNELS[b.rank][rng.integers(2)]
     sizes = dict(zip((letter for letter in layout if letter not in "IO"), taps, strict=True)) | {
@@ -114,9 +115,7 @@ def batch_norm(b: Builder, x: str) -> str:
         return activation(b, x)
     count = channels(b, x)
     names = (b.constant(count), b.constant(count, positive=True), b.constant(count), b.constant(count))
-    return b.add(
-        "batch_norm", (x, *names), axis=b.layout.index("C"), epsilon=1e-3, has_scale=True, has_shift=True
-    )
+    return b.add("batch_norm", (x, *names), axis=b.layout.index("C"), epsilon=1e-3, has_scale=True, has_shift=True)
 
 
 def residual(b: Builder, x: str) -> str:
@@ -150,9 +149,7 @@ def gate(b: Builder, x: str) -> str:
 
 def pad(b: Builder, x: str) -> str:
     mode = str(b.rng.choice(["constant", "reflect", "replicate", "circular"]))
-    pairs = tuple(
-        (0, 0) if letter in "NC" else (int(b.rng.integers(3)), int(b.rng.integers(3))) for letter in b.layout
-    )
+    pairs = tuple((0, 0) if letter in "NC" else (int(b.rng.integers(3)), int(b.rng.integers(3))) for letter in b.layout)
     if min(spatial(b, x)) < 4:
         return x
     return b.add("pad", (x,), padding=pairs, mode=mode, value=0.0 if b.rng.integers(2) else 2.0)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from graph.interpret import interpret
 
 from faltung.graph.graph import Graph, Value
 from faltung.graph.shapes import infer
-from graph.interpret import interpret
 
 
 def for_batch(graph: Graph, inputs: Sequence[Any]) -> Graph:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from models.graphs.reading import assert_close, islands, ops, outputs
 from torch import nn
 
 from faltung.errors import ModelError, ShapeError
 from faltung.models.graphs.torch import read_torch
-from models.graphs.reading import assert_close, for_batch, islands, ops, outputs
 
 
 class Call(nn.Module):
@@ -51,6 +51,7 @@ def check(module: nn.Module, *shapes: tuple[int, ...], expected: tuple[str, ...]
     """Read with one sample, compare for one and five; the islands must be those expected. Returns the graph."""
     module = ready(module)
     read = read_torch(module, drawn(*shapes))
+    assert all(map(read.holds_for, (1, 2, 5)))
     for batch in (1, 5):
         inputs = drawn(*shapes, batch=batch)
         arrays = [x.numpy() for x in read.flatten(inputs, {})]
@@ -262,3 +263,213 @@ def test_an_activation(name: str) -> None:
 def test_a_function(name: str) -> None:
     has_flip = name == "extremes"
     check(Call(FUNCTIONS[name]), LINE, expected=("flip",) if has_flip else ())
+
+
+class Reader(nn.Module):
+    """Convolution and an LSTM whose state is made for the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.front = nn.Conv1d(4, 6, 3, padding=1)
+        self.middle = nn.LSTM(6, 5, batch_first=True, bidirectional=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.middle(F.relu(self.front(x)).mT)[0]
+
+
+ISLANDS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
+    "lstm": (Reader, ("lstm",)),
+    "gru": (lambda: Call(lambda cell, x: cell(x.permute(2, 0, 1))[1][0], cell=nn.GRU(4, 5)), ("gru",)),
+    "attention": (
+        lambda: Call(lambda attend, x: x.mT + attend(x.mT, x.mT, x.mT)[0], attend=nn.MultiheadAttention(4, 2, batch_first=True)),
+        ("bmm", "bmm"),
+    ),
+    "attention in one": (
+        lambda: Call(lambda q, x: F.scaled_dot_product_attention(q(x), x, x), q=nn.Linear(11, 11)),
+        ("scaled_dot_product_attention",),
+    ),
+    "einsum": (lambda: Call(lambda x: torch.einsum("bct,bdt->bcd", x, x)), ("einsum",)),
+    "product of two values": (lambda: Call(lambda x: (x @ x.mT).softmax(-1) @ x), ("matmul", "matmul")),
+    "spectrum": (lambda: Call(lambda w, x: torch.stft(x[:, 0], 4, 2, window=w, return_complex=True).abs().log(), w=nn.Parameter(torch.zeros(4))), ("stft",)),
+    "comparison and what follows": (lambda: Call(lambda x: torch.where(x > 0, x, 2 * x).cumsum(2) + 1), ("gt", "cumsum")),
+    "a token for each sample": (lambda: Call(lambda t, x: torch.cat([t.expand(x.shape[0], -1, -1), x], 1), t=nn.Parameter(torch.zeros(1, 1, 11))), ("expand",)),
+    "a kernel that is computed": (lambda: Call(lambda x: F.conv1d(x, x.mean((0, 2))[None, :, None])), ("conv1d",)),
+    "indices of a pool": (lambda: Call(lambda x: F.max_unpool1d(*F.max_pool1d(x, 2, return_indices=True), 2)), ("max_pool", "unpool")),
+    "jumping threshold": (lambda: nn.Threshold(0.5, 7.0), ("threshold",)),
+    "statistics of the batch": (lambda: nn.BatchNorm1d(4, track_running_stats=False), ("batch_norm",)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ISLANDS)
+def test_what_no_table_covers_is_an_island(name: str) -> None:
+    make, expected = ISLANDS[name]
+    graph = check(make(), LINE, expected=expected)
+    assert all(node["reason"] for node in graph.nodes if node.op == "island")
+
+
+def test_embedding() -> None:
+    module = ready(nn.Sequential(nn.Embedding(7, 3, padding_idx=0), nn.Flatten(), nn.Linear(12, 2)))
+    read = read_torch(module, (torch.zeros(1, 4, dtype=torch.long),))
+    indices = torch.tensor([[0, 6, 2, 1], [3, 3, 5, 4]])
+    assert ops(read.graph)[0] == "embedding"
+    assert_close(outputs(read.graph, [indices.numpy()])[0], module(indices).detach())
+
+
+class Many(nn.Module):
+    """Several inputs by name, a dictionary out, with what is no array."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor, others: dict[str, torch.Tensor], scale: float = 1.0) -> dict[str, Any]:
+        y = self.shared(self.shared(x)) * scale
+        return {"sum": y + others["a"], "pair": (y, x), "none": None, "weight": self.shared.weight}
+
+
+def test_structures_of_inputs_and_outputs() -> None:
+    module = ready(Many())
+    x, a = drawn((2, 3), (2, 3))
+    read = read_torch(module, (x, {"a": a}, 2.0))
+    for flat in (read.flatten((x, {"a": a}, 2.0), {}), read.flatten((x,), {"others": {"a": a}, "scale": 2.0})):
+        found, wanted = read.assemble(outputs(read.graph, [each.numpy() for each in flat])), module(x, {"a": a}, 2.0)
+        assert found.keys() == wanted.keys() and found["none"] is None
+        assert_close(found["sum"], wanted["sum"].detach())
+        assert_close(found["pair"][0], wanted["pair"][0].detach())
+        assert_close(found["pair"][1], x)
+        assert_close(found["weight"], module.shared.weight.detach())
+    with pytest.raises(ShapeError, match="compiled for"):
+        read.flatten((x, {"b": a}, 2.0), {})
+    with pytest.raises(ShapeError, match=r"compiled with 2\.0"):
+        read.flatten((x, {"a": a}, 3.0), {})
+
+
+def test_weights_are_read_as_they_are_now() -> None:
+    module = ready(nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Conv1d(4, 4, 3)), nn.BatchNorm1d(4)))
+    read = read_torch(module, drawn(LINE))
+    (x,) = drawn(LINE)
+    versions = {constant.version for constant in read.graph.constants.values()}
+
+    def state() -> list[Any]:
+        return [version() for version in versions if version]
+
+    def replace() -> None:
+        module[0].bias = nn.Parameter(torch.ones(4, dtype=torch.double))
+
+    def into_data() -> None:
+        module[1].running_mean.data = torch.ones(4, dtype=torch.double)
+
+    def optimise() -> None:
+        module(x).sum().backward()
+        torch.optim.SGD(module.parameters(), 0.1).step()
+
+    before = outputs(read.graph, [x.numpy()])[0]
+    changes = [
+        optimise,
+        lambda: module.load_state_dict({k: v * 2 for k, v in module.state_dict().items()}),
+        replace,
+        into_data,
+    ]
+    for change in changes:
+        seen = state()
+        assert seen == state()
+        change()
+        assert seen != state()
+        after = outputs(read.graph, [x.numpy()])[0]
+        assert not np.array_equal(before, after)
+        assert_close(after, module(x).detach())
+        before = after
+
+
+def test_what_never_changes_is_read_once() -> None:
+    read = read_torch(Call(lambda x: x + torch.arange(11.0)), (torch.zeros(LINE),))
+    (constant,) = read.graph.constants.values()
+    assert constant.version is None and constant.read() is constant.read()
+
+
+class Window(nn.Module):
+    """A module that counts its calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return x * self.calls
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (nn.BatchNorm1d(4).train(), r"training mode, where a call changes .*running_mean.*Call model\.eval\(\) first"),
+        (nn.Sequential(nn.Conv1d(4, 4, 3), nn.Dropout()).train(), r"training mode, where dropout.*at random"),
+        (Window().eval(), "a call changes calls; a compiled network holds no state"),
+        (Call(lambda x: x * 2 if x.sum() > 0 else x).eval(), "torch.export cannot follow Call: "),
+        (Call(lambda x: x.shape[0]).eval(), "returns a size"),
+    ],
+    ids=["batch norm", "dropout", "state", "branch", "size"],
+)
+def test_what_cannot_be_compiled_is_refused(module: nn.Module, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        read_torch(module, (torch.randn(LINE),))
+
+
+def test_training_mode_that_changes_nothing_is_read() -> None:
+    module = nn.Sequential(nn.Conv1d(4, 4, 3), nn.Dropout(0.0), nn.ReLU()).train()
+    assert ops(read_torch(module, (torch.randn(LINE),)).graph) == ["conv", "map"]
+    assert module.training
+
+
+def test_dropout_that_stays_on_is_random() -> None:
+    read = read_torch(Call(lambda x: F.dropout(x, 0.5, training=True)).eval(), (torch.ones(LINE),))
+    ones = np.ones(LINE, np.float32)
+    first, second = (outputs(read.graph, [ones])[0] for _ in range(2))
+    assert islands(read.graph) == ["dropout.default"] and not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "holds"),
+    [
+        (lambda x: x.squeeze() * 2, 3, [False, True, True]),
+        (lambda x: x.squeeze() * 2, 1, [True, False, False]),
+        (lambda x: x.view(3, 44) * 2, 3, [False, False, True]),
+    ],
+    ids=["squeeze", "squeeze of one", "tied"],
+)
+def test_a_graph_tells_for_which_batches_it_holds(function: Any, given: int, holds: list[bool]) -> None:
+    module = Call(function).eval()
+    (x,) = drawn(LINE, batch=given)
+    read = read_torch(module, (x,))
+    assert [read.holds_for(batch) for batch in (1, 2, 3)] == holds
+    assert_close(outputs(read.graph, [x.numpy()])[0], module(x))
+
+
+def test_writing_in_place_is_not_seen_by_islands_or_inputs() -> None:
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        y = x.cumsum(2)
+        view = y[:, 0]
+        y.relu_()
+        x.add_(1)
+        return y + view[:, None] + x
+
+    (x,) = drawn(LINE)
+    read = read_torch(Call(forward).eval(), (x,))
+    array = x.numpy().copy()
+    assert_close(outputs(read.graph, [array])[0], forward(x.clone()))
+    assert np.array_equal(array, x.numpy())
+
+
+def test_a_layer_used_twice_has_one_kernel() -> None:
+    graph = check(Call(lambda layer, x: layer(F.relu(layer(x))), layer=nn.Conv1d(4, 4, 3, padding=1)), LINE)
+    first, _, second = graph.nodes
+    assert first.inputs[1:] == second.inputs[1:]
+
+
+def test_blocks_without_gradient_are_read_through() -> None:
+    def forward(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            y = layer(x)
+        return y * 2
+
+    assert ops(check(Call(forward, layer=nn.Conv1d(4, 4, 3)), LINE)) == ["conv", "map"]

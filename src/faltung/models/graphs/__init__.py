@@ -25,3 +25,5 @@ class ReadModel:
     """The graph's outputs, in their order → what the model returns: one array, a tuple, a dictionary …"""
     source: str
     """What was read: "torch", "keras", "onnx"."""
+    holds_for: Callable[[int], bool] = lambda batch: True
+    """Is it the network for this batch too? Some models treat one sample apart, or are tied to their example."""

@@ -17,11 +17,9 @@ from faltung.errors import ModelError, ShapeError
 from faltung.graph.graph import Array, Value
 from faltung.models.graphs import ReadModel
 from faltung.models.graphs.torch_constants import leaves
-from faltung.models.graphs.torch_nodes import Reader, dtype_name
+from faltung.models.graphs.torch_in_place import without_writes
+from faltung.models.graphs.torch_nodes import Reader, dtype_name, target_name
 from faltung.models.graphs.torch_ops import TABLE
-
-DECOMPOSED = ("rms_norm", "addcmul", "addcdiv", "lerp", "logsumexp", "linalg_vector_norm", "norm", "frobenius_norm")
-"""Ops that PyTorch writes better than a table of ours would: as a few that the tables know."""
 
 
 def read_torch(module: torch.nn.Module, example: Sequence[Any]) -> ReadModel:
@@ -46,23 +44,34 @@ def read_torch(module: torch.nn.Module, example: Sequence[Any]) -> ReadModel:
         else:
             raise ModelError(f"compile: the model returns a size ({spec.arg}); return arrays only.")
     is_tensor = [isinstance(spec.arg, TensorArgument) for spec in arguments]
-    given = [leaf for leaf, wanted in zip(pytree.tree_leaves(tuple(example)), is_tensor, strict=True) if wanted]
+    leaves_given = pytree.tree_leaves(tuple(example))
+    given = [leaf for leaf, is_input in zip(leaves_given, is_tensor, strict=True) if is_input]
     values = [Value(tuple(tensor.shape), dtype_name(tensor.dtype)) for tensor in given]
     graph = reader.graph(dict(zip(inputs, values, strict=True)), tuple(outputs))
     in_spec, out_spec = program.call_spec.in_spec, program.call_spec.out_spec
-    return ReadModel(graph, _flatten(module, in_spec, is_tensor), _assemble(out_spec, len(returned), fixed), "torch")
+    return ReadModel(
+        graph,
+        _flatten(module, in_spec, leaves_given, is_tensor),
+        _assemble(out_spec, len(returned), fixed),
+        "torch",
+        _holds_for(program, given),
+    )
 
 
 def _exported(module: torch.nn.Module, example: tuple[Any, ...]) -> Any:
     """The program with an open batch where the module allows one, else as given."""
     wider, shapes = _with_open_batch(example)
+    named = inspect.signature(module.forward).bind(*shapes).arguments  # which gathers *inputs in a tuple
     program = None
     if any(axes for axes in pytree.tree_leaves(shapes, is_leaf=lambda axes: axes is None or isinstance(axes, dict))):
         try:
-            program = _export(module, wider, shapes)
+            program = _export(module, wider, named)
         except Exception:  # whatever the module's own code raises on another batch
             program = None
-    if program is None or not _is_open(program):
+    batch = next(
+        (leaf.shape[0] for leaf in pytree.tree_leaves(example) if isinstance(leaf, torch.Tensor) and leaf.ndim), 0
+    )
+    if program is None or not _is_open(program) or not _holds_for(program, ())(batch):
         try:
             program = _export(module, example, None)
         except Exception as error:
@@ -95,18 +104,15 @@ def _with_open_batch(example: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
 def _export(module: torch.nn.Module, example: tuple[Any, ...], shapes: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = torch.export.export(module, example, dynamic_shapes=shapes, strict=False)
-        table = torch.export.default_decompositions()
-        kept = {op: how for op, how in table.items() if op._schema.name.removeprefix("aten::") in DECOMPOSED}
-        return program.run_decompositions(kept)
+        return without_writes(torch.export.export(module, example, dynamic_shapes=shapes, strict=False))
 
 
 def _is_open(program: Any) -> bool:
     """Has the first input kept its open batch?"""
     names = {spec.arg.name for spec in program.graph_signature.input_specs if spec.kind is InputKind.USER_INPUT}
     tensors = (node.meta.get("val") for node in program.graph.nodes if node.name in names)
-    first = next(tensor for tensor in tensors if isinstance(tensor, torch.Tensor) and tensor.ndim)
-    return isinstance(first.shape[0], torch.SymInt)
+    first = next((tensor for tensor in tensors if isinstance(tensor, torch.Tensor) and tensor.ndim), None)
+    return first is not None and isinstance(first.shape[0], torch.SymInt)
 
 
 def _refuse_training(module: torch.nn.Module, program: Any) -> None:
@@ -125,8 +131,18 @@ def _drops(node: fx.Node) -> bool:
     return "dropout" in str(node.target) and bool(node.args[1]) and node.args[2] is not False
 
 
-def _flatten(module: torch.nn.Module, in_spec: Any, is_tensor: list[bool]) -> Callable[..., list[Any]]:
-    """Arguments of a call → the graph's inputs."""
+def _holds_for(program: Any, example: Sequence[torch.Tensor]) -> Callable[[int], bool]:
+    """For which batches the program is the module: `squeeze()` takes the batch of one sample away."""
+    if not _is_open(program):
+        fixed = example[0].shape[0] if example and example[0].ndim else None
+        return lambda batch: batch == fixed
+    most = min((limits.upper for limits in program.range_constraints.values()), default=None)
+    least = 2 if any(target_name(node.target) == "squeeze.default" for node in program.graph.nodes) else 0
+    return lambda batch: batch >= least and (most is None or batch <= most)
+
+
+def _flatten(module: torch.nn.Module, in_spec: Any, example: list[Any], is_tensor: list[bool]) -> Callable[..., Any]:
+    """Arguments of a call → the graph's inputs. What is no tensor must be as in the example, which the graph is of."""
     (positional, _), is_simple = in_spec.children(), all(is_tensor)
     is_simple = is_simple and all(child.is_leaf() for child in positional.children())
     signature = inspect.signature(module.forward)
@@ -138,7 +154,10 @@ def _flatten(module: torch.nn.Module, in_spec: Any, is_tensor: list[bool]) -> Ca
         found, spec = pytree.tree_flatten((bound.args, bound.kwargs))
         if spec != in_spec:
             raise ShapeError(f"{type(module).__name__}: called with {spec}, but compiled for {in_spec}.")
-        return [leaf for leaf, wanted in zip(found, is_tensor, strict=True) if wanted]
+        for given, known, is_input in zip(found, example, is_tensor, strict=True):
+            if not is_input and given != known:
+                raise ShapeError(f"{type(module).__name__}: called with {given!r}, but compiled with {known!r}.")
+        return [leaf for leaf, is_input in zip(found, is_tensor, strict=True) if is_input]
 
     return flatten
 

@@ -60,6 +60,12 @@ def _leaky_relu(r: Reader, input: Any, negative_slope: float) -> str:
     return r.map(lambda x: ("leaky_relu", x, float(negative_slope)), input)
 
 
+def _rrelu(r: Reader, input: Any, lower: float, upper: float, training: bool = False, **_: Any) -> str:
+    if training:
+        raise NotCovered("slopes are drawn at random")
+    return _leaky_relu(r, input, (lower + upper) / 2)
+
+
 def _elu(r: Reader, input: Any, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> str:
     if input_scale != 1:
         raise NotCovered("an ELU of scaled inputs")
@@ -104,6 +110,17 @@ def _log(r: Reader, input: Any, *, base: float) -> str:
     return r.map(lambda x: ("mul", ("log", x), float(1 / np.log(base))), input)
 
 
+def _add_product(r: Reader, input: Any, tensor1: Any, tensor2: Any, value: float = 1, *, name: str) -> str:
+    def formula(x: Any, a: Any, b: Any) -> Any:
+        return ("add", x, (name, a if value == 1 else ("mul", a, float(value)), b))
+
+    return r.map(formula, input, tensor1, tensor2)
+
+
+def _lerp(r: Reader, input: Any, end: Any, weight: Any) -> str:
+    return r.map(lambda a, b, w: ("add", a, ("mul", w, ("sub", b, a))), input, end, weight)
+
+
 NAMED = (
     *("neg", "abs", "exp", "log", "sqrt", "rsqrt", "square", "reciprocal", "sin", "erf"),
     *("mish", "relu", "relu6", "sigmoid", "tanh", "silu", "selu"),
@@ -120,6 +137,9 @@ TABLE: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("minimum.default", "min.other"), _binary("minimum")),
     **dict.fromkeys(("pow.Tensor_Scalar", "pow.Tensor_Tensor", "pow.Scalar"), _power),
     **{f"{name}.default": _named(name) for name in NAMED},
+    "addcmul.default": partial(_add_product, name="mul"),
+    "addcdiv.default": partial(_add_product, name="div"),
+    **dict.fromkeys(("lerp.Scalar", "lerp.Tensor"), _lerp),
     "log_sigmoid.default": _named("log_sigmoid"),
     "hardsigmoid.default": _named("hard_sigmoid"),
     "hardswish.default": _named("hard_silu"),
@@ -131,6 +151,7 @@ TABLE: dict[str, Callable[..., Any]] = {
     "hardtanh.default": _hardtanh,
     "threshold.default": _threshold,
     "leaky_relu.default": _leaky_relu,
+    "rrelu.default": _rrelu,
     "elu.default": _elu,
     "celu.default": _celu,
     "gelu.default": _gelu,

@@ -1,7 +1,8 @@
 """What of an exported program belongs to the network: parameters and buffers as they are now, and what they become."""
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeAlias
 
 import torch
 from torch import fx
@@ -9,40 +10,55 @@ from torch.export.graph_signature import InputKind
 
 from faltung.graph.graph import Array, Constant
 
-Leaf = Callable[[], torch.Tensor]
+Leaf: TypeAlias = tuple[Mapping[str, Any], str]
+"""Who holds a tensor, and by which name: one that is put in its place is found too."""
+
+_count = attrgetter("_version")
 
 
 def leaves(program: Any, module: torch.nn.Module) -> dict[str, Leaf]:
-    """How each learned or lifted tensor is found now, by the name of its placeholder."""
+    """Where each learned or lifted tensor is found, by the name of its placeholder."""
     found: dict[str, Leaf] = {}
     for spec in program.graph_signature.input_specs:
         if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER):
             found[spec.arg.name] = _member(module, spec.target)
         elif spec.kind is InputKind.CONSTANT_TENSOR:
-            found[spec.arg.name] = lambda tensor=program.constants[spec.target]: tensor
+            found[spec.arg.name] = (program.constants, spec.target)
     return found
 
 
 def _member(module: torch.nn.Module, path: str) -> Leaf:
-    """A parameter or buffer, looked up anew each time: one that was put in its place is seen."""
     *parents, name = path.split(".")
     owner = module.get_submodule(".".join(parents))
-    held = owner._parameters if name in owner._parameters else owner._buffers
-    return lambda: held[name]  # type: ignore[return-value]
+    return (owner._parameters if name in owner._parameters else owner._buffers), name
 
 
-def state(tensor: torch.Tensor) -> Hashable:
-    """Equal while the tensor holds the same numbers; what is written through `.data` or NumPy is not noticed."""
-    if tensor.is_inference():
-        return id(tensor), tensor.data_ptr()
-    return id(tensor), tensor._version, tensor.data_ptr()
+class Watch:
+    """One look at all tensors of a module that a graph is made of. Every call looks: it is made of built-in loops."""
+
+    def __init__(self) -> None:
+        self.leaves: dict[tuple[int, str], Leaf] = {}
+
+    def add(self, leaf: Leaf) -> None:
+        """Look at this one too."""
+        held, name = leaf
+        self.leaves[id(held), name] = leaf
+
+    def __call__(self) -> Hashable:
+        """Equal while all hold the same numbers. What is written through `.data` or NumPy is seen by nobody."""
+        tensors = [held[name] for held, name in self.leaves.values()]
+        try:
+            counts = tuple(map(_count, tensors))
+        except RuntimeError:  # tensors of inference mode have no count
+            counts = ()
+        return counts, tuple(map(id, tensors)), tuple(map(torch.Tensor.data_ptr, tensors))
 
 
 class Constants:
     """The nodes of a program that depend on no input; each can be computed again from what the module holds now."""
 
     def __init__(self, leaves: Mapping[str, Leaf]) -> None:
-        self.leaves_by_name = leaves
+        self.leaves_by_name, self.watch = leaves, Watch()
         self.used: dict[fx.Node, tuple[Leaf, ...]] = {}
         """Constant nodes, each with the tensors of the module that it is made of."""
 
@@ -56,9 +72,7 @@ class Constants:
         elif node.op == "call_function" and all(parent in self for parent in node.all_input_nodes):
             if _is_random(node.target) or not _has_plain_shape(node.meta.get("val")):
                 return False
-            self.used[node] = tuple(
-                dict.fromkeys(leaf for parent in node.all_input_nodes for leaf in self.used[parent])
-            )
+            self.used[node] = tuple(leaf for parent in node.all_input_nodes for leaf in self.used[parent])
         return node in self
 
     def tensor(self, node: fx.Node) -> torch.Tensor:
@@ -68,7 +82,8 @@ class Constants:
 
     def _compute(self, node: fx.Node, done: dict[fx.Node, Any]) -> Any:
         if node.op == "placeholder":
-            return self.leaves_by_name[node.name]().detach()
+            held, name = self.leaves_by_name[node.name]
+            return held[name].detach()
         if node not in done:
             args, kwargs = fx.map_arg((node.args, dict(node.kwargs)), lambda parent: self._compute(parent, done))
             done[node] = node.target(*args, **kwargs)  # type: ignore[operator]
@@ -76,18 +91,16 @@ class Constants:
 
     def constant(self, node: fx.Node, then: Callable[[Array], Array] = lambda array: array) -> Constant:
         """The node as a constant of a graph, as `then` rearranges it."""
-        used = self.used[node]
 
         def read() -> Array:
             return then(self.tensor(node).cpu().resolve_conj().resolve_neg().numpy())
 
         now = read()
-        if not used:
+        if not self.used[node]:
             return Constant.of(now)
-        if len(used) == 1:
-            (leaf,) = used
-            return Constant(now.shape, now.dtype.name, read, lambda: state(leaf()))
-        return Constant(now.shape, now.dtype.name, read, lambda: tuple(state(leaf()) for leaf in used))
+        for leaf in self.used[node]:
+            self.watch.add(leaf)
+        return Constant(now.shape, now.dtype.name, read, self.watch)
 
 
 def _is_random(target: Any) -> bool:

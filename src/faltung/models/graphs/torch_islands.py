@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import sympy
+import sympy  # type: ignore[import-untyped]
 import torch
 from torch import fx
 
@@ -26,7 +26,8 @@ class Island:
     def add(self, step: fx.Node, reason: str) -> None:
         """Take a node in, with the reason."""
         self.steps.append(step)
-        self.reasons.append(reason)
+        if any(True for _ in parents(step)) or len(self.steps) == 1:  # a state of zeros is here for the sake of others
+            self.reasons.append(reason)
 
     def node(self, reader: "Reader", needed: set[str]) -> Node | None:
         """The island as a node that computes what is needed of it; None if nothing is."""

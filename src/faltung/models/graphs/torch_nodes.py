@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-import sympy
+import sympy  # type: ignore[import-untyped]
 import torch
 from torch import fx
 
@@ -43,14 +43,14 @@ class Reader:
         self.constants: dict[str, Constant] = {}
         self.shapes: dict[str, tuple[Size, ...]] = {}
         self.dtypes: dict[str, str] = {}
-        self.node: fx.Node = None  # type: ignore[assignment]  # the one that is being read
+        self.node: Any = None  # the one that is being read
 
     def read(self, module: fx.GraphModule, inputs: Sequence[str]) -> Sequence[fx.Node]:
         """Read all nodes and return those whose values the program returns."""
         for node in module.graph.nodes:
             self.node = node
             if node.op == "output":
-                return node.args[0]  # type: ignore[return-value]
+                return list(node.args[0])
             if self.consts.admit(node) or node.op == "get_attr":
                 continue
             if node.op == "placeholder":
@@ -72,9 +72,11 @@ class Reader:
                 del self.constants[name]
             several = isinstance(node.meta["val"], tuple | list)
             names = tuple(f"{node.name}.{n}" for n in range(len(node.meta["val"]))) if several else node.name
-            if not (self.nodes and isinstance(self.nodes[-1], Island)):
-                self.nodes.append(Island())
-            self.nodes[-1].add(node, str(reason))
+            island = self.nodes[-1] if self.nodes else None
+            if not isinstance(island, Island):
+                island = Island()
+                self.nodes.append(island)
+            island.add(node, str(reason))
         self._bind(node, names)
 
     def _through_table(self, node: fx.Node) -> Any:
@@ -82,15 +84,18 @@ class Reader:
         if name == "getitem":
             source: Any = node.args[0]
             index = node.args[1]
-            if self.names[source][index] is None:
-                raise NotCovered(f"the table does not compute output {index} of {target_name(source.target)}")
             return self.names[source][index]
         if name not in self.table:
             raise NotCovered(f"no table knows {name}")
         schema = node.target._schema.arguments  # type: ignore[union-attr]
         given = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
         given |= dict(zip((argument.name for argument in schema), node.args, strict=False)) | node.kwargs
-        return self.table[name](self, **{("input" if name == "self" else name): value for name, value in given.items()})
+        names = self.table[name](
+            self, **{("input" if each == "self" else each): value for each, value in given.items()}
+        )
+        if isinstance(names, tuple) and any(names[user.args[1]] is None for user in node.users):  # type: ignore[index]
+            raise NotCovered(f"the table does not compute all of {name}")
+        return names
 
     def _check_types(self, node: fx.Node) -> None:
         """Graphs know real numbers only; booleans and complex numbers stay with the host."""
@@ -110,9 +115,11 @@ class Reader:
             }
             found = infer(Graph(known, self.constants, tuple(nodes), ()))
             for name, value in expected.items():
-                wanted, got = Value(at(sizes(value), batch), dtype_name(value.dtype)), found.value(name)
-                if (got.shape, got.dtype) != (wanted.shape, wanted.dtype):
-                    raise NotCovered(f"{target_name(self.node.target)} gives {wanted}, the table {got}")
+                got, shape, dtype = found.value(name), at(sizes(value), batch), dtype_name(value.dtype)
+                if got.dtype != dtype:
+                    raise NotCovered(f"{target_name(self.node.target)} makes {got.dtype} {dtype}")
+                if got.shape != shape:
+                    raise NotCovered(f"{target_name(self.node.target)} gives {shape}, not {got.shape}")
 
     def _bind(self, node: fx.Node, names: Any) -> None:
         """Note the values of a node, or of a placeholder."""

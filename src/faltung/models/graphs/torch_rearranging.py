@@ -68,6 +68,14 @@ def _swap(r: Reader, input: fx.Node, dim0: int = 0, dim1: int = 1) -> str:
     return _transpose(r, input, axes)
 
 
+def _move(r: Reader, input: fx.Node, source: Any, destination: Any) -> str:
+    rank = len(r.shape(input))
+    pairs = zip(*([axes] if isinstance(axes, int) else axes for axes in (destination, source)), strict=True)
+    moved = {to % rank: came % rank for to, came in pairs}
+    others = iter([axis for axis in range(rank) if axis not in moved.values()])
+    return _transpose(r, input, [moved[axis] if axis in moved else next(others) for axis in range(rank)])
+
+
 def _expand(r: Reader, input: fx.Node, **_: Any) -> str:
     """Axes that stay are 1: they broadcast to what they are, whatever that is."""
     before, after = r.shape(input), r.shape(r.node)
@@ -210,6 +218,13 @@ def _pixel_unshuffle(r: Reader, input: fx.Node, downscale_factor: int) -> str:
     return reshape(r, value, (n, c, f, f, apart[2], apart[4]), r.shape(r.node))
 
 
+def _channel_shuffle(r: Reader, input: fx.Node, groups: int) -> str:
+    n, c, *rest = r.shape(input)
+    apart = reshape(r, r.name(input), (n, c, *rest), (n, groups, number(c) // groups, *rest))
+    value = r.emit("transpose", [apart], axes=(0, 2, 1, *range(3, len(rest) + 3)))
+    return reshape(r, value, (n, number(c) // groups, groups, *rest), r.shape(r.node))
+
+
 TABLE: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(
         (
@@ -250,7 +265,10 @@ TABLE: dict[str, Callable[..., Any]] = {
         _reshape,
     ),
     "permute.default": _permute,
-    **dict.fromkeys(("transpose.int", "t.default", "mT.default"), _swap),
+    **dict.fromkeys(("transpose.int", "t.default", "numpy_T.default"), _swap),
+    "mT.default": lambda r, input: _swap(r, input, -2, -1),
+    "swapaxes.default": lambda r, input, axis0, axis1: _swap(r, input, axis0, axis1),
+    **dict.fromkeys(("movedim.int", "movedim.intlist"), _move),
     **dict.fromkeys(("expand.default", "expand_as.default", "broadcast_to.default"), _expand),
     "repeat.default": _repeat,
     "repeat_interleave.self_int": _repeat_interleave,
@@ -277,6 +295,7 @@ TABLE: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("constant_pad_nd.default", "pad.default"), _pad),
     **{f"reflection_pad{rank}d.default": partial(_pad, mode="reflect") for rank in (1, 2, 3)},
     **{f"replication_pad{rank}d.default": partial(_pad, mode="replicate") for rank in (1, 2, 3)},
+    "channel_shuffle.default": _channel_shuffle,
     "pixel_shuffle.default": _pixel_shuffle,
     "pixel_unshuffle.default": _pixel_unshuffle,
 }

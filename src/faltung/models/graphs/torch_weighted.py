@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import fx
 
 from faltung.models.graphs.covered import NotCovered
@@ -121,6 +122,12 @@ def _addmm(r: Reader, input: fx.Node, mat1: fx.Node, mat2: fx.Node, beta: float,
     return _dense(r, mat1, mat2, input, "IO")
 
 
+def _normalised(r: Reader, input: fx.Node, training: bool, **arguments: Any) -> str:
+    if training:
+        raise NotCovered("statistics of the whole batch")
+    return str(_batch_norm(r, input, **arguments)[0])
+
+
 def _batch_norm(
     r: Reader, input: fx.Node, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float, **_: Any
 ) -> tuple[str | None, ...]:
@@ -158,6 +165,20 @@ def _layer_norm(r: Reader, input: fx.Node, normalized_shape: Any, weight: Any, b
     return r.emit("layer_norm", [input, *learned(r, weight, bias)], num_axes=len(normalized_shape), epsilon=eps, **has)
 
 
+def _rms_norm(r: Reader, input: fx.Node, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> str:
+    """x / sqrt(mean(x**2) + epsilon), over trailing axes."""
+    rank, epsilon = len(r.shape(input)), torch.finfo(input.meta["val"].dtype).eps if eps is None else eps
+    axes = tuple(range(rank - len(normalized_shape), rank))
+    squares = r.map(lambda x: ("square", x), input)
+    mean = r.emit("reduce", [squares], kind="mean", axes=axes, keeps_axes=True, correction=0)
+
+    def formula(x: Any, mean: Any, scale: Any = None) -> Any:
+        normal = ("mul", x, ("rsqrt", ("add", mean, float(epsilon))))
+        return normal if scale is None else ("mul", normal, scale)
+
+    return r.map(formula, input, mean, *learned(r, weight))
+
+
 def _embedding(r: Reader, weight: fx.Node, indices: fx.Node, **_: Any) -> str:
     return r.emit("embedding", [indices, *learned(r, weight)])
 
@@ -180,10 +201,12 @@ TABLE: dict[str, Callable[..., Any]] = {
     "matmul.default": _product,
     "addmm.default": _addmm,
     "_native_batch_norm_legit_no_training.default": _batch_norm,
+    "batch_norm.default": _normalised,
     "instance_norm.default": _instance_norm,
     "group_norm.default": _group_norm,
     "native_group_norm.default": _first_of(_native_group_norm),
     "layer_norm.default": _layer_norm,
     "native_layer_norm.default": _first_of(_layer_norm),
+    "rms_norm.default": _rms_norm,
     "embedding.default": _embedding,
 }

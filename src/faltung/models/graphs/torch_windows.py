@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import torch
 from torch import fx
 
 from faltung.models.graphs.covered import NotCovered
@@ -57,18 +58,21 @@ def _adaptive_pool(r: Reader, input: fx.Node, output_size: Any, *, kind: str, ra
 
 def _reduce(
     r: Reader,
-    input: fx.Node,
+    input: Any,
     dim: Any = None,
     keepdim: bool = False,
     *,
     kind: str,
     correction: float = 0,
     dtype: Any = None,
+    of: fx.Node | None = None,
     **_: Any,
 ) -> str:
-    if dtype is not None and dtype != input.meta["val"].dtype:
+    """`of` is the node whose shape and type `input` has, where that is a value."""
+    of = of or input
+    if dtype is not None and dtype != of.meta["val"].dtype:
         raise NotCovered(f"a sum in {dtype}")
-    rank = len(r.shape(input))
+    rank = len(r.shape(of))
     given = range(rank) if dim is None or dim == [] else [dim] if isinstance(dim, int) else dim
     axes = tuple(sorted(axis % rank for axis in given))
     return r.emit("reduce", [input], kind=kind, axes=axes, keeps_axes=keepdim, correction=correction)
@@ -94,6 +98,26 @@ def _spread_and_mean(
 ) -> tuple[str, str]:
     spread = _spread(r, input, dim, keepdim=keepdim, kind=kind, **how)
     return spread, _reduce(r, input, dim, keepdim, kind="mean")
+
+
+def _norm(r: Reader, input: fx.Node, ord: float = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> str:
+    if ord == 2:
+        total = _reduce(r, r.map(lambda x: ("square", x), input), dim, keepdim, kind="sum", of=input, dtype=dtype)
+        return r.map(lambda x: ("sqrt", x), total)
+    kind = {1: "sum", float("inf"): "max", float("-inf"): "min"}.get(ord)
+    if kind is None:
+        raise NotCovered(f"a norm of order {ord}")
+    return _reduce(r, r.map(lambda x: ("abs", x), input), dim, keepdim, kind=kind, of=input, dtype=dtype)
+
+
+def _logsumexp(r: Reader, input: fx.Node, dim: Any, keepdim: bool = False) -> str:
+    """The largest comes off first; a row of nothing but infinity stays what it is."""
+    most = float(torch.finfo(input.meta["val"].dtype).max)
+    largest = r.map(lambda x: ("clip", x, -most, most), _reduce(r, input, dim, True, kind="max"))
+    total = _reduce(r, r.map(lambda x, m: ("exp", ("sub", x, m)), input, largest), dim, keepdim, kind="sum", of=input)
+    if not keepdim:
+        largest = _reduce(r, largest, dim, kind="max", of=input)  # of one number: only the axes go
+    return r.map(lambda x, m: ("add", ("log", x), m), total, largest)
 
 
 def _with_indices(function: Callable[..., str]) -> Callable[..., tuple[str, None]]:
@@ -170,8 +194,12 @@ TABLE: dict[str, Callable[..., Any]] = {
     "min.dim": _with_indices(partial(_reduce, kind="min")),
     **dict.fromkeys(("var.default", "var.dim", "var.correction"), partial(_spread, kind="variance")),
     **dict.fromkeys(("std.default", "std.dim", "std.correction"), partial(_spread, kind="std")),
-    "var_mean.correction": partial(_spread_and_mean, kind="variance"),
-    "std_mean.correction": partial(_spread_and_mean, kind="std"),
+    **dict.fromkeys(
+        ("var_mean.default", "var_mean.dim", "var_mean.correction"), partial(_spread_and_mean, kind="variance")
+    ),
+    **dict.fromkeys(("std_mean.default", "std_mean.dim", "std_mean.correction"), partial(_spread_and_mean, kind="std")),
+    "linalg_vector_norm.default": _norm,
+    "logsumexp.default": _logsumexp,
     **dict.fromkeys(("softmax.int", "_softmax.default"), partial(_softmax, is_log=False)),
     **dict.fromkeys(("log_softmax.int", "_log_softmax.default"), partial(_softmax, is_log=True)),
     **_resizes(["upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d"], "nearest", "asymmetric"),
