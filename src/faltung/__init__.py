@@ -16,9 +16,18 @@ from faltung.arrays.depthwise import depthwise_conv1d, depthwise_conv2d
 from faltung.arrays.gradients import input_gradient, kernel_gradient
 from faltung.arrays.separable import separable_conv1d, separable_conv2d
 from faltung.arrays.transposed import conv1d_transpose, conv2d_transpose, conv3d_transpose
-from faltung.errors import CodegenError, DtypeError, FaltungError, ModelError, ShapeError, UnsupportedConvError
+from faltung.errors import (
+    CodegenError,
+    DtypeError,
+    FaltungError,
+    ModelError,
+    OutOfMemoryError,
+    ShapeError,
+    UnsupportedConvError,
+)
 from faltung.frontends.accelerate import accelerate
 from faltung.operators.convolution import Convolution, compile
+from faltung.runtime.buffers import empty_cache, set_cache_limit
 from faltung.runtime.pool import get_num_threads, set_num_threads
 from faltung.spec import ConvSpec
 
@@ -31,6 +40,7 @@ __all__ = [
     "DtypeError",
     "FaltungError",
     "ModelError",
+    "OutOfMemoryError",
     "ShapeError",
     "UnsupportedConvError",
     "accelerate",
@@ -46,6 +56,7 @@ __all__ = [
     "depthwise_conv1d",
     "depthwise_conv2d",
     "diagnose",
+    "empty_cache",
     "explain",
     "explain_errors",
     "get_num_threads",
@@ -53,6 +64,7 @@ __all__ = [
     "kernel_gradient",
     "separable_conv1d",
     "separable_conv2d",
+    "set_cache_limit",
     "set_num_threads",
     "show",
 ]

@@ -106,11 +106,12 @@ class Launch:
         plan = self.plan
         if self._is_alone or is_alone:
             address, num_threads = 0, 1
-        elif (lent := team.current()) is not None:
+        elif (lent := team.take()) is not None:
             workspace = buffers.take_workspace(plan.shared_bytes + lent.num_threads * plan.scratch_bytes)
             arrays = (x, kernel, bias, y) if function == "launch_pointers" else map(id, (x, kernel, bias, y))
             lent.run(function, *arrays, workspace.address, self._job_address)
             buffers.give_workspace_back(workspace)
+            team.give_back(lent)
             return
         else:
             workers = pool.current()
@@ -138,15 +139,15 @@ class Job:
     def __init__(self, function: int, parameters: tuple[int, ...], scratch_bytes: int = 64) -> None:
         self._parameters = (ctypes.c_int64 * len(parameters))(*parameters)
         self._scratch_bytes = scratch_bytes
-        address = ctypes.addressof(self._parameters)
-        self._job = (ctypes.c_int64 * JOB_FIELDS)(address, 0, scratch_bytes, 0, 0, 0, function, 0)
+        self._function = function
         self._native = _native_launch_of_pointers()
 
     def run(self, tasks: int, x: int, y: int, *, is_alone: bool = False) -> None:
         """Run `tasks` tasks on the arrays at the addresses x and y, on all threads or on this one alone."""
-        self._job[JOB_FIELDS - 1] = tasks
+        parameters, scratch_bytes = ctypes.addressof(self._parameters), self._scratch_bytes
+        job = (ctypes.c_int64 * JOB_FIELDS)(parameters, 0, scratch_bytes, 0, 0, 0, self._function, tasks)
         workers = pool.current()
-        workspace = buffers.take_workspace(workers.num_threads * self._scratch_bytes)
+        workspace = buffers.take_workspace(workers.num_threads * scratch_bytes)
         address = 0 if is_alone else workers.address
-        self._native(x, 0, 0, y, workspace.address, ctypes.addressof(self._job), address)
+        self._native(x, 0, 0, y, workspace.address, ctypes.addressof(job), address)
         buffers.give_workspace_back(workspace)
