@@ -1,7 +1,7 @@
 """A plan made callable: its program loaded, its numbers laid out, one native call for each convolution."""
 
 import ctypes
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from faltung.runtime.locks import lock_across_forks
 Array = NDArray[Any]
 
 _lock = lock_across_forks()
+MOST_PROGRAMS = 1024
+"""Programs that are found again without a look at the disk; others stay loaded as long as a Launch holds them."""
 _programs: dict[AnyKernel, compiler.Program] = {}
 
 
@@ -29,14 +31,16 @@ def program_of(kernel: AnyKernel) -> compiler.Program:
             program = _programs.get(kernel)
             if program is None:
                 program = _programs[kernel] = build(kernel)
+            while len(_programs) > MOST_PROGRAMS:
+                _programs.pop(next(iter(_programs)), None)
     return program
 
 
 def build(kernel: AnyKernel) -> compiler.Program:
     """Compile or load the kernel's program anew."""
-    return compiler.build(
-        kernel, lambda e: emit_program(e, kernel), kernel.STAGES, dtype=kernel.dtype, target=processor.current()
-    )
+    target = processor.current()
+    emit = partial(emit_program, kernel=kernel)
+    return compiler.build(kernel, emit, kernel.STAGES, dtype=kernel.dtype, target=target, stays=False)
 
 
 def assembly_of(kernel: AnyKernel) -> str:

@@ -69,11 +69,11 @@ class _Helpers:
         while (part := self.waiting.get()) is not None:
             part.begin()
             del part  # it holds the arrays of its call
+        self.waiting.put(None)  # for the next
 
     def stop(self) -> None:
         """Let them end, and wait for it: no thread may be inside NumPy when the interpreter goes."""
-        for _ in self.threads:
-            self.waiting.put(None)
+        self.waiting.put(None)
         for thread in self.threads:
             thread.join()
 
