@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from faltung.cli.bench import bench
+from faltung.cli.cache import cache
 from faltung.cli.console import Failure, one_line
 from faltung.cli.demo import demo
 from faltung.cli.info import info
@@ -30,5 +31,5 @@ def main() -> None:
     """A convolution compiler: a kernel for exactly your convolution, on exactly this processor."""
 
 
-for command in (info, bench, tune, demo, doctor, explain, show):
+for command in (info, cache, bench, tune, demo, doctor, explain, show):
     main.add_command(command)
