@@ -93,3 +93,46 @@ def test_a_result_beyond_memory_is_one_clear_error() -> None:
         buffers.empty((2**50,), np.dtype("u1"), 2**50)
     with pytest.raises(MemoryError, match="Use smaller arrays or batches, or let go of some"):
         buffers.take_workspace(2**70)
+
+
+def test_memory_stays_flat_while_shapes_change() -> None:
+    """`python tests/changing_shapes.py 1000000` is the long run."""
+    program = """
+import changing_shapes
+found = list(changing_shapes.run(12_000, reports=6))
+for number, shapes, megabytes, mappings, programs in found:
+    print(number, shapes, megabytes, mappings, programs)
+"""
+    done = python(program, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = [tuple(map(float, line.split())) for line in done.stdout.splitlines()]
+    (_, _, _, mappings, programs), (_, num_shapes, _, last_mappings, last_programs) = found[2], found[-1]
+    assert num_shapes > 1500
+    assert last_programs <= 200, "one program serves all lengths and batches"
+    assert last_mappings - mappings <= 3 * (last_programs - programs) + 20
+    assert found[-1][2] - found[2][2] <= 0.3 * (last_programs - programs) + 6, done.stdout  # MB: programs, plans kept
+
+
+def test_programs_are_bounded_and_unloaded_while_kernels_change() -> None:
+    """Once each stayed for good, with a megabyte of LLVM's."""
+    program = """
+import gc, numpy as np, faltung as ft
+from changing_shapes import num_mappings, resident_mb
+from faltung.arrays import calls
+from faltung.runtime import launch
+calls.MOST_CALLS = launch.MOST_PROGRAMS = 8
+for channels in range(1, 101):
+    y = ft.conv1d(np.ones((1, 20, 1), "f4"), np.ones((3, 1, channels), "f4"))
+    assert (y == 3).all()
+    if channels in (40, 100):
+        gc.collect()
+        print(resident_mb(), num_mappings(), len(launch._programs))
+"""
+    done = python(program, FALTUNG_CACHE_DIR="", timeout=120)
+    assert done.returncode == 0, done.stderr
+    (before, mappings, kept), (after, last_mappings, last_kept) = (
+        map(float, line.split()) for line in done.stdout.splitlines()
+    )
+    assert (kept, last_kept) == (8, 8)
+    assert last_mappings <= mappings + 40
+    assert after - before < 15, "60 programs more"
