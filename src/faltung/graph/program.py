@@ -43,7 +43,7 @@ class _Native:
 
     record: Any
     address: int
-    keep: tuple[Any, ...]  # the parameters that the record points to
+    keep: tuple[Any, ...]  # programs, and the parameters that the record points to
     steps: tuple[Step, ...]
 
 
@@ -106,11 +106,12 @@ class Program:
             values = step.plan.parameter_values()
             keep.append((ctypes.c_int64 * len(values))(*values))
             fields += [ctypes.addressof(keep[-1]), step.plan.scratch_bytes]
-            addresses, tasks = program_of(step.plan.kernel).addresses, list(step.plan.tasks)
+            program, tasks = program_of(step.plan.kernel), list(step.plan.tasks)
+            keep.append(program)
             if step.is_packed:
                 tasks[0] = 0
             for stage, count in zip(step.plan.kernel.STAGES, tasks, strict=True):
-                fields += [addresses[stage], count]
+                fields += [program.addresses[stage], count]
         record = (ctypes.c_int64 * len(fields))(*fields)
         return _Native(record, ctypes.addressof(record), tuple(keep), steps)
 
