@@ -70,6 +70,7 @@ def table(run: Run) -> Table:
         "thr.",
         "faltung\nµs",
         "best peer",
+        "its\nµs",
         "ratio",
         *(peer.replace("-", "\n") for peer in run.peers),
     ):

@@ -18,15 +18,17 @@ def document(run: Run) -> Iterator[Block]:
     yield Heading(2, "Geometric means")
     yield Table(("cases", "peer", "peer's time over ours"), list(means(run)), words=3)
     yield Heading(2, "All cases, worst first")
-    yield Paragraph("µs are ours; under the name of a peer stands the ratio of its time to ours.")
-    yield Table(("network", "batch", "threads", "faltung µs", "best peer", "ratio", *run.peers), list(rows(run)))
+    yield Paragraph("Under the name of a peer stands the ratio of its time to ours.")
+    head = ("network", "batch", "threads", "faltung µs", "best peer", "its µs", "ratio", *run.peers)
+    yield Table(head, list(rows(run)))
     yield Heading(2, "Not measured")
     missing = list(not_measured(run))
     yield Table(("peer", "cases", "reason"), missing, words=3) if missing else Paragraph("Nothing was left out.")
     yield Heading(2, "The networks")
     yield Paragraph(
         "Written from public descriptions in `faltung/bench/networks`, with seeded numbers and running statistics that "
-        "are not trivial; those called trained come with the packages named. Millions of multiply-adds are of one record."
+        "are not trivial; those called trained come with the packages named. The millions are multiply-adds of one "
+        "record."
     )
     yield Table(("network", "host", "kind", "source", "input", "millions"), list(_networks(run)), words=5)
     yield Heading(2, "Every case, every peer")
@@ -43,12 +45,12 @@ def document(run: Run) -> Iterator[Block]:
 def means(run: Run) -> Iterator[tuple[str, str, str]]:
     """Yield cases, peer and the summary of their ratios: the headline first."""
     everything = "all networks, batches and threads"
-    yield everything, "the best of each case", summary(run.ratios(lambda case: case.best_peer))
-    for threads in sorted({case.threads for case in run.cases}):
-        for batch in sorted({case.batch for case in run.cases}):
-            cases = [case for case in run.cases if (case.threads, case.batch) == (threads, batch)]
-            label = f"batch {batch}, {threads} thread{'s' if threads > 1 else ''}"
-            yield label, "the best of each case", summary(run.ratios(lambda case: case.best_peer, cases))
+    best = "the best of each case"
+    yield everything, best, summary(run.ratios(lambda case: case.best_peer))
+    for threads, batch in sorted({(case.threads, case.batch) for case in run.cases}):
+        cases = [case for case in run.cases if (case.threads, case.batch) == (threads, batch)]
+        label = f"batch {batch}, {threads} thread{'s' if threads > 1 else ''}"
+        yield label, best, summary(run.ratios(lambda case: case.best_peer, cases))
     for peer in run.peers:
         yield everything, f"`{peer}`", summary(run.ratios(_always(peer)))
     small = [case for case in run.cases if case.is_small and case.batch == 1]
@@ -58,16 +60,13 @@ def means(run: Run) -> Iterator[tuple[str, str, str]]:
 
 
 def rows(run: Run) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each case, worst first: the case, our time, the best peer, its ratio, and those of all peers."""
+    """Yield a row for each case, worst first: the case, our time, the best peer and its, and the ratios of all."""
     for case in run.worst_first():
-        ours = case.results.get(OURS[0])
-        time = microseconds(ours.seconds) if ours is not None and ours.is_measured else NONE
-        ratios = (ratio_cell(case.ratio(peer)) for peer in run.peers)
         best = case.best_peer
-        yield (
-            *(case.network, str(case.batch), str(case.threads), time),
-            *(best or NONE, ratio_cell(case.ratio(best)), *ratios),
-        )
+        times = (case.results.get(peer or "") for peer in (OURS[0], best))
+        ours, theirs = (microseconds(found.seconds) if found and found.is_measured else NONE for found in times)
+        ratios = (ratio_cell(case.ratio(peer)) for peer in (best, *run.peers))
+        yield case.network, str(case.batch), str(case.threads), ours, best or NONE, theirs, *ratios
 
 
 def not_measured(run: Run) -> Iterator[tuple[str, str, str]]:

@@ -138,7 +138,7 @@ class Run:
             return cls(**values)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FaltungError(
-                f"bench: a file of old results must come from faltung bench --networks … --json; got {path.name}, which "
+                f"bench: results of networks must come from faltung bench --networks … --json; got {path.name}, which "
                 f"does not ({type(error).__name__}: {error}). Run it with --json."
             ) from None
 

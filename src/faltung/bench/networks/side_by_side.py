@@ -91,7 +91,7 @@ def compare(
             try:
                 for batch in batches:
                     stem = str(Path(directory) / f"{name}-{batch}")
-                    known[name, batch] = referee.ask("prepare", network, batch, stem)
+                    known[name, batch] = referee.ask("prepare", network, batch, stem, seconds=ANSWER_SECONDS)
             except Trouble as trouble:
                 run.refused[name] = f"{trouble.status}: {trouble.reason}"
         referee.close()  # its memory is for the others

@@ -21,5 +21,6 @@ class Faltung(Peer):
     def prepare(self, work: Work) -> Call:
         """Return a call of the compiled network."""
         inputs = list(work.inputs.values())
-        net = ft.compile(work.network.build(), example=inputs[0] if len(inputs) == 1 else inputs)
+        example = {"example": inputs[0] if len(inputs) == 1 else inputs}
+        net = ft.compile(work.network.build(), **example)
         return lambda: net(*inputs)
