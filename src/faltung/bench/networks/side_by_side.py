@@ -45,7 +45,7 @@ def choose(asked: str, table: Mapping[str, Any], what: str) -> list[str]:
     unknown = [name for name in names if name not in table]
     if unknown or not names:
         raise FaltungError(
-            f"bench: {what} are all, or some of {', '.join(table)}; got {', '.join(unknown) or asked!r}."
+            f"bench: {what} are all, or some of {', '.join(table)}; got {', '.join(unknown or [asked])}."
         )
     return [name for name in table if name in names]
 
