@@ -1,20 +1,16 @@
 """Plans run by hand, task by task: for kernels with a fourth operand, and with tasks in whatever order."""
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from guarded import Arena
 from numpy.typing import NDArray
 
-from faltung.algorithms.algorithm import emit_program
 from faltung.codegen.call import FIELDS
-from faltung.machine.known import TARGETS
 from faltung.machine.memory import CACHE_LINE
-from faltung.machine.target import Target
 from faltung.plan.plan import Plan
-from faltung.runtime.compile import object_code
 from faltung.runtime.launch import program_of
 
 Array = NDArray[Any]
@@ -54,14 +50,6 @@ def prepare(plan: Plan, operands: Sequence[Array | None], y: Array) -> Any:
 def run(plan: Plan, operands: Sequence[Array | None], y: Array) -> None:
     """Run a plan once."""
     prepare(plan, operands, y)()
-
-
-def translate_for_all_targets(plans: Callable[[Target], Sequence[Plan]]) -> None:
-    """Emit, check, verify and translate the programs of some plans for every instruction set."""
-    for target in TARGETS.values():
-        for kernel in dict.fromkeys(plan.kernel for plan in plans(target)):
-            code = object_code(kernel, lambda e, k=kernel: emit_program(e, k), dtype=kernel.dtype, target=target)
-            assert code[:4] == b"\x7fELF"
 
 
 class Pages:

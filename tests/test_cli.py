@@ -116,6 +116,18 @@ def test_info_clears_the_cache_when_asked(quick: None, monkeypatch: pytest.Monke
     assert faltung("info", "--clear-cache").stdout.startswith("Deleted 7 files.")
 
 
+def test_cache_is_shown_and_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FALTUNG_CACHE_DIR", str(tmp_path))
+    cache.keep("one", b"x" * 1_000_000)
+    cache.keep("other", b"x" * 500_000)
+    assert faltung("cache", "info").stdout == f"{tmp_path}: 2 files, 1.5 MB of at most 268 MB\n"
+    assert faltung("cache", "clear").stdout == "Deleted 2 files.\n"
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("FALTUNG_CACHE_DIR", "")
+    assert faltung("cache", "info").stdout == "off\n"
+    assert faltung("cache", "clear").stdout == "Deleted 0 files.\n"
+
+
 def test_bench_measures_a_text_for_real(tmp_path: Path) -> None:
     shown = faltung("bench", TEXT, "--seconds", "0.01", "--json", tmp_path / "bench.json")
     assert shown.exit_code == 0, shown.output

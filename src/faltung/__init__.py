@@ -16,10 +16,19 @@ from faltung.arrays.depthwise import depthwise_conv1d, depthwise_conv2d
 from faltung.arrays.gradients import input_gradient, kernel_gradient
 from faltung.arrays.separable import separable_conv1d, separable_conv2d
 from faltung.arrays.transposed import conv1d_transpose, conv2d_transpose, conv3d_transpose
-from faltung.errors import CodegenError, DtypeError, FaltungError, ModelError, ShapeError, UnsupportedConvError
+from faltung.errors import (
+    CodegenError,
+    DtypeError,
+    FaltungError,
+    ModelError,
+    OutOfMemoryError,
+    ShapeError,
+    UnsupportedConvError,
+)
 from faltung.frontends.accelerate import accelerate
 from faltung.frontends.compile import compile
 from faltung.operators.convolution import Convolution
+from faltung.runtime.buffers import empty_cache, set_cache_limit
 from faltung.runtime.pool import get_num_threads, set_num_threads
 from faltung.spec import ConvSpec
 
@@ -33,6 +42,7 @@ __all__ = [
     "FaltungError",
     "ModelError",
     "Network",
+    "OutOfMemoryError",
     "ShapeError",
     "UnsupportedConvError",
     "accelerate",
@@ -48,6 +58,7 @@ __all__ = [
     "depthwise_conv1d",
     "depthwise_conv2d",
     "diagnose",
+    "empty_cache",
     "explain",
     "explain_errors",
     "get_num_threads",
@@ -56,6 +67,7 @@ __all__ = [
     "load",
     "separable_conv1d",
     "separable_conv2d",
+    "set_cache_limit",
     "set_num_threads",
     "show",
 ]

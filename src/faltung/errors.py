@@ -40,5 +40,9 @@ class CodegenError(FaltungError, RuntimeError):
     """A bug of faltung's own; the message carries the spec text to report."""
 
 
+class OutOfMemoryError(FaltungError, MemoryError):
+    """The system gave no memory, or no more mappings of memory; nothing is broken by it."""
+
+
 explain_error: Callable[[FaltungError], object] | None = None
 """What explains an error; the public package sets it, since no error knows who that is."""

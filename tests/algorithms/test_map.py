@@ -11,7 +11,7 @@ from checking import FINE_TASKS, with_costs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
-from running import Array, run, run_on_pages, translate_for_all_targets
+from running import Array, run, run_on_pages
 
 from faltung.algorithms.map.plan import Map, plan
 from faltung.codegen.functions import FUNCTIONS
@@ -276,15 +276,3 @@ def test_axes_that_are_one_become_one() -> None:
 def test_wrong_requests_are_refused(request_: Map) -> None:
     with pytest.raises(ValueError, match=r"than a map takes|uses an operand"):
         plan(request_, HOST)
-
-
-def test_programs_for_every_instruction_set() -> None:
-    everything = ("add", ("mul", 0, ("sin", ("erf", 1))), ("log", ("pow", 2, 1.5)))
-    requests = [
-        Map((9, 33), ((33, 1), (0, 1), (33, 0)), (33, 1), everything, "float32"),
-        Map((9, 33), ((33, 1), (1, 9), (33, 2)), (33, 1), everything, "float32"),
-        Map((9, 33), ((1, 9), (33, 1), (0, 0)), (33, 1), everything, "float64"),
-        Map((9, 33), ((33, 1),), (99, 3), 0, "float32"),
-        Map((9, 33), (), (33, 1), 1.0, "float32"),
-    ]
-    translate_for_all_targets(lambda target: [plan(request, target) for request in requests])

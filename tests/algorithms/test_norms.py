@@ -7,7 +7,7 @@ import pytest
 from checking import FINE_TASKS, with_costs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from running import Array, run, run_on_pages, translate_for_all_targets
+from running import Array, run, run_on_pages
 
 from faltung.algorithms.group_norm import plan as group_norm
 from faltung.algorithms.layer_norm import plan as layer_norm
@@ -153,15 +153,15 @@ def test_softmax(
     request = softmax.Softmax(outer=outer, axis=axis, inner=inner, is_log=is_log, dtype=dtype)
     made = softmax.plan(request, FINE if fine else HOST)
     y = run_on_pages(made, [x], np.empty_like(x), end)
-    wide = x.astype("f8") - x.astype("f8").max(1, keepdims=True)
+    wide = x.astype(np.longdouble) - x.max(1, keepdims=True)
     total = np.exp(wide).sum(1, keepdims=True)
     eps, tiny = np.finfo(dtype).eps, np.finfo(dtype).tiny
     if is_log:
-        assert (abs(y - (wide - np.log(total))) <= 6 * eps * (abs(wide) + 1)).all()
+        assert (abs(y - (wide - np.log(total))) <= 6 * eps * (abs(wide) + np.log(total) + axis**0.5 / 4)).all()
     else:
         expected = np.exp(wide) / total
-        assert (abs(y - expected) <= eps * expected * (8 + 2 * abs(wide)) + 4 * tiny).all()
-        assert (abs(y.astype("f8").sum(1) - 1) < 20 * eps).all()
+        assert (abs(y - expected) <= eps * expected * (8 + 2 * abs(wide) + axis**0.5) + 4 * tiny).all()
+        assert (abs(y.astype(np.longdouble).sum(1) - 1) < 20 * eps).all()
     run(made, [x], x)
     assert x.tobytes() == y.tobytes()
 
@@ -176,25 +176,5 @@ def test_where_numbers_end(is_log: bool, inner: int) -> None:
     half, low = (-np.log(2), -np.inf) if is_log else (0.5, 0)
     far = half - 2e4 if is_log else 0
     expected = np.array([[half, low, half], [half, far, half], *[[np.nan] * 3] * 3], "f4")
-    if not is_log or True:
-        np.testing.assert_allclose(y[:4], np.repeat(expected[:4, :, None], inner, axis=2), rtol=1e-6)
+    np.testing.assert_allclose(y[:4], np.repeat(expected[:4, :, None], inner, axis=2), rtol=1e-6)
     assert np.isnan(y[4, 0]).all()
-
-
-def test_programs_for_every_instruction_set() -> None:
-    def plans(target: Any) -> list[Any]:
-        made = []
-        for dtype in ("float32", "float64"):
-            for flag in (True, False):
-                for inner in (1, 9):
-                    request = softmax.Softmax(outer=2, axis=9, inner=inner, is_log=flag, dtype=dtype)
-                    made.append(softmax.plan(request, target))
-                options: Any = {"epsilon": 1e-5, "has_scale": flag, "has_shift": flag, "dtype": dtype}
-                made.append(layer_norm.plan(layer_norm.LayerNorm(num_rows=3, size=40, **options), target))
-                sizes: Any = {"num_samples": 2, "positions": 30, "channels": 40}
-                for groups in (4, 40):
-                    request_ = group_norm.GroupNorm(groups=groups, **sizes, **options)
-                    made.append(group_norm.plan(request_, target))
-        return made
-
-    translate_for_all_targets(plans)

@@ -10,7 +10,7 @@ import torch
 from checking import FINE_TASKS, with_costs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from running import Array, run, run_on_pages, translate_for_all_targets
+from running import Array, run, run_on_pages
 
 from faltung.algorithms.pool.plan import Pool, plan
 from faltung.runtime import processor
@@ -175,14 +175,3 @@ def test_windows_of_padding_only_are_refused() -> None:
         plan(pool("max", (1, 5, 3), 2, 1, low=2, out_size=(4,)), HOST)
     with pytest.raises(ValueError, match="takes the max or the mean"):
         plan(pool("sum", (1, 5, 3), 2, 1), HOST)
-
-
-def test_programs_for_every_instruction_set() -> None:
-    requests = [
-        pool(kind, (1, 9, 9, 40), k, 1, dtype=dtype, counts_padding=counts, high=1)
-        for kind in ("max", "mean")
-        for k in (2, 9)
-        for dtype in ("float32", "float64")
-        for counts in (True, False)
-    ]
-    translate_for_all_targets(lambda target: [plan(request, target) for request in requests])

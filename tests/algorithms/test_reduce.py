@@ -1,13 +1,12 @@
 """Reductions against NumPy in float64: lines and columns, one chunk and many, ends, and nothing outside."""
 
-from typing import Any
 
 import numpy as np
 import pytest
 from checking import FINE_TASKS, with_costs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from running import Array, run, run_on_pages, translate_for_all_targets
+from running import Array, run, run_on_pages
 
 from faltung.algorithms.reduce.kernel import EXTREMES, KINDS, SPREADS
 from faltung.algorithms.reduce.plan import Reduce, plan
@@ -62,12 +61,13 @@ def test_every_reduction(
     is_number = np.isfinite(expected)
     np.testing.assert_array_equal(y[~is_number], expected[~is_number].astype(dtype))
     eps = np.finfo(dtype).eps
-    scale = expected_of("sum" if kind == "sum" else "mean", np.nan_to_num(abs(x)))
-    if kind in SPREADS:  # the mean is off by about eps, so the spread by that squared
-        scale = abs(np.nan_to_num(expected)) * 2 + (reduced * eps * scale) ** (2 if kind == "variance" else 1)
+    scale = expected_of("sum" if kind == "sum" else "mean", abs(np.where(np.isfinite(x), x, 0)))
+    if kind in SPREADS:
+        scale = expected
     if kind == "mean_square":
-        scale = np.nan_to_num(expected)
-    assert (abs(y - expected)[is_number] <= (24 * eps * scale + 1e-30)[is_number]).all(), repr(request)
+        scale = expected
+    error = abs(y[is_number] - expected[is_number])
+    assert (error <= 24 * eps * scale[is_number] + 1e-30).all(), repr(request)
 
 
 @pytest.mark.parametrize("inner", [1, 3, 64])
@@ -92,13 +92,3 @@ def test_parts_of_larger_arrays() -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="a reduction is one of"):
         plan(Reduce(kind="median", outer=1, reduced=1, inner=1, dtype="float32"), HOST)
-
-
-def test_programs_for_every_instruction_set() -> None:
-    def plans(target: Any) -> list[Any]:
-        shapes = [(2, 100, 1), (2, 100, 9), (2, 9000, 1), (2, 300, 9)]
-        names = ("outer", "reduced", "inner")
-        each = [dict(zip(names, shape, strict=True)) for shape in shapes]
-        return [plan(Reduce(kind=k, dtype=d, **s), target) for k in KINDS for d in ("float32", "float64") for s in each]
-
-    translate_for_all_targets(plans)

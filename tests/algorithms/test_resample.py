@@ -7,7 +7,7 @@ import pytest
 from checking import FINE_TASKS, with_costs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from running import run, run_on_pages, translate_for_all_targets
+from running import run, run_on_pages
 
 from faltung.algorithms.resample.plan import Resample, plan, rows
 from faltung.runtime import processor
@@ -89,13 +89,3 @@ def test_rows(dtype: str) -> None:
 def test_several_taps_need_weights() -> None:
     with pytest.raises(ValueError, match="several taps need weights"):
         plan(request(1, 2, 3, 2, 5, has_weights=False), HOST)
-
-
-def test_programs_for_every_instruction_set() -> None:
-    requests = [
-        request(1, 9, 70, 1 + has, 9, has_weights=has, index_dtype=index, dtype=dtype)
-        for has in (True, False)
-        for index in ("int32", "int64")
-        for dtype in ("float32", "float64")
-    ]
-    translate_for_all_targets(lambda target: [plan(asked, target) for asked in requests])

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from checking import FINE_TASKS, python, with_costs
+from passes import plans_of_passes
 
 import faltung as ft
 from faltung import algorithms
@@ -48,6 +49,7 @@ SPECS = (
     "conv1d n8 w2000000 ic1 oc64 kw3",
     "conv1d n8 w2000000 ic64 oc64 kw3 g64",
 )
+PASSES = "between convolutions"
 """Together they reach every algorithm, and its kernels in all their forms (see the test of that)."""
 ELF_MACHINES = {True: 62, False: 183}
 """By whether it is an x86: EM_X86_64 and EM_AARCH64, the field at byte 18 of an object file."""
@@ -77,7 +79,7 @@ def kernels_of(text: str, target: Target) -> Iterator[AnyKernel]:
 
 @cache
 def all_kernels(name: str, dtype: str) -> dict[str, list[AnyKernel]]:
-    """Return the different kernels for a target, by the first spec that has them."""
+    """Return the different kernels for a target, by the first spec that has them; PASSES stands for those of none."""
     seen: set[AnyKernel] = set()
     found: dict[str, list[AnyKernel]] = {}
     for text in SPECS:
@@ -87,6 +89,8 @@ def all_kernels(name: str, dtype: str) -> dict[str, list[AnyKernel]]:
                 if kernel not in seen:
                     seen.add(kernel)
                     found[text].append(kernel)
+    long = {"f32": "float32", "f64": "float64"}[dtype]
+    found[PASSES] = list(dict.fromkeys(plan.kernel for plan in plans_of_passes(TARGETS[name], long)))
     return found
 
 
@@ -132,7 +136,7 @@ def test_the_specs_reach_every_form_of_a_kernel() -> None:
     assert modes == {None, "zeros", "reflect", "circular"}
 
 
-@pytest.mark.parametrize("text", SPECS)
+@pytest.mark.parametrize("text", [*SPECS, PASSES])
 @pytest.mark.parametrize("name", TARGETS)
 def test_programs_are_emitted_checked_verified_and_translated(name: str, text: str) -> None:
     target = TARGETS[name]

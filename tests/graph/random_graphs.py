@@ -203,6 +203,85 @@ def transposed(b: Builder, x: str) -> str:
     )
 
 
+def pool(b: Builder, x: str) -> str:
+    """Any kind of pool, its padding less than half its window, as hosts ask."""
+    if min(spatial(b, x)) < 6:
+        return x
+    taps = tuple(int(b.rng.integers(2, 4)) for _ in range(b.rank))
+    kind = "max" if b.is_integer else str(b.rng.choice(["max", "average"]))
+    return b.add(
+        "pool",
+        (x,),
+        kind=kind,
+        layout=b.layout,
+        kernel_size=taps,
+        stride=tuple(int(b.rng.integers(1, 3)) for _ in taps),
+        dilation=(1,) * b.rank,
+        padding=tuple((int(b.rng.integers(k // 2 + 1)),) * 2 for k in taps),
+        ceil_mode=bool(b.rng.integers(2)),
+        counts_padding=bool(b.rng.integers(2)),
+    )
+
+
+def excite(b: Builder, x: str) -> str:
+    """Squeeze and excite: the mean over space scales each channel."""
+    axes = tuple(n for n, letter in enumerate(b.layout) if letter not in "NC")
+    mean = b.add("reduce", (x,), kind="mean", axes=axes, keeps_axes=True, correction=0)
+    return b.add("map", (x, mean), expression=("mul", 0, ("sigmoid", 1)))
+
+
+def norm(b: Builder, x: str) -> str:
+    count, axis = channels(b, x), b.layout.index("C")
+    if b.rng.integers(2):
+        groups = int(b.rng.choice([g for g in (1, 2, 4, count) if count % g == 0]))
+        learned = (b.constant(count), b.constant(count))
+        return b.add(
+            "group_norm", (x, *learned), axis=axis, groups=groups, epsilon=1e-3, has_scale=True, has_shift=True
+        )
+    size = b.shape(x)[-1]
+    return b.add(
+        "layer_norm", (x, b.constant(size)), num_axes=1, epsilon=1e-3, has_scale=True, has_shift=False
+    )
+
+
+def softmax(b: Builder, x: str) -> str:
+    axis = int(b.rng.integers(1, len(b.layout)))
+    return b.add("softmax", (x,), axis=axis, is_log=bool(b.rng.integers(2)))
+
+
+def resize(b: Builder, x: str) -> str:
+    if max(spatial(b, x)) > 60:
+        return x
+    mode, coordinates = [
+        ("nearest", "asymmetric"),
+        ("nearest", "nearest_exact"),
+        ("linear", "half_pixel"),
+        ("linear", "align_corners"),
+        ("cubic", "half_pixel"),
+    ][b.rng.integers(5)]
+    sizes = tuple(int(b.rng.integers(5, 30)) for _ in range(b.rank))
+    return b.add("resize", (x,), layout=b.layout, out_size=sizes, scale=None, mode=mode, coordinates=coordinates)
+
+
+def adaptive(b: Builder, x: str) -> str:
+    sizes = tuple(int(b.rng.integers(3, 9)) for _ in range(b.rank))
+    if min(spatial(b, x)) < 9:
+        return x
+    return b.add(
+        "adaptive_pool", (x,), kind=str(b.rng.choice(["max", "average"])), layout=b.layout, out_size=sizes
+    )
+
+
+def statistics(b: Builder, x: str) -> str:
+    """Mean and deviation over one axis, joined to what they were taken from."""
+    axis = int(b.rng.integers(1, len(b.layout)))
+    if b.shape(x)[axis] < 3:
+        return x
+    kind = str(b.rng.choice(["std", "variance", "max", "min", "sum", "mean"]))
+    found = b.add("reduce", (x,), kind=kind, axes=(axis,), keeps_axes=True, correction=int(b.rng.integers(2)))
+    return b.add("map", (x, found), expression=("sub", 0, ("mul", 1, 0.25)))
+
+
 def flatten_dense(b: Builder, x: str) -> None:
     shape = b.shape(x)
     flat = b.add("reshape", (x,), shape=(0, -1))
@@ -210,5 +289,6 @@ def flatten_dense(b: Builder, x: str) -> None:
     b.add("dense", (flat, kernel, b.constant(7)), kernel_layout="IO", activation=None, has_bias=True)
 
 
-KINDS = [conv, conv, residual, residual, activation, batch_norm, join, join, gate, pad, chomp, repeat, turn, transposed]
-EXACT_KINDS = [conv, residual, activation, join, pad, chomp, repeat, turn]
+FIRST = [conv, conv, residual, residual, activation, batch_norm, join, join, gate, pad, chomp, repeat, turn, transposed]
+KINDS = [*FIRST, pool, pool, excite, norm, softmax, resize, adaptive, statistics]
+EXACT_KINDS = [conv, residual, activation, join, pad, chomp, repeat, turn, pool]

@@ -1,5 +1,7 @@
 """Whole networks against their meaning in float64: random graphs, whole numbers exactly, batches and threads bit by bit."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,7 @@ def random_graph(seed: int) -> Graph:
     return builder.graph()
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("FALTUNG_TEST_GRAPHS", "100"))))
 def test_random_networks_give_what_they_mean(seed: int) -> None:
     graph = random_graph(seed)
     x = data(graph, 3)

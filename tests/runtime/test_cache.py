@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +90,16 @@ def test_a_damaged_file_is_ignored_and_rewritten(place: Path, damage: str) -> No
     intact = files(place)
     for name, content in intact.items():
         (place / name).write_bytes(DAMAGE[damage](content))
-    assert run(place) == ["compiled 15.0"]
+    assert_compiled_again(run(place), place, intact)
     assert files(place) == intact
     assert run(place) == ["loaded 15.0"]
+
+
+def assert_compiled_again(lines: list[str], place: Path, damaged: Iterable[str]) -> None:
+    """One line in the log for each damaged file, and then the right number."""
+    warnings = {f"WARNING object code is damaged or foreign, and compiled again: {place / name}" for name in damaged}
+    assert lines[-1] == "compiled 15.0"
+    assert set(lines[:-1]) == warnings and len(lines) == len(warnings) + 1
 
 
 def test_a_file_under_the_name_of_another_is_ignored_and_rewritten(place: Path) -> None:
@@ -103,7 +111,7 @@ def test_a_file_under_the_name_of_another_is_ignored_and_rewritten(place: Path) 
     intact = files(place)
     for name in first:
         (place / name).write_bytes(intact[second])
-    assert run(place) == ["compiled 15.0"]
+    assert_compiled_again(run(place), place, first)
     assert files(place) == intact
 
 
@@ -112,8 +120,7 @@ def test_a_directory_that_others_can_reach_is_not_used(tmp_path: Path, mode: int
     tmp_path.chmod(mode)
     warning = f"WARNING object code is not kept: {tmp_path} must be a directory of yours with mode 700"
     lines = run(tmp_path)
-    assert set(lines[:-1]) == {warning}
-    assert lines[-1] == "compiled 15.0"
+    assert lines == [warning, "compiled 15.0"]
     assert files(tmp_path) == {}
 
 
@@ -136,6 +143,28 @@ def test_an_empty_setting_turns_the_cache_off(tmp_path: Path) -> None:
     done = python(PROGRAM, TEXT, FALTUNG_CACHE_DIR="", XDG_CACHE_HOME=str(tmp_path), HOME=str(tmp_path))
     assert done.stdout == "compiled 15.0\n", done
     assert files(tmp_path) == {}
+
+
+UNKNOWN = "WARNING object code is not kept: Could not determine home directory."
+
+
+@pytest.mark.parametrize("setting", ["~nobody_of_this_name", "~nobody_of_this_name/cache"])
+def test_the_home_of_an_unknown_user_is_not_used(setting: str) -> None:
+    assert run(setting) == [UNKNOWN, "compiled 15.0"]
+
+
+def test_without_home_and_user_it_is_not_used() -> None:
+    """As in containers, where a number without an entry runs the program."""
+    program = """
+import os, pwd
+for name in ("HOME", "XDG_CACHE_HOME", "FALTUNG_CACHE_DIR"):
+    os.environ.pop(name, None)
+def unknown(_):
+    raise KeyError
+pwd.getpwuid = unknown
+"""
+    done = python(program + PROGRAM, TEXT)
+    assert (done.stdout, done.stderr) == (f"{UNKNOWN}\ncompiled 15.0\n", "")
 
 
 def test_without_a_setting_it_lies_among_the_users_caches(tmp_path: Path) -> None:
@@ -193,6 +222,66 @@ def test_processes_that_write_at_once(place: Path) -> None:
         assert {line.split()[1] for line in output.splitlines()} == {"15.0"}
     assert run(place, *texts) == ["loaded 15.0"] * 4
     assert {path.suffix for path in place.iterdir()} == {cache.SUFFIX}, "a temporary file was left"
+
+
+def test_fifty_processes_on_an_empty_cache(place: Path) -> None:
+    """All begin at once, none waits for another, and each has the right number."""
+    program = """
+import numpy as np, faltung as ft
+from checking import exit_code, fork
+spec = ft.ConvSpec.from_text("conv1d n2 w100 ic3 oc8 kw5 same relu f32")
+def work():
+    return ft.compile(spec)(np.ones(spec.input_shape, "f4"), np.ones(spec.kernel_shape, "f4"))[0, 50, 0] == 15
+children = [fork(work) for _ in range(50)]
+print([code for code in map(exit_code, children) if code != 0])
+"""
+    done = python(program, FALTUNG_CACHE_DIR=str(place), FALTUNG_NUM_THREADS="1", timeout=240)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+    assert run(place) == ["loaded 15.0"]
+    assert {path.suffix for path in place.iterdir()} == {cache.SUFFIX}, "a temporary file was left"
+
+
+def test_on_a_full_disk_the_numbers_are_right_and_no_file_is_left(place: Path) -> None:
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"  # a larger write fails
+    done = python(full + PROGRAM, TEXT, FALTUNG_CACHE_DIR=str(place))
+    warning = "WARNING object code is not kept: [Errno 27] File too large"
+    assert (done.stdout, done.stderr) == (f"{warning}\ncompiled 15.0\n", "")
+    assert files(place) == {}
+
+
+def test_what_was_used_longest_ago_goes_first(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FALTUNG_CACHE_DIR", str(place))
+    monkeypatch.setattr(cache, "most_bytes", lambda: 16_000)
+    monkeypatch.setattr(cache, "_bytes_to_look", None)
+    for hour, key in enumerate("abcdefgh"):
+        cache.keep(key, b"x" * 3000)
+        os.utime(place / f"{key}{cache.SUFFIX}", (3600 * hour,) * 2)
+        assert cache.load("a") is not None  # and so it is used now
+        assert cache.size()[1] <= 16_000
+    assert set(files(place)) == {f"{key}{cache.SUFFIX}" for key in "aefgh"}
+
+
+def test_what_nobody_will_finish_goes(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FALTUNG_CACHE_DIR", str(place))
+    monkeypatch.setattr(cache, "_bytes_to_look", None)
+    assert cache.size() == (0, 0)
+    old, new = (place / f"{name}{cache.UNFINISHED}" for name in ("old", "new"))
+    for file in (old, new):
+        file.touch()
+    os.utime(old, (0, 0))
+    cache.keep("key", b"code")
+    assert set(files(place)) == {new.name, f"key{cache.SUFFIX}"}
+
+
+def test_the_bound_is_that_of_the_environment(place: Path) -> None:
+    program = "import faltung as ft; from faltung.runtime import cache; print(cache.most_bytes())"
+    assert python(program, FALTUNG_CACHE_MB="3").stdout == f"{3 << 20}\n"
+    assert python(program, FALTUNG_CACHE_MB="").stdout == f"{256 << 20}\n"
+    refused = python(program, FALTUNG_CACHE_MB="-1").stderr.splitlines()[-1]
+    assert refused.endswith("FaltungError: FALTUNG_CACHE_MB: must be a number of MiB, 0 or more; got '-1'. Use 256.")
+    done = python(PROGRAM, TEXT, OTHER, FALTUNG_CACHE_DIR=str(place), FALTUNG_CACHE_MB="0")
+    assert done.stdout == "compiled 15.0\ncompiled 12.0\n", done
+    assert files(place) == {}
 
 
 def test_size_and_clear(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

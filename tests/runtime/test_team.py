@@ -31,9 +31,9 @@ def lent():
 
 def test_bits_are_those_of_our_own_threads(lent):
     on_team = convolve()
-    assert team.current() is not None
+    assert team.take() is not None
     team.lend(None)
-    assert team.current() is None
+    assert team.take() is None
     assert np.array_equal(convolve(), on_team)
 
 
@@ -42,7 +42,7 @@ def test_every_number_of_threads_gives_the_same_bits(lent):
     try:
         for num_threads in (1, 2, 3, 5):
             ft.set_num_threads(num_threads)
-            assert team.current().num_threads == num_threads
+            assert team.take().num_threads == num_threads
             assert np.array_equal(convolve(), expected)
     finally:
         ft.set_num_threads(before)
@@ -53,17 +53,17 @@ def test_concurrent_callers_have_teams_of_their_own(lent):
 
     def work():
         barrier.wait()
-        teams.append(team.current())
+        teams.append(team.take())
         return all(np.array_equal(convolve(), expected) for _ in range(50))
 
     with ThreadPoolExecutor(3) as executor:
         assert all(future.result() for future in [executor.submit(work) for _ in range(3)])
-    assert len({*map(id, teams), id(team.current())}) == 4
+    assert len({*map(id, teams), id(team.take())}) == 4
 
 
 def test_a_forked_child_has_threads_of_its_own(lent):
     expected = convolve()
-    child = fork(lambda: team.current() is None and np.array_equal(convolve(), expected))
+    child = fork(lambda: team.take() is None and np.array_equal(convolve(), expected))
     assert exit_code(child) == 0
     assert np.array_equal(convolve(), expected)
 
@@ -73,9 +73,9 @@ def test_the_first_call_of_the_front_end_lends_the_team_and_its_import_does_not(
 import torch
 import faltung.torch.functional as F
 from faltung.runtime import team
-assert team.current() is None
+assert team.take() is None
 F.conv1d(torch.ones(1, 3, 20), torch.ones(4, 3, 3))
-print(team.current().num_threads)
+print(team.take().num_threads)
 """
     done = python(program, FALTUNG_NUM_THREADS="3")
     assert done.stdout == "3\n", done.stderr

@@ -72,7 +72,7 @@ def compare(
         tell: hears the name of each case when its turn comes.
         answer_seconds: a peer that takes longer for one answer about a case is killed.
     """
-    processors = _processors(threads)
+    processors = processors_for(threads)
     if layout is not None:  # given the same data, the variants by layout are the same
         peers = {name: place for name, place in peers.items() if not name.endswith("-ncw")}
     referee = Worker("faltung.bench.referee:Referee", (len(processors),), processors)
@@ -80,7 +80,7 @@ def compare(
     try:
         for name, place in peers.items():
             workers[name] = Worker("faltung.bench.station:Station", (place, len(processors)), processors)
-        participants, versions = _introduce(workers, layout)
+        participants, versions = introduce(workers, layout)
         comparison = Comparison(
             command=command,
             date=date(),
@@ -109,8 +109,8 @@ def compare(
             worker.close()
 
 
-def _processors(threads: int | None) -> list[int]:
-    """The processors that everyone is pinned to: as many as threads."""
+def processors_for(threads: int | None) -> list[int]:
+    """Return the processors that everyone is pinned to: as many as threads."""
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     if threads is not None and threads > len(allowed):
         rule = "bench: threads must be at most the processors we may run on"
@@ -118,8 +118,8 @@ def _processors(threads: int | None) -> list[int]:
     return allowed[:threads]
 
 
-def _introduce(workers: dict[str, Worker], layout: str | None) -> tuple[dict[str, Participant], dict[str, str]]:
-    """Who takes part, and the versions of all packages."""
+def introduce(workers: dict[str, Worker], layout: str | None) -> tuple[dict[str, Participant], dict[str, str]]:
+    """Return who takes part, and the versions of all packages."""
     participants, versions = {}, {"python": platform.python_version()}
     for name, worker in workers.items():
         try:

@@ -7,6 +7,8 @@ import pickle
 import resource
 import sys
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -49,10 +51,11 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """One turn: the seconds of each call, and the page faults of all together."""
+    """One turn: the seconds of each call, and for a call on average its page faults and processor time."""
 
     calls: list[float]
     page_faults: float
+    processor_seconds: float
 
 
 class Station:
@@ -65,13 +68,7 @@ class Station:
 
     def describe(self) -> tuple[str, str, dict[str, str]]:
         """Return what the peer is, the layout of its users' data, and the versions of its packages."""
-        versions = {}
-        for package in self.peer.packages:
-            try:
-                versions[package] = metadata.version(package)
-            except metadata.PackageNotFoundError:  # one that has several names
-                continue
-        return (type(self.peer).__doc__ or "").split("\n")[0], self.peer.layout, versions
+        return (type(self.peer).__doc__ or "").split("\n")[0], self.peer.layout, versions_of(self.peer.packages)
 
     def prepare(self, text: str, layout: str | None, expected_file: str) -> Start:
         """Prepare a case, call it for the first time, and compare all its results with what was expected."""
@@ -87,7 +84,7 @@ class Station:
         gc.collect()
         reset_peak()
         before = resident_bytes()
-        first_seconds, result = _timed(call)
+        first_seconds, result = timed(call)
         peak = peak_bytes()
         error = self._checked(result if work.is_training else (result,), work, expected)
         self._call = call
@@ -97,17 +94,7 @@ class Station:
     def burst(self, seconds: float) -> Burst:
         """Time calls for about so many seconds."""
         assert self._call is not None
-        faults = _page_faults()
-        one = seconds_of(self._call, 1)
-        if one > seconds:
-            return Burst([one], _page_faults() - faults)
-        one = min(one, seconds_of(self._call, max(int(WARM_UP_SHARE * seconds / one), 1)))
-        batch = max(int(BATCH_SECONDS / one), 1)
-        calls: list[float] = []
-        faults, start = _page_faults(), time.perf_counter()
-        while not calls or time.perf_counter() - start < seconds:
-            calls.append(seconds_of(self._call, batch))
-        return Burst(calls, (_page_faults() - faults) / (batch * len(calls)))
+        return burst(self._call, seconds)
 
     def cold(self) -> float:
         """Return the median seconds of calls after the caches were filled with something else."""
@@ -165,7 +152,33 @@ class Station:
         return worst
 
 
-def _timed(call: Call) -> tuple[float, Any]:
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those distributions that are installed; some packages have several names."""
+    versions = {}
+    for package in packages:
+        with suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions
+
+
+def burst(call: Call, seconds: float) -> Burst:
+    """Time calls for about so many seconds, after a part of them that warms up."""
+    faults, processor_time = _page_faults(), time.process_time()
+    one = seconds_of(call, 1)
+    if one > seconds:
+        return Burst([one], _page_faults() - faults, time.process_time() - processor_time)
+    one = min(one, seconds_of(call, max(int(WARM_UP_SHARE * seconds / one), 1)))
+    batch = max(int(BATCH_SECONDS / one), 1)
+    calls: list[float] = []
+    faults, processor_time, start = _page_faults(), time.process_time(), time.perf_counter()
+    while not calls or time.perf_counter() - start < seconds:
+        calls.append(seconds_of(call, batch))
+    count = batch * len(calls)
+    return Burst(calls, (_page_faults() - faults) / count, (time.process_time() - processor_time) / count)
+
+
+def timed(call: Call) -> tuple[float, Any]:
+    """Return the seconds and the result of one call."""
     start = time.perf_counter()
     result = call()
     return time.perf_counter() - start, result

@@ -6,6 +6,7 @@ import click
 
 from faltung.cli.bench import bench
 from faltung.cli.compile import compile_
+from faltung.cli.cache import cache
 from faltung.cli.console import Failure, one_line
 from faltung.cli.demo import demo
 from faltung.cli.info import info
@@ -31,5 +32,5 @@ def main() -> None:
     """A convolution compiler: a kernel for exactly your convolution, on exactly this processor."""
 
 
-for command in (info, bench, compile_, tune, demo, doctor, explain, show):
+for command in (info, bench, cache, compile_, tune, demo, doctor, explain, show):
     main.add_command(command)

@@ -10,7 +10,7 @@ import click
 import faltung as ft
 from faltung.bench.peers import PEERS
 from faltung.bench.suite import LAYOUTS, SUITES, load
-from faltung.cli.console import EXISTING_FILE, OUTPUT_FILE, Failure, console, one_line, progress
+from faltung.cli.console import EXISTING_FILE, OUTPUT_FILE, Failure, console, one_line, progress, telling
 from faltung.errors import CodegenError, ShapeError, UnsupportedConvError
 from faltung.spec import read_cases
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @click.option("--suite", type=click.Choice(SUITES), multiple=True, help="The cases of a suite; may be repeated.")
 @click.option("--cases", "case_file", type=EXISTING_FILE, help='A file with a case in each line: "name: TEXT".')
+@click.option("--networks", metavar="NAMES", help='Compare whole networks: "all", or some of a long list.')
 @click.option("--peers", help='Compare with peers: "all", or some of ' + ", ".join(PEERS) + ".")
 @click.option(
     "--mode", type=click.Choice(["forward", "training"]), help="Training: forward and both gradients. Compares."
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     help="Time spent on each case, by each peer.",
 )
 @click.option("--json", "json_file", type=OUTPUT_FILE, help="Write everything measured here.")
-@click.option("--markdown", "markdown_file", type=OUTPUT_FILE, help="Write a report here. Compares.")
+@click.option("--markdown", "--out", "markdown_file", type=OUTPUT_FILE, help="Write a report here. Compares.")
 @click.option(
     "--report",
     type=click.Path(file_okay=False, path_type=Path),
@@ -52,6 +53,7 @@ def bench(
     texts: tuple[str, ...],
     suite: tuple[str, ...],
     case_file: Path | None,
+    networks: str | None,
     peers: str | None,
     mode: str | None,
     layout: str | None,
@@ -70,7 +72,16 @@ def bench(
 
     With --peers, or any option that compares, every peer runs in a process of its own, and they take turns. With
     --against alone, everything is as in the old run; the exit code is 1 if faltung became slower.
+
+    With --networks, whole networks run instead, at batch 1 and 32, on one thread and on all.
     """
+    if networks is not None:
+        others = (*texts, *suite, case_file, mode, layout, report, against, choices)
+        if any(others):
+            raise click.UsageError("--networks goes with --peers, --threads, --seconds, --json and --markdown only.")
+        files = {"json_file": json_file, "markdown_file": markdown_file}
+        _compare_networks(networks, peers=peers, threads=threads, seconds=seconds, **files)
+        return
     cases = {text: text for text in texts}
     for name in suite:
         cases |= load(name)
@@ -89,8 +100,8 @@ def bench(
         _count_choices(cases, typed=texts, layout=layout, threads=threads, seconds=seconds)
         return
     if compares:
-        files = (json_file, markdown_file, report, against)
-        _compare(cases, texts, files, peers=peers, mode=mode, layout=layout, threads=threads, seconds=seconds)
+        places = (json_file, markdown_file, report, against)
+        _compare(cases, texts, places, peers=peers, mode=mode, layout=layout, threads=threads, seconds=seconds)
         return
     if threads is not None:
         ft.set_num_threads(threads)
@@ -155,24 +166,27 @@ def _count_choices(
 
 def _compare(cases: dict[str, str], typed: tuple[str, ...], files: tuple[Path | None, ...], **options: Any) -> None:
     """Compare side by side; exit with 2 if numbers of ours are wrong, with 1 if only times became worse."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from faltung.bench.case import read_case
     from faltung.bench.command import Files, side_by_side
 
     for text in typed:
         read_case(text)
-    watching = Console(stderr=True)
-    with Progress(console=watching, transient=True, disable=not watching.is_terminal) as bar:
-        task = bar.add_task("Starting the peers", total=len(cases) or None)
-        told: list[str] = []
-
-        def tell(name: str) -> None:
-            bar.update(task, completed=len(told), description=name)
-            told.append(name)
-
+    with telling("Starting the peers", len(cases) or None) as tell:
         troubles = side_by_side(cases, Files(*files), console(), tell, **options)
+    _exit(troubles)
+
+
+def _compare_networks(names: str, **options: Any) -> None:
+    """Compare whole networks; exit with 2 if numbers of ours are wrong."""
+    from faltung.bench.networks.command import whole_networks
+
+    with telling("Starting", None) as tell:
+        troubles = whole_networks(names, console(), tell, **options)
+    _exit(troubles)
+
+
+def _exit(troubles: list[str]) -> None:
+    """Say what is wrong and exit with 2 if it is numbers, with 1 if it is only times."""
     for trouble in troubles:
         click.echo(trouble, err=True)
     if troubles:

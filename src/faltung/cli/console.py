@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -44,3 +45,21 @@ def progress(steps: list[T], title: str) -> Iterable[T]:
 
     watching = Console(stderr=True)
     return track(steps, title, console=watching, transient=True, disable=not watching.is_terminal)
+
+
+@contextmanager
+def telling(title: str, total: int | None) -> Iterator[Callable[[str], None]]:
+    """Give a function that names the next of so many steps, under a progress bar where someone is watching."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    watching = Console(stderr=True)
+    with Progress(console=watching, transient=True, disable=not watching.is_terminal) as bar:
+        task = bar.add_task(title, total=total)
+        told: list[str] = []
+
+        def tell(name: str) -> None:
+            bar.update(task, completed=len(told), description=name)
+            told.append(name)
+
+        yield tell

@@ -48,7 +48,7 @@ def fold_line(
 
 
 def fold_rows(
-    e: Emitter, num_rows: Int, how: str, vectors: int, value_at: Callable[[Int, int], Value], accumulators: int = 4
+    e: Emitter, num_rows: Int, how: str, vectors: int, value_at: Callable[[Int, int], Value], accumulators: int = 2
 ) -> list[Value]:
     """value_at(row, vector) folded over the rows, for some vectors of columns side by side."""
     totals = [[e.vector_variable(f"total_{n}_{v}") for v in range(vectors)] for n in range(accumulators)]

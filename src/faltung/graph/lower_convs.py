@@ -192,8 +192,8 @@ def conv_transpose(lowering: Lowering, node: Node) -> None:
         dtype=x.dtype,
     )
     kernel, bias = _learned(lowering, node.inputs[1], axes), _bias(lowering, node)
-    y = lowering.result(node.output, channels_last(layout))
-    forward = replace(Problem.of(spec), out_size=tuple(x.shape[axis] for axis in spatial_axes(layout)))
+    y = lowering.result(node.output, channels_last(layout), inner=layout.index("C"))
+    forward = replace(Problem.of(spec), x=strides_of(y, layout), out_size=tuple(x.shape[axis] for axis in spatial_axes(layout)))
     forward = replace(forward, y=Strides.of_contiguous(True, spec.out_channels, forward.out_size))
     problems, leaves_some = adjoint_problems(forward)
     if leaves_some:

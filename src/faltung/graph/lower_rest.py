@@ -1,11 +1,9 @@
 """Everything between convolutions as steps."""
 
-from dataclasses import replace
-
 from faltung.graph.graph import Node
-from faltung.graph.lowering import HostStep, Lowering, rule
+from faltung.graph.lowering import Lowering, rule
 from faltung.graph.shapes import slice_ranges
-from faltung.graph.stored import Outside, Shape, Stored, channels_last
+from faltung.graph.stored import Shape, Stored, channels_last
 
 
 @rule("map")
@@ -96,19 +94,8 @@ def parts_of(shape_of, node: Node, whole: Stored):  # type: ignore[no-untyped-de
 @rule("island")
 def island(lowering: Lowering, node: Node) -> None:
     """The host reads and writes arrays of its own; what it is handed is contiguous."""
-    inputs = []
-    for name in node.inputs:
-        x = lowering.read(name)
-        inputs.append(lowering.moved(x, None, node))
-    outputs = []
-    for name in node.outputs:
-        value = lowering.graph.values[name]
-        outputs.append(Stored.contiguous(Outside(f"island {name}"), value.shape, value.dtype))
-    for x in inputs:
-        lowering.touch(x)
-    lowering.steps.append(HostStep(node, tuple(inputs), tuple(outputs)))
-    for name, y in zip(node.outputs, outputs, strict=True):
-        lowering.deliver(name, y)
+    inputs = tuple(lowering.moved(lowering.read(name), None, node) for name in node.inputs)
+    lowering.host_step(node, inputs, node["run"])
 
 
 def order_hints(graph) -> dict[str, Shape]:  # type: ignore[no-untyped-def]

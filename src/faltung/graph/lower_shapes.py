@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from faltung.graph.graph import Node
 from faltung.graph.lowering import Lowering, rule
+from faltung.graph.resizing import resample_axes
 from faltung.graph.shapes import spatial_axes
 from faltung.graph.stored import Stored
 
@@ -50,8 +51,6 @@ def _fill_ends(lowering: Lowering, node: Node, y: Stored, axis: int, low: int, h
 @rule("resize")
 def resize(lowering: Lowering, node: Node) -> None:
     """Whole factors repeat what lies there; the rest goes axis by axis through a table."""
-    from faltung.graph.resizing import resample_axes  # tables
-
     x, shape = lowering.read(node.inputs[0]), lowering.graph.shape(node.output)
     axes = spatial_axes(node["layout"])
     is_whole = node["mode"] == "nearest" and all(shape[axis] % x.shape[axis] == 0 for axis in axes)

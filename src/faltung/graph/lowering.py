@@ -48,6 +48,7 @@ class HostStep:
     node: Node
     inputs: tuple[Stored, ...]
     outputs: tuple[Stored, ...]
+    run: Callable[..., tuple[Any, ...]]
 
 
 @dataclass
@@ -64,6 +65,8 @@ class Lowering:
     destinations: dict[str, Stored] = field(default_factory=dict)
     flattened: dict[str, tuple[Stored, Shape]] = field(default_factory=dict)
     """Values that only dense layers read, which was flattened and in which order its axes lie."""
+    lookups: list[tuple[str, int]] = field(default_factory=list)
+    """Arrays of the call whose numbers choose among so many rows."""
 
     def run(self) -> list[Step | HostStep]:
         """The steps of the whole graph."""
@@ -110,6 +113,22 @@ class Lowering:
         step = len(self.steps)
         self.buffers.append(Buffer(max(num_bytes, 1), step, step))
         return self.buffers[-1]
+
+    def buffer_for(self, count: int, dtype: str) -> Buffer:
+        """A new part of the arena for so many numbers."""
+        return self.buffer(count * ITEM_BYTES[dtype])
+
+    def host_step(self, node: Node, inputs: tuple[Stored, ...], run: Callable[..., tuple[Any, ...]]) -> None:
+        """What the host computes from contiguous arrays, into arrays of its own."""
+        for x in inputs:
+            self.touch(x)
+        outputs = []
+        for name in node.outputs:
+            value = self.graph.values[name]
+            outputs.append(Stored.contiguous(Outside(f"island {name}"), value.shape, value.dtype))
+        self.steps.append(HostStep(node, inputs, tuple(outputs), run))
+        for name, y in zip(node.outputs, outputs, strict=True):
+            self.deliver(name, y)
 
     def buffer_later(self, value: Value) -> Buffer:
         """A part of the arena that some later step is the first to touch."""

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from faltung.codegen import jobs
-from faltung.graph import lower_convs, lower_rest, lower_shapes, lower_windows  # noqa: F401  # each registers its rules
+from faltung.errors import ShapeError
+from faltung.graph import lower_convs, lower_norms, lower_rest, lower_shapes, lower_windows  # noqa: F401  # each registers its rules
 from faltung.graph.graph import Array, Constant, Graph, Value
 from faltung.graph.lowering import HostStep, Lowering, Operand, Step
 from faltung.graph.lower_rest import plan_destinations
@@ -42,7 +43,7 @@ class _Native:
 
     record: Any
     address: int
-    keep: tuple[Any, ...]  # the parameters that the record points to
+    keep: tuple[Any, ...]  # programs, and the parameters that the record points to
     steps: tuple[Step, ...]
 
 
@@ -54,6 +55,7 @@ class Program:
         lowering = Lowering(graph, processor.current(), weights, precision)
         plan_destinations(lowering)
         self.steps = lowering.run()
+        self.lookups = lowering.lookups
         self.arena = Arena(lowering.buffers)
         self.arena.lay_out(CACHE_LINE)
         self._places: dict[Any, int] = {}
@@ -70,7 +72,8 @@ class Program:
                 self.parts.append(self._native(tuple(steps)))  # type: ignore[arg-type]
         self.scratch_bytes = max((s.plan.scratch_bytes for s in self.steps if isinstance(s, Step)), default=0)
         self.is_alone = sum(macs_of(step) for step in self.steps if isinstance(step, Step)) < SMALL_MACS
-        self.single = self.parts[0] if len(self.parts) == 1 and isinstance(self.parts[0], _Native) else None
+        is_single = len(self.parts) == 1 and isinstance(self.parts[0], _Native) and not self.lookups
+        self.single = self.parts[0] if is_single else None
         self.macs = sum(macs_of(step) for step in self.steps if isinstance(step, Step))
         self.layouts = [_layout(graph.value(name)) for name in graph.outputs]
         self._contexts: list[Context] = []
@@ -103,11 +106,12 @@ class Program:
             values = step.plan.parameter_values()
             keep.append((ctypes.c_int64 * len(values))(*values))
             fields += [ctypes.addressof(keep[-1]), step.plan.scratch_bytes]
-            addresses, tasks = program_of(step.plan.kernel).addresses, list(step.plan.tasks)
+            program, tasks = program_of(step.plan.kernel), list(step.plan.tasks)
+            keep.append(program)
             if step.is_packed:
                 tasks[0] = 0
             for stage, count in zip(step.plan.kernel.STAGES, tasks, strict=True):
-                fields += [addresses[stage], count]
+                fields += [program.addresses[stage], count]
         record = (ctypes.c_int64 * len(fields))(*fields)
         return _Native(record, ctypes.addressof(record), tuple(keep), steps)
 
@@ -126,8 +130,10 @@ class Program:
     def segments(self) -> list[str]:
         """The native calls and the islands between them."""
         return [
-            f"{len(part.steps)} steps" if isinstance(part, _Native) else f"island: {part.node['description']}, "
-            f"{part.node['reason']}"
+            f"{len(part.steps)} steps"
+            if isinstance(part, _Native)
+            else f"island: {part.node.attributes.get('description', part.node.op)}, "
+            f"{part.node.attributes.get('reason', 'its indices are computed')}"
             for part in self.parts
         ]
 
@@ -179,6 +185,8 @@ class Program:
         context = self._take()
         arrays = dict(zip(self.graph.inputs, inputs, strict=True))
         arrays |= {f"output {n}": y for n, y in enumerate(outputs)}
+        for name, count in self.lookups:
+            check_indices(name, arrays[name], count)
         for name, array in arrays.items():
             context.places[self._places[Outside(name)]] = array.ctypes.data
         for part in self.parts:
@@ -189,7 +197,7 @@ class Program:
         contexts.append(context)
 
     def _run_island(self, step: HostStep, context: Context, arrays: dict[str, Array]) -> None:
-        found = step.node["run"](*(self._array(x, context, arrays) for x in step.inputs))
+        found = step.run(*(self._array(x, context, arrays) for x in step.inputs))
         for y, array in zip(step.outputs, found, strict=True):
             assert isinstance(y.place, Outside)
             kept = np.ascontiguousarray(array, y.dtype)
@@ -207,6 +215,13 @@ class Program:
             end = x.place.offset + x.place.num_bytes
             whole = context.arena[x.place.offset : end].view(x.dtype)
         return whole[x.offset : x.offset + x.size].reshape(x.shape)
+
+
+def check_indices(name: str, indices: Array, count: int) -> None:
+    """Refuse indices of rows that a table does not have."""
+    if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < count:
+        got = f"{indices.min()} to {indices.max()}"
+        raise ShapeError(f"net: {name} chooses among {count} rows, 0 to {count - 1}; got {got}.")
 
 
 def _layout(value: Value | Constant) -> tuple[tuple[int, ...], Any, int]:

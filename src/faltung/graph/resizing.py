@@ -3,6 +3,7 @@
 import numpy as np
 
 from faltung.graph.graph import Array, Node
+from faltung.graph.lower_norms import resample
 from faltung.graph.lowering import Lowering
 from faltung.graph.shapes import spatial_axes
 from faltung.graph.stored import Stored
@@ -50,7 +51,7 @@ def resample_axes(lowering: Lowering, node: Node, x: Stored, shape: tuple[int, .
         if shape[axis] == x.shape[axis] and scale in (None, 1, 1.0):
             continue
         found = table(x.shape[axis], shape[axis], scale, node["mode"], node["coordinates"])
-        x = lowering.resample(node, x, axis, *found)
+        x = resample(lowering, node, x, axis, *found)
     return x
 
 

@@ -44,14 +44,14 @@ class Separable:
             return self.pointwise.run(self.depthwise.run(x, depthwise, None), pointwise, bias, out)
         spec = self.pointwise.spec
         y = buffers.empty(spec.output_shape, np.dtype(spec.dtype), spec.output_bytes) if out is None else out
-        first, last, item_bytes = x.ctypes.data, y.ctypes.data, y.itemsize
-        kernels, bias_at = (depthwise.ctypes.data, pointwise.ctypes.data), 0 if bias is None else bias.ctypes.data
+        item_bytes = y.itemsize
 
-        def compute(index: int) -> None:
+        def compute(index: int) -> None:  # it holds the arrays, for helpers that an interrupted caller has left
             block, one, other = self._blocks[index]
             between = buffers.take_workspace(block.intermediate_bytes)
-            one.alone_at(first + block.x_offset * item_bytes, kernels[0], 0, between.address)
-            other.alone_at(between.address, kernels[1], bias_at, last + block.y_offset * item_bytes)
+            one.alone_at(x.ctypes.data + block.x_offset * item_bytes, depthwise.ctypes.data, 0, between.address)
+            bias_at, y_at = 0 if bias is None else bias.ctypes.data, y.ctypes.data + block.y_offset * item_bytes
+            other.alone_at(between.address, pointwise.ctypes.data, bias_at, y_at)
             buffers.give_workspace_back(between)
 
         on_threads(compute, len(self._blocks))

@@ -2,32 +2,44 @@
 
 Fresh pages from the operating system cost more than the arithmetic of a memory-bound layer. A large output is
 therefore an ordinary ndarray on a recycled block; when it and all its views are gone, the block is free again.
+
+A block comes back whenever its array dies: between any two lines, on any thread, while another call looks for one. So
+there is no lock and no state of more than one step: blocks wait in lists, of which one is taken or to which one is added
+at a time, and what they add up to is counted when it is asked for.
 """
 
 import ctypes
 import mmap
+import os
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
+from operator import index, mul
+from typing import SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faltung.errors import FaltungError, OutOfMemoryError
 from faltung.machine.memory import CACHE_LINE
-from faltung.runtime.locks import lock_across_forks
 
 SMALLEST_RECYCLED_BYTES = 64 * 1024
 """Below this malloc is quick."""
 MOST_FREE_BYTES = 512 * 1024 * 1024
-"""Free blocks beyond this go back to the operating system, oldest first."""
+"""What may wait, unless FALTUNG_MEMORY_MB or set_cache_limit say otherwise."""
 HUGE_PAGE_BYTES = 2 * 1024 * 1024
 """Bytes of a large page on x86-64; larger blocks ask for such."""
 VECTOR_ALIGNMENT = CACHE_LINE
 """Bytes to which results with streaming stores are aligned; recycled outputs begin at a page."""
 
-_lock = lock_across_forks()  # reentrant: the collector may return a block while this thread holds it
 _free: dict[int, list[mmap.mmap]] = {}
-_free_bytes = 0
+"""The blocks that wait, by their size."""
+_clock = count()
+_last_use: dict[int, int] = {}
+"""When a block of each size was given back last."""
 _leases: dict[int, "weakref.ref[ctypes.Array[ctypes.c_char]]"] = {}
+_limit: int | None = None
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype, num_bytes: int) -> NDArray:  # type: ignore[type-arg]
@@ -39,6 +51,19 @@ def empty(shape: tuple[int, ...], dtype: np.dtype, num_bytes: int) -> NDArray:  
 
 def _fresh(size: int) -> mmap.mmap:
     """Pages of our own: a forked child gets a copy, not the same memory."""
+    with suppress(OSError, OverflowError):
+        return _mapped(size)
+    empty_cache()
+    try:
+        return _mapped(size)
+    except (OSError, OverflowError) as error:
+        raise OutOfMemoryError(
+            f"faltung: found no memory for {size:,} bytes of a result or a workspace: {error}. "
+            "Use smaller arrays or batches, or let go of some."
+        ) from error
+
+
+def _mapped(size: int) -> mmap.mmap:
     return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
@@ -49,43 +74,74 @@ def _rounded(num_bytes: int) -> int:
 
 
 def _lease(size: int) -> "ctypes.Array[ctypes.c_char]":
-    global _free_bytes
-    with _lock:
-        blocks = _free.get(size)
-        block = blocks.pop() if blocks else None
-        if block is not None:
-            _free_bytes -= size
-    if block is None:
+    try:
+        block = _free[size].pop()
+    except (KeyError, IndexError):
         block = _fresh(size)
         if size >= HUGE_PAGE_BYTES and hasattr(mmap, "MADV_HUGEPAGE"):
-            block.madvise(mmap.MADV_HUGEPAGE)
+            with suppress(OSError):  # a kernel may have none
+                block.madvise(mmap.MADV_HUGEPAGE)
     lease = (ctypes.c_char * size).from_buffer(block)
     key = id(lease)
 
     def give_back(_: object) -> None:
         _leases.pop(key, None)
-        _give_back(block, size)
+        _last_use[size] = next(_clock)
+        _free.setdefault(size, []).append(block)
+        if free_bytes() > cache_limit():
+            _evict()
 
     _leases[key] = weakref.ref(lease, give_back)
     return lease
 
 
-def _give_back(block: mmap.mmap, size: int) -> None:
-    global _free_bytes
-    with _lock:
-        _free.setdefault(size, []).append(block)
-        _free_bytes += size
-        while _free_bytes > MOST_FREE_BYTES:
-            oldest = next(iter(_free))
-            _free[oldest].pop(0)
-            _free_bytes -= oldest
-            if not _free[oldest]:
-                del _free[oldest]
+def _evict() -> None:
+    """Unmap what waits beyond the limit: of the sizes used longest ago first, and of these the oldest blocks."""
+    for size in sorted(list(_free), key=lambda size: _last_use[size]):
+        with suppress(IndexError):
+            while free_bytes() > cache_limit():
+                _free[size].pop(0)
 
 
 def free_bytes() -> int:
     """Bytes in blocks that wait to be used again."""
-    return _free_bytes
+    waiting = _free.copy()  # a size more, in the middle, would stop the count
+    return sum(map(mul, waiting, map(len, waiting.values())))
+
+
+def cache_limit() -> int:
+    """Bytes that may wait to be used again: set_cache_limit, else FALTUNG_MEMORY_MB (of 2**20 bytes), else 512 MiB."""
+    global _limit
+    if _limit is None:
+        wanted = os.environ.get("FALTUNG_MEMORY_MB", "")
+        _limit = _checked(wanted, "FALTUNG_MEMORY_MB") << 20 if wanted else MOST_FREE_BYTES
+    return _limit
+
+
+def set_cache_limit(num_bytes: int) -> None:
+    """Let at most so many bytes of results that are gone wait to be used again; the rest goes back to the system."""
+    global _limit
+    _limit = _checked(num_bytes, "set_cache_limit")
+    _evict()
+
+
+def _checked(value: SupportsIndex | str, name: str) -> int:
+    try:
+        number = int(value) if isinstance(value, str) else index(value)
+    except (TypeError, ValueError):
+        number = -1
+    if number < 0:
+        unit = "MiB" if isinstance(value, str) else "bytes"
+        usual = 512 if unit == "MiB" else 2**29
+        raise FaltungError(f"{name}: must be a number of {unit}, 0 or more; got {value!r}. Use {usual}.")
+    return number
+
+
+def empty_cache() -> None:
+    """Give all memory that waits to be used again back to the system: what results left, and workspaces."""
+    for blocks in list(_free.values()):
+        blocks.clear()
+    _workspaces.clear()
 
 
 @dataclass

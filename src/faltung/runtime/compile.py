@@ -18,6 +18,7 @@ from faltung.errors import CodegenError
 from faltung.machine.target import Target
 from faltung.runtime import cache
 from faltung.runtime.locks import lock_across_forks
+from faltung.runtime.room import check_room
 
 log = logging.getLogger("faltung")
 _lock = lock_across_forks()  # LLVM's global tables are not safe under concurrent compilation
@@ -27,31 +28,44 @@ atexit.register(_lock.acquire)  # nothing may compile while the interpreter tear
 
 @dataclass(frozen=True)
 class Program:
-    """Machine code in memory; it is never unloaded, since a thread may be running in it."""
+    """Machine code in memory. It stays for good, or as long as this object: a call holds the program that it runs."""
 
     addresses: dict[str, int]
     seconds: float
     was_kept: bool
+    engine: llvm.ExecutionEngine | None
+    """What unloads the code when it goes; None where it stays for good."""
 
 
 Emit = Callable[[Emitter], None]
 
 
-def build(description: object, emit: Emit, functions: tuple[str, ...], *, dtype: str, target: Target) -> Program:
+def build(
+    description: object,
+    emit: Emit,
+    functions: tuple[str, ...],
+    *,
+    dtype: str,
+    target: Target,
+    stays: bool = True,
+) -> Program:
     """The program that `emit` writes, with the addresses of its `functions`; `description` is its identity on disk."""
     start = time.perf_counter()
     key = cache.key_of(description, dtype, target)
     with _lock:
-        kept = cache.load(key)
-        machine = _machine(target)
-        code = kept
+        check_room()
+        code = kept = cache.load(key)
         if code is None:
+            machine = _machine(target)
             code = machine.emit_object(_optimised(_checked(description, emit, dtype, target), machine))
             cache.keep(key, code)
-        addresses = _load(code, machine, functions)
+        # a machine of its own: one that has compiled holds a megabyte, as long as the code is loaded
+        engine, addresses = _load(code, _machine(target), functions)
+    if stays:
+        engine.detach()  # the code outlives the engine's Python object, even at interpreter exit
     seconds = time.perf_counter() - start
     log.debug("%s %.1f ms: %r", "loaded in" if kept else "compiled in", 1e3 * seconds, description)
-    return Program(addresses, seconds, kept is not None)
+    return Program(addresses, seconds, kept is not None, None if stays else engine)
 
 
 def object_code(description: object, emit: Emit, *, dtype: str, target: Target) -> bytes:
@@ -108,13 +122,14 @@ def _optimised(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> llvm.Modu
     return module
 
 
-def _load(code: bytes, machine: llvm.TargetMachine, functions: tuple[str, ...]) -> dict[str, int]:
+def _load(
+    code: bytes, machine: llvm.TargetMachine, functions: tuple[str, ...]
+) -> tuple[llvm.ExecutionEngine, dict[str, int]]:
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     addresses = {name: engine.get_function_address(name) for name in functions}
-    engine.detach()  # the code outlives the engine's Python object, even at interpreter exit
     missing = [name for name, address in addresses.items() if not address]
     if missing:
         raise CodegenError(f"faltung loaded a program without {', '.join(missing)}; please report.")
-    return addresses
+    return engine, addresses

@@ -1,7 +1,7 @@
 """A plan made callable: its program loaded, its numbers laid out, one native call for each convolution."""
 
 import ctypes
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from faltung.runtime.locks import lock_across_forks
 Array = NDArray[Any]
 
 _lock = lock_across_forks()
+MOST_PROGRAMS = 1024
+"""Programs that are found again without a look at the disk; others stay loaded as long as a Launch holds them."""
 _programs: dict[AnyKernel, compiler.Program] = {}
 
 
@@ -29,14 +31,16 @@ def program_of(kernel: AnyKernel) -> compiler.Program:
             program = _programs.get(kernel)
             if program is None:
                 program = _programs[kernel] = build(kernel)
+            while len(_programs) > MOST_PROGRAMS:
+                _programs.pop(next(iter(_programs)), None)
     return program
 
 
 def build(kernel: AnyKernel) -> compiler.Program:
     """Compile or load the kernel's program anew."""
-    return compiler.build(
-        kernel, lambda e: emit_program(e, kernel), kernel.STAGES, dtype=kernel.dtype, target=processor.current()
-    )
+    target = processor.current()
+    emit = partial(emit_program, kernel=kernel)
+    return compiler.build(kernel, emit, kernel.STAGES, dtype=kernel.dtype, target=target, stays=False)
 
 
 def assembly_of(kernel: AnyKernel) -> str:
@@ -112,11 +116,12 @@ class Launch:
         plan = self.plan
         if self._is_alone or is_alone:
             address, num_threads = 0, 1
-        elif (lent := team.current()) is not None:
+        elif (lent := team.take()) is not None:
             workspace = buffers.take_workspace(plan.shared_bytes + lent.num_threads * plan.scratch_bytes)
             arrays = (x, kernel, bias, y) if function == "launch_pointers" else map(id, (x, kernel, bias, y))
             lent.run(function, *arrays, workspace.address, self._job_address)
             buffers.give_workspace_back(workspace)
+            team.give_back(lent)
             return
         else:
             workers = pool.current()
@@ -144,15 +149,15 @@ class Job:
     def __init__(self, function: int, parameters: tuple[int, ...], scratch_bytes: int = 64) -> None:
         self._parameters = (ctypes.c_int64 * len(parameters))(*parameters)
         self._scratch_bytes = scratch_bytes
-        address = ctypes.addressof(self._parameters)
-        self._job = (ctypes.c_int64 * JOB_FIELDS)(address, 0, scratch_bytes, 0, 0, 0, function, 0)
+        self._function = function
         self._native = _native_launch_of_pointers()
 
     def run(self, tasks: int, x: int, y: int, *, is_alone: bool = False) -> None:
         """Run `tasks` tasks on the arrays at the addresses x and y, on all threads or on this one alone."""
-        self._job[JOB_FIELDS - 1] = tasks
+        parameters, scratch_bytes = ctypes.addressof(self._parameters), self._scratch_bytes
+        job = (ctypes.c_int64 * JOB_FIELDS)(parameters, 0, scratch_bytes, 0, 0, 0, self._function, tasks)
         workers = pool.current()
-        workspace = buffers.take_workspace(workers.num_threads * self._scratch_bytes)
+        workspace = buffers.take_workspace(workers.num_threads * scratch_bytes)
         address = 0 if is_alone else workers.address
-        self._native(x, 0, 0, y, workspace.address, ctypes.addressof(self._job), address)
+        self._native(x, 0, 0, y, workspace.address, ctypes.addressof(job), address)
         buffers.give_workspace_back(workspace)

@@ -10,7 +10,7 @@ from functools import cache
 from typing import SupportsIndex, TypeVar
 
 from faltung.codegen import launcher
-from faltung.errors import FaltungError
+from faltung.errors import FaltungError, OutOfMemoryError
 from faltung.runtime import compile as compiler
 from faltung.runtime import processor
 from faltung.runtime.locks import lock_across_forks
@@ -68,7 +68,10 @@ class Pool:
         num_fields = arguments + 2 * self.num_threads
         allocate = ctypes.pythonapi.PyMem_RawCalloc
         allocate.restype, allocate.argtypes = ctypes.c_void_p, [ctypes.c_size_t, ctypes.c_size_t]
-        self.address = -(-allocate(8 * num_fields + 64, 1) // 64) * 64
+        memory = allocate(8 * num_fields + 64, 1)
+        if not memory:
+            raise OutOfMemoryError(f"faltung: found no memory for {self.num_threads} threads. Use fewer.")
+        self.address = -(-memory // 64) * 64
         fields = (ctypes.c_int64 * num_fields).from_address(self.address)
         fields[launcher.SPINS], fields[launcher.NUM_THREADS] = _spins(), self.num_threads
         self._fields = fields

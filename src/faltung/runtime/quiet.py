@@ -10,17 +10,21 @@ import numpy as np
 
 from faltung.runtime import pool
 
+NOT_READ = -1
+"""No control register looks like this."""
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """On this thread, for the length of the block."""
-    before = (ctypes.c_int64 * 1)()
-    _function("drop_denormals")(before)
+    before = (ctypes.c_int64 * 1)(NOT_READ)
     try:
+        _function("drop_denormals")(before)
         with np.errstate(all="ignore"):
             yield
     finally:
-        _function("restore_denormals")(before)
+        if before[0] != NOT_READ:  # an interrupt may come before the first line
+            _function("restore_denormals")(before)
 
 
 @cache

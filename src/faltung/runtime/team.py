@@ -6,17 +6,19 @@ threads, each step of a network then runs at half its speed. So where PyTorch is
 
 import ctypes
 import os
-import threading
 
 from faltung.codegen import launcher
 from faltung.runtime import pool
 
 _parallel: "ctypes._FuncPointer | None" = None
-_of_thread = threading.local()
+_idle: "list[Team]" = []
 
 
 class Team:
-    """The team of one calling thread, as OpenMP has it: no two calls are on it at once."""
+    """What the threads of a team share in one call: taken for it and given back after it.
+
+    A call belongs to no thread: between any two lines a signal's handler or a collector's callback may make another.
+    """
 
     def __init__(self, num_threads: int) -> None:
         self.num_threads = num_threads
@@ -35,8 +37,12 @@ class Team:
         call[launcher.ARRIVED] = call[launcher.FINISHED] = 0
         call[launcher.TEAM_FUNCTION] = pool.addresses()[function]
         call[place : place + 7] = [*arguments, self.address]
-        assert _parallel is not None
-        _parallel(self._entry, self._call_address, self.num_threads, 0)
+        (_parallel or _alone)(self._entry, self._call_address, self.num_threads, 0)
+
+
+def _alone(entry: int, call: int, num_threads: int, flags: int) -> None:
+    """What OpenMP does, without its threads: where a handler has forked in the middle of this call, in the child."""
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(entry)(call)
 
 
 def lend(parallel: "ctypes._FuncPointer | None") -> None:
@@ -48,15 +54,23 @@ def lend(parallel: "ctypes._FuncPointer | None") -> None:
     _parallel = parallel
 
 
-def current() -> Team | None:
-    """The team of this thread; None if no host lends one."""
+def take() -> Team | None:
+    """A team for one call of this thread; None if no host lends one."""
     if _parallel is None:
         return None
     num_threads = pool.get_num_threads()
-    team: Team | None = getattr(_of_thread, "team", None)
-    if team is None or team.num_threads != num_threads:
-        team = _of_thread.team = Team(num_threads)
-    return team
+    try:
+        team = _idle.pop()
+        if team.num_threads == num_threads:
+            return team
+    except IndexError:
+        pass
+    return Team(num_threads)
+
+
+def give_back(team: Team) -> None:
+    """Let the next call have it."""
+    _idle.append(team)
 
 
 if hasattr(os, "register_at_fork"):

@@ -166,4 +166,4 @@ class _GroupNorm:
                         value = e.arithmetic(value, "+", shifts[v])
                     e.store_masked(value, y.at(i=i, c=v * e.lanes), mask)
 
-        in_vectors(e, p.channels, channels, 2 * VECTORS)
+        in_vectors(e, p.channels, channels, VECTORS)

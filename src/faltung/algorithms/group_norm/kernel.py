@@ -5,7 +5,7 @@ from typing import ClassVar, Generic
 
 from faltung.plan.parameters import T
 
-VECTORS = 2
+VECTORS = 4
 """Vectors of channels that are summed together."""
 
 

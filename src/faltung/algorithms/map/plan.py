@@ -83,9 +83,14 @@ def plan(request: Map, target: Target) -> Plan:
     num_units = prod(axis.size for axis in axes) * row_blocks * line_blocks
     cycles = _cycles(request, kernel, target)
     tasks = min(num_units, task_count(target, cycles, 1))
-    outer = [nothing] * (MOST_AXES - 2 - len(axes)) + axes
+    outer = [_numbers(axis) for axis in [nothing] * (MOST_AXES - 2 - len(axes)) + axes]
     parameters = MapParameters(
-        *(_numbers(axis) for axis in (*outer, rows, line)),
+        outer0=outer[0],
+        outer1=outer[1],
+        outer2=outer[2],
+        outer3=outer[3],
+        rows=_numbers(rows),
+        line=_numbers(line),
         row_block=row_block,
         num_row_blocks=row_blocks,
         line_block=line_block,

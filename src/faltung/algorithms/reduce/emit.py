@@ -62,41 +62,44 @@ class _Reduction:
 
     def chunk(self, outer: Int, chunk: Int, column: Int) -> None:
         """Some columns of one chunk, or its line."""
-        e, p = self.e, self.p
-        place = {"outer": outer, "row": e.mul(chunk, p.chunk), "i": column}
-        row_step = 1 if self.kernel.is_line else p.x_reduced
-        x, count = e.buffer(self.call.x, outer=p.x_outer, row=row_step, i=1).moved(**place), self.size_of(chunk)
-        if self.kernel.kind == "mean_square":
+        e, p, is_line = self.e, self.p, self.kernel.is_line
+        whole = e.buffer(self.call.x, outer=p.x_outer, row=1 if is_line else p.x_reduced, i=1)
+        whole = whole.moved(outer=outer, i=column)
+        x, count = whole.moved(row=e.mul(chunk, p.chunk)), self.size_of(chunk)
+        if is_line:
+            origin = e.broadcast(whole.pointer) if self.kernel.kind in SPREADS else None
 
-            def term(value: Value) -> Value:
-                return e.arithmetic(value, "*", value)
+            def number(i: Int, mask: Mask | None) -> Value:
+                return self._term(e.load_masked(x.at(row=i), mask), origin)
 
-        else:
-
-            def term(value: Value) -> Value:
-                return value
-
-        if self.kernel.is_line:
-            total = fold_line(e, count, self.how, lambda i, mask: term(e.load_masked(x.at(row=i), mask)))
-            squares = None
+            total, squares = fold_line(e, count, self.how, number), None
             if self.kernel.kind in SPREADS:
                 mean = e.arithmetic(total, "/", e.number(count))
-                squares = fold_line(e, count, SUM, lambda i, mask: self._square(e.load_masked(x.at(row=i), mask), mean))
+                squares = fold_line(e, count, SUM, lambda i, mask: self._square(number(i, mask), mean))
             self._store(outer, chunk, 0, [total], [squares], e.mask(1))
             return
 
         def columns(i: Int, vectors: int, mask: Mask | None) -> None:
-            def load(row: Int, v: int) -> Value:
-                return e.load_masked(x.at(row=row, i=e.add(i, v * e.lanes)), mask)
+            places = [e.add(i, v * e.lanes) for v in range(vectors)]
+            origins = [e.load_masked(whole.at(i=place), mask) for place in places]
 
-            totals = fold_rows(e, count, self.how, vectors, lambda row, v: term(load(row, v)))
+            def number(row: Int, v: int) -> Value:
+                return self._term(e.load_masked(x.at(row=row, i=places[v]), mask), origins[v])
+
+            totals = fold_rows(e, count, self.how, vectors, number)
             squares: list[Value] = [None] * vectors
             if self.kernel.kind in SPREADS:
                 means = [e.arithmetic(total, "/", e.number(count)) for total in totals]
-                squares = fold_rows(e, count, SUM, vectors, lambda row, v: self._square(load(row, v), means[v]))
+                squares = fold_rows(e, count, SUM, vectors, lambda row, v: self._square(number(row, v), means[v]))
             self._store(outer, chunk, e.add(column, i), totals, squares, mask)
 
         in_vectors(e, e.minimum(p.columns, e.sub(p.inner, column)), columns, VECTORS)
+
+    def _term(self, value: Value, origin: Value) -> Value:
+        """What is folded: a variance is that of the distances from the first number, which are small."""
+        if self.kernel.kind == "mean_square":
+            return self.e.arithmetic(value, "*", value)
+        return self.e.arithmetic(value, "-", origin) if self.kernel.kind in SPREADS else value
 
     def _square(self, value: Value, mean: Value) -> Value:
         apart = self.e.arithmetic(value, "-", mean)

@@ -8,7 +8,7 @@ from faltung.plan.parameters import T
 EXTREMES = ("max", "min")
 SPREADS = ("variance", "std")
 KINDS = ("sum", "mean", "mean_square", *EXTREMES, *SPREADS)
-VECTORS = 2
+VECTORS = 4
 """Vectors of columns that are reduced together."""
 
 

