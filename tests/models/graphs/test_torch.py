@@ -356,8 +356,9 @@ def test_weights_are_read_as_they_are_now() -> None:
     def replace() -> None:
         module[0].bias = nn.Parameter(torch.ones(4, dtype=torch.double))
 
-    def into_data() -> None:
-        module[1].running_mean.data = torch.ones(4, dtype=torch.double)
+    def twice() -> None:
+        for number in (1.0, 2.0):
+            module[1].running_mean = torch.full((4,), number, dtype=torch.double)
 
     def optimise() -> None:
         module(x).sum().backward()
@@ -368,7 +369,7 @@ def test_weights_are_read_as_they_are_now() -> None:
         optimise,
         lambda: module.load_state_dict({k: v * 2 for k, v in module.state_dict().items()}),
         replace,
-        into_data,
+        twice,
     ]
     for change in changes:
         seen = state()

@@ -1,7 +1,7 @@
 """What of an exported program belongs to the network: parameters and buffers as they are now, and what they become."""
 
 from collections.abc import Callable, Hashable, Mapping
-from operator import attrgetter
+from operator import attrgetter, getitem
 from typing import Any, TypeAlias
 
 import torch
@@ -34,24 +34,41 @@ def _member(module: torch.nn.Module, path: str) -> Leaf:
 
 
 class Watch:
-    """One look at all tensors of a module that a graph is made of. Every call looks: it is made of built-in loops."""
+    """One look at all tensors of a module that a graph is made of. Every call looks: it is made of built-in loops.
+
+    Version and identity tell; what is written behind PyTorch's back, through `.data` or NumPy, is not noticed.
+    """
 
     def __init__(self) -> None:
-        self.leaves: dict[tuple[int, str], Leaf] = {}
+        self.holders: list[Mapping[str, Any]] = []
+        self.names: list[str] = []
+        self.places: set[tuple[int, str]] = set()
+        self.last: list[torch.Tensor] = []
+        """What was seen last; while it is kept, no other tensor can have its address."""
+        self.num_replaced = 0
 
     def add(self, leaf: Leaf) -> None:
         """Look at this one too."""
         held, name = leaf
-        self.leaves[id(held), name] = leaf
+        if (id(held), name) not in self.places:
+            self.places.add((id(held), name))
+            self.holders.append(held)
+            self.names.append(name)
 
     def __call__(self) -> Hashable:
-        """Equal while all hold the same numbers. What is written through `.data` or NumPy is seen by nobody."""
-        tensors = [held[name] for held, name in self.leaves.values()]
+        """Equal while all are the same tensors with the same numbers."""
+        tensors = list(map(getitem, self.holders, self.names))
         try:
-            counts = tuple(map(_count, tensors))
+            is_same = tensors == self.last  # lists ask for identity first, and only then compare numbers
+        except RuntimeError:
+            is_same = False
+        if not is_same:
+            self.last = tensors
+            self.num_replaced += 1
+        try:
+            return (self.num_replaced, *map(_count, tensors))
         except RuntimeError:  # tensors of inference mode have no count
-            counts = ()
-        return counts, tuple(map(id, tensors)), tuple(map(torch.Tensor.data_ptr, tensors))
+            return self.num_replaced
 
 
 class Constants:
