@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from models.graphs.reading import assert_close, islands, ops, outputs
 from onnx import TensorProto, helper, numpy_helper
 
 from faltung.errors import ModelError, ShapeError
 from faltung.models.graphs import ReadModel
 from faltung.models.graphs.onnx import read_onnx
-from models.graphs.reading import assert_close, islands, ops, outputs
 
 LINE, PICTURE, VOLUME = (4, 11), (4, 9, 7), (2, 5, 6, 7)
 FLOAT = TensorProto.FLOAT
@@ -131,22 +131,23 @@ def test_norm(name: str) -> None:
     one(op, shape, opset=opset, said=said, **weights)
 
 
-POOLS = {
+CEIL = {"kernel_shape": [3], "strides": [2], "pads": [1, 1], "ceil_mode": 1}
+POOLS: dict[str, tuple[str, tuple[int, ...], dict[str, Any], int]] = {
     "max": ("MaxPool", LINE, {"kernel_shape": [3]}, 12),
-    "max, ceil": ("MaxPool", (4, 12), {"kernel_shape": [3], "strides": [2], "pads": [1, 1], "ceil_mode": 1}, 12),
+    "max, ceil": ("MaxPool", (4, 12), CEIL, 12),
     "max, dilations": ("MaxPool", LINE, {"kernel_shape": [3], "dilations": [2], "strides": [2]}, 12),
     "max, same upper": ("MaxPool", PICTURE, {"kernel_shape": [2, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"}, 12),
     "max, same lower": ("MaxPool", PICTURE, {"kernel_shape": [2, 3], "strides": [2, 2], "auto_pad": "SAME_LOWER"}, 12),
     "max 3d": ("MaxPool", VOLUME, {"kernel_shape": [2, 2, 2]}, 12),
     "average": ("AveragePool", LINE, {"kernel_shape": [3], "strides": [2], "pads": [1, 0]}, 19),
     "average, padding counts": ("AveragePool", LINE, {"kernel_shape": [3], "pads": [1, 1], "count_include_pad": 1}, 19),
-    "average, ceil": ("AveragePool", (4, 12), {"kernel_shape": [3], "strides": [2], "pads": [1, 1], "ceil_mode": 1}, 19),
-    "average, ceil, padding counts": ("AveragePool", (4, 12), {"kernel_shape": [3], "strides": [2], "pads": [1, 1], "ceil_mode": 1, "count_include_pad": 1}, 19),
+    "average, ceil": ("AveragePool", (4, 12), CEIL, 19),
+    "average, ceil, padding counts": ("AveragePool", (4, 12), {**CEIL, "count_include_pad": 1}, 19),
     "average, dilations": ("AveragePool", LINE, {"kernel_shape": [3], "dilations": [2], "pads": [1, 1]}, 19),
     "average, same lower": ("AveragePool", PICTURE, {"kernel_shape": [2, 2], "auto_pad": "SAME_LOWER"}, 11),
     "global average": ("GlobalAveragePool", PICTURE, {}, 12),
     "global maximum": ("GlobalMaxPool", LINE, {}, 12),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", POOLS)
@@ -165,16 +166,23 @@ def test_indices_of_a_pool_stay_with_the_host() -> None:
     assert islands(read.graph) == ["MaxPool, Cast"]
 
 
+FLOOR = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+
+
+def linear(coordinates: str) -> dict[str, str]:
+    return {"mode": "linear", "coordinate_transformation_mode": coordinates}
+
+
 RESIZES: dict[str, tuple[Any, Any, Any, int]] = {
     "nearest": ({}, [1, 1, 2, 3], None, 13),
-    "nearest by a fraction": ({"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}, [1, 1, 1.5, 0.5], None, 13),
-    "nearest to a size": ({"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}, None, [17, 5], 13),
+    "nearest by a fraction": (FLOOR, [1, 1, 1.5, 0.5], None, 13),
+    "nearest to a size": (FLOOR, None, [17, 5], 13),
     "linear": ({"mode": "linear"}, [1, 1, 2, 1.5], None, 13),
-    "linear of PyTorch": ({"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"}, None, [17, 5], 13),
-    "linear, aligned corners": ({"mode": "linear", "coordinate_transformation_mode": "align_corners"}, None, [17, 5], 13),
-    "linear, asymmetric": ({"mode": "linear", "coordinate_transformation_mode": "asymmetric"}, [1, 1, 2, 2], None, 13),
+    "linear of PyTorch": (linear("pytorch_half_pixel"), None, [17, 5], 13),
+    "linear, aligned corners": (linear("align_corners"), None, [17, 5], 13),
+    "linear, asymmetric": (linear("asymmetric"), [1, 1, 2, 2], None, 13),
     "cubic": ({"mode": "cubic"}, [1, 1, 2, 1.5], None, 13),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", RESIZES)
@@ -397,6 +405,7 @@ def test_constants_are_folded() -> None:
 
 
 def test_embedding_and_several_inputs() -> None:
+    info = helper.make_tensor_value_info
     graph = helper.make_graph(
         [
             helper.make_node("Gather", ["table", "indices"], ["e"]),
@@ -404,10 +413,10 @@ def test_embedding_and_several_inputs() -> None:
             helper.make_node("Neg", ["y"], ["z"]),
         ],
         "model",
-        [helper.make_tensor_value_info("indices", TensorProto.INT64, ["n", 5]), helper.make_tensor_value_info("shift", FLOAT, ["n", 5, 3])],
-        [helper.make_tensor_value_info("y", FLOAT, None), helper.make_tensor_value_info("z", FLOAT, None)],
+        [info("indices", TensorProto.INT64, ["n", 5]), info("shift", FLOAT, ["n", 5, 3])],
+        [info("y", FLOAT, None), info("z", FLOAT, None)],
         [numpy_helper.from_array(drawn(7, 3), "table")],
-    )  # fmt: skip
+    )
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     read = read_onnx(proto)
     indices, shift = np.random.default_rng(0).integers(0, 7, (2, 5)), drawn(2, 5, 3)

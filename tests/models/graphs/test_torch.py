@@ -28,6 +28,11 @@ class Call(nn.Module):
         return self.function(*parts, *inputs)
 
 
+def numbers(*shape: int) -> nn.Parameter:
+    """A parameter, to be drawn."""
+    return nn.Parameter(torch.zeros(shape))
+
+
 def ready(module: nn.Module, *, seed: int = 0) -> nn.Module:
     """The module in float64 and eval mode, every parameter and statistic drawn anew."""
     generator = torch.Generator().manual_seed(seed)
@@ -94,8 +99,8 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     # dense
     "linear": (lambda: nn.Linear(11, 5), LINE),
     "linear without bias": (lambda: nn.Linear(4, 5, bias=False), (1, 4)),
-    "product with a parameter": (lambda: Call(lambda w, x: x @ w, w=nn.Parameter(torch.zeros(11, 3))), LINE),
-    "addmm": (lambda: Call(lambda b, w, x: torch.addmm(b, x, w), b=nn.Parameter(torch.zeros(3)), w=nn.Parameter(torch.zeros(4, 3))), (1, 4)),
+    "product with a parameter": (lambda: Call(lambda w, x: x @ w, w=numbers(11, 3)), LINE),
+    "addmm": (lambda: Call(lambda b, w, x: torch.addmm(b, x, w), b=numbers(3), w=numbers(4, 3)), (1, 4)),
     # norms
     "batch norm 1d": (lambda: nn.BatchNorm1d(4), LINE),
     "batch norm of rows": (lambda: nn.BatchNorm1d(4, affine=False, eps=0.1), (1, 4)),
@@ -104,7 +109,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "layer norm of two axes": (lambda: nn.LayerNorm((4, 11), eps=1e-2), LINE),
     "layer norm, no numbers": (lambda: nn.LayerNorm(11, elementwise_affine=False), LINE),
     "layer norm, no shift": (lambda: nn.LayerNorm(11, bias=False), LINE),
-    "layer norm of channels first": (lambda: Call(lambda n, x: n(x.transpose(1, 2)).transpose(1, 2), n=nn.LayerNorm(4)), LINE),
+    "layer norm of channels first": (lambda: Call(lambda n, x: n(x.mT).mT, n=nn.LayerNorm(4)), LINE),
     "rms norm": (lambda: nn.RMSNorm(11, eps=1e-5), LINE),
     "group norm": (lambda: nn.GroupNorm(2, 4), PICTURE),
     "group norm, no numbers": (lambda: nn.GroupNorm(2, 4, affine=False), LINE),
@@ -161,13 +166,13 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "flatten": (lambda: nn.Flatten(), PICTURE),
     "flatten and more": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(252, 6), nn.Unflatten(1, (2, 3))), PICTURE),
     "flatten of the middle": (lambda: nn.Flatten(1, 2), PICTURE),
-    "dropouts": (lambda: nn.Sequential(nn.Dropout(), nn.Dropout1d(), nn.AlphaDropout(), nn.Identity(), nn.ReLU()), LINE),
+    "dropouts": (lambda: nn.Sequential(nn.Dropout(), nn.Dropout1d(), nn.AlphaDropout(), nn.Identity()), LINE),
     "softmax": (lambda: nn.Softmax(1), LINE),
     "softmax of the last axis": (lambda: nn.Softmax(-1), LINE),
     "softmin": (lambda: nn.Softmin(1), LINE),
     "log softmax": (lambda: nn.LogSoftmax(1), LINE),
     "softmax 2d": (lambda: nn.Softmax2d(), PICTURE),
-}  # fmt: skip
+}
 
 ACTIVATIONS = {
     **{
@@ -281,7 +286,7 @@ ISLANDS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
     "lstm": (Reader, ("lstm",)),
     "gru": (lambda: Call(lambda cell, x: cell(x.permute(2, 0, 1))[1][0], cell=nn.GRU(4, 5)), ("gru",)),
     "attention": (
-        lambda: Call(lambda attend, x: x.mT + attend(x.mT, x.mT, x.mT)[0], attend=nn.MultiheadAttention(4, 2, batch_first=True)),
+        lambda: Call(lambda a, x: x.mT + a(x.mT, x.mT, x.mT)[0], a=nn.MultiheadAttention(4, 2, batch_first=True)),
         ("bmm", "bmm"),
     ),
     "attention in one": (
@@ -290,14 +295,23 @@ ISLANDS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
     ),
     "einsum": (lambda: Call(lambda x: torch.einsum("bct,bdt->bcd", x, x)), ("einsum",)),
     "product of two values": (lambda: Call(lambda x: (x @ x.mT).softmax(-1) @ x), ("matmul", "matmul")),
-    "spectrum": (lambda: Call(lambda w, x: torch.stft(x[:, 0], 4, 2, window=w, return_complex=True).abs().log(), w=nn.Parameter(torch.zeros(4))), ("stft",)),
-    "comparison and what follows": (lambda: Call(lambda x: torch.where(x > 0, x, 2 * x).cumsum(2) + 1), ("gt", "cumsum")),
-    "a token for each sample": (lambda: Call(lambda t, x: torch.cat([t.expand(x.shape[0], -1, -1), x], 1), t=nn.Parameter(torch.zeros(1, 1, 11))), ("expand",)),
+    "spectrum": (
+        lambda: Call(lambda w, x: torch.stft(x[:, 0], 4, 2, window=w, return_complex=True).abs().log(), w=numbers(4)),
+        ("stft",),
+    ),
+    "comparison": (lambda: Call(lambda x: torch.where(x > 0, x, 2 * x).cumsum(2) + 1), ("gt", "cumsum")),
+    "a token for each sample": (
+        lambda: Call(lambda t, x: torch.cat([t.expand(x.shape[0], -1, -1), x], 1), t=numbers(1, 1, 11)),
+        ("expand",),
+    ),
     "a kernel that is computed": (lambda: Call(lambda x: F.conv1d(x, x.mean((0, 2))[None, :, None])), ("conv1d",)),
-    "indices of a pool": (lambda: Call(lambda x: F.max_unpool1d(*F.max_pool1d(x, 2, return_indices=True), 2)), ("max_pool", "unpool")),
+    "indices of a pool": (
+        lambda: Call(lambda x: F.max_unpool1d(*F.max_pool1d(x, 2, return_indices=True), 2)),
+        ("max_pool", "unpool"),
+    ),
     "jumping threshold": (lambda: nn.Threshold(0.5, 7.0), ("threshold",)),
     "statistics of the batch": (lambda: nn.BatchNorm1d(4, track_running_stats=False), ("batch_norm",)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", ISLANDS)

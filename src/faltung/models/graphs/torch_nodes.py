@@ -93,7 +93,8 @@ class Reader:
         names = self.table[name](
             self, **{("input" if each == "self" else each): value for each, value in given.items()}
         )
-        if isinstance(names, tuple) and any(names[user.args[1]] is None for user in node.users):  # type: ignore[index]
+        parts = names if isinstance(names, tuple) else ()
+        if parts and any(parts[user.args[1]] is None for user in node.users if user.users):  # type: ignore[index]
             raise NotCovered(f"the table does not compute all of {name}")
         return names
 
