@@ -72,7 +72,7 @@ def plan(request: Map, target: Target) -> Plan:
     rows = rows or nothing
     costs = target.costs.passes
     if kernel.is_tiled:
-        row_block = line_block = costs.tile_numbers
+        row_block, line_block = costs.crossed_rows, costs.crossed_line
     else:
         line_block = round_up(min(line.size, costs.unit_numbers), ROUND)
         row_block = max(1, kernel.rows, costs.unit_numbers // min(line.size, line_block))
