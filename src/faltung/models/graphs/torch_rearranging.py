@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import fx
 
-from faltung.models.graphs.covered import NotCovered
+from faltung.models.graphs.covered import NotCovered, reshape_to
 from faltung.models.graphs.torch_nodes import Reader, Size, number
 from faltung.models.graphs.torch_weighted import layout
 
@@ -27,23 +27,10 @@ def _dropout(r: Reader, input: fx.Node, p: float, train: bool) -> str:
 
 
 def reshape(r: Reader, value: str, before: Sequence[Size], after: Sequence[Size], asked: Sequence[Any] = ()) -> str:
-    """A reshape that says nothing of the batch: axes that stay are 0, and the one that takes what is left is -1."""
+    """A reshape, where there is one."""
     if tuple(before) == tuple(after):
         return value
-    kept = next(
-        (n for n, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]),
-        len(min(before, after, key=len)),
-    )
-    shape = [0 if n < kept else size for n, size in enumerate(after)]
-    for n, size in enumerate(shape):
-        if not isinstance(size, int):
-            shape[n] = 0 if n < len(before) and before[n] == size else -1
-    wanted = [n for n, size in enumerate(asked) if size == -1 and len(asked) == len(shape)]
-    if -1 not in shape and (wanted or kept == len(shape) - 1):
-        shape[wanted[0] if wanted else kept] = -1
-    if shape.count(-1) > 1:
-        raise NotCovered("a reshape that splits the batch")
-    return r.emit("reshape", [value], shape=tuple(shape))
+    return r.emit("reshape", [value], shape=reshape_to(before, after, asked))
 
 
 def _reshape(r: Reader, input: fx.Node, **asked: Any) -> str:
