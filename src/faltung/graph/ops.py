@@ -8,8 +8,8 @@ conv(x, kernel, [bias], then residual where `adds`)
     ((name, parameter) or None)
 conv_transpose(x, kernel, [bias])
     layout, kernel_layout (PyTorch's (C_in, C_out/groups, k) is "IOW", Keras's (k, C_out, C_in) "WOI"), stride,
-    dilation, groups, padding (what is cropped at both ends of the full result), output_padding (numbers behind the full result,
-    before cropping), activation, has_bias
+    dilation, groups, padding (what is cropped at both ends of the full result), output_padding (numbers behind the full
+    result, before cropping), activation, has_bias
 dense(x, kernel, [bias])
     along the last axis; kernel_layout ("IO" or "OI"), activation, has_bias
 map(up to four, broadcast as in NumPy)
@@ -51,27 +51,8 @@ Expressions know the functions of plan/expression.py: arithmetic, and every acti
 parameter behind its term.
 """
 
-OPS = frozenset(
-    [
-        "conv",
-        "conv_transpose",
-        "dense",
-        "map",
-        "batch_norm",
-        "pool",
-        "adaptive_pool",
-        "reduce",
-        "layer_norm",
-        "group_norm",
-        "softmax",
-        "concat",
-        "slice",
-        "pad",
-        "resize",
-        "reshape",
-        "transpose",
-        "expand",
-        "embedding",
-        "island",
-    ]
-)
+LEARNED = ("conv", "conv_transpose", "dense")
+WINDOWS = ("pool", "adaptive_pool", "resize", "pad")
+NORMS = ("batch_norm", "layer_norm", "group_norm", "softmax", "reduce")
+REARRANGING = ("concat", "slice", "reshape", "transpose", "expand")
+OPS = frozenset((*LEARNED, *WINDOWS, *NORMS, *REARRANGING, "map", "embedding", "island"))

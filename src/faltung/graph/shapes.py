@@ -108,7 +108,7 @@ def _windows(node: Node, sizes: list[int], taps: Shape, *, is_ceil: bool = False
 
 def _conv_transpose(node: Node, x: Shape, kernel: Shape, *_: Shape) -> list[Shape]:
     layout = node["layout"]
-    taps, _, outputs = kernel_sizes(node, kernel)
+    taps, _inputs, outputs = kernel_sizes(node, kernel)
     full = transposed(_sizes(x, layout), taps, node["stride"], node["dilation"])
     cut = zip(full, node["padding"], node["output_padding"], strict=True)
     sizes = tuple(size - low - high + more for size, (low, high), more in cut)
