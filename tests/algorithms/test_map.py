@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 from running import Array, run, run_on_pages
 
+import faltung as ft
 from faltung.algorithms.map.plan import Map, plan
 from faltung.codegen.functions import FUNCTIONS
 from faltung.plan.expression import NUM_TERMS, functions_of
 from faltung.runtime import processor
+from faltung.runtime.launch import Launch
 from faltung.spec.activation import ACTIVATIONS
 
 HOST = processor.current()
-FINE = with_costs(HOST, **FINE_TASKS, passes={"unit_numbers": 40, "tile_numbers": 64})
+FINE = with_costs(HOST, **FINE_TASKS, passes={"unit_numbers": 40, "crossed_rows": 32, "crossed_line": 64})
 
 
 def computed(expression: Any, *operands: Array) -> Array:
@@ -242,8 +244,33 @@ def test_layouts_change_places(n: int, w: int, c: int) -> None:
     np.testing.assert_array_equal(y, x.transpose(0, 2, 1))
     run(plan(Map((n, c, w), ((c * w, 1, c),), (c * w, w, 1), 0, "float32"), HOST), [y], back)
     np.testing.assert_array_equal(back, x)
-    if w > 1:
-        assert to.kernel.is_tiled
+    assert to.kernel.is_tiled == (min(w, c) > 8)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(2, 8),
+    st.integers(64, 150),
+    st.integers(1, 3),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["float32", "float64"]),
+    *[st.booleans()] * 4,
+)
+def test_interleaved_rows(
+    c: int, w: int, n: int, seed: int, dtype: str, is_x_last: bool, is_y_last: bool, is_fine: bool, is_at_end: bool
+) -> None:
+    """Few channels, first or last in x and in y, with a number for each channel."""
+    rng = np.random.default_rng(seed)
+    x, scale = rng.integers(-9, 10, (n, c, w)).astype(dtype), rng.integers(-9, 10, c).astype(dtype)
+    last, first = (c * w, 1, c), (c * w, w, 1)
+    strides = (last if is_x_last else first, (0, 1, 0))
+    request = Map((n, c, w), strides, last if is_y_last else first, ("mul", 0, 1), dtype)
+    made = plan(request, FINE if is_fine else HOST)
+    assert made.kernel.rows == (c if is_x_last or is_y_last else 0)
+    given_x = np.ascontiguousarray(x.transpose(0, 2, 1)) if is_x_last else x
+    y = run_on_pages(made, [given_x, scale], np.empty(x.size, dtype), is_at_end)
+    y = y.reshape(n, w, c).transpose(0, 2, 1) if is_y_last else y.reshape(x.shape)
+    np.testing.assert_array_equal(y, x * scale[:, None])
 
 
 def test_in_place_and_four_operands() -> None:
@@ -256,6 +283,20 @@ def test_in_place_and_four_operands() -> None:
     made = plan(Map((50, 33), strides, (33, 1), expression, "float32"), HOST)
     run(made, [x, scale, shift, residual], x)
     np.testing.assert_array_equal(x, expected)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_launcher_runs_it_on_any_number_of_threads(threads: int) -> None:
+    x, z, y = np.random.default_rng(0).standard_normal((3, 100_003)).astype("f4")
+    launch = Launch(plan(Map((100_003,), ((1,), (1,)), (1,), ("silu", ("add", 0, 1)), "float32"), FINE))
+    assert launch.plan.num_tasks > 20
+    before = ft.get_num_threads()
+    try:
+        ft.set_num_threads(threads)
+        launch.at(x.ctypes.data, z.ctypes.data, 0, y.ctypes.data)
+    finally:
+        ft.set_num_threads(before)
+    assert y.tobytes() == computed(("silu", ("add", 0, 1)), x, z).tobytes()
 
 
 def test_axes_that_are_one_become_one() -> None:

@@ -1,6 +1,5 @@
 """Reductions against NumPy in float64: lines and columns, one chunk and many, ends, and nothing outside."""
 
-
 import numpy as np
 import pytest
 from checking import FINE_TASKS, with_costs

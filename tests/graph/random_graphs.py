@@ -239,9 +239,7 @@ def norm(b: Builder, x: str) -> str:
             "group_norm", (x, *learned), axis=axis, groups=groups, epsilon=1e-3, has_scale=True, has_shift=True
         )
     size = b.shape(x)[-1]
-    return b.add(
-        "layer_norm", (x, b.constant(size)), num_axes=1, epsilon=1e-3, has_scale=True, has_shift=False
-    )
+    return b.add("layer_norm", (x, b.constant(size)), num_axes=1, epsilon=1e-3, has_scale=True, has_shift=False)
 
 
 def softmax(b: Builder, x: str) -> str:
@@ -267,9 +265,7 @@ def adaptive(b: Builder, x: str) -> str:
     sizes = tuple(int(b.rng.integers(3, 9)) for _ in range(b.rank))
     if min(spatial(b, x)) < 9:
         return x
-    return b.add(
-        "adaptive_pool", (x,), kind=str(b.rng.choice(["max", "average"])), layout=b.layout, out_size=sizes
-    )
+    return b.add("adaptive_pool", (x,), kind=str(b.rng.choice(["max", "average"])), layout=b.layout, out_size=sizes)
 
 
 def statistics(b: Builder, x: str) -> str:

@@ -1,4 +1,4 @@
-"""Whole networks against their meaning in float64: random graphs, whole numbers exactly, batches and threads bit by bit."""
+"""Whole networks against their meaning in float64: random graphs, whole numbers, batches and threads bit by bit."""
 
 import os
 

@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from faltung.cli.bench import bench
-from faltung.cli.compile import compile_
 from faltung.cli.cache import cache
+from faltung.cli.compile import compile_
 from faltung.cli.console import Failure, one_line
 from faltung.cli.demo import demo
 from faltung.cli.info import info

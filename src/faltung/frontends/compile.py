@@ -54,7 +54,7 @@ def compile(what: Any, example: Any = None, *, freeze: bool = False) -> "Convolu
 
 
 def reader_of(model: object) -> str | None:
-    """Whose model this is: "keras", "torch" or "onnx"; on its PyTorch backend a Keras model is a torch.nn.Module too."""
+    """Whose model this is: "keras", "torch" or "onnx"; with PyTorch beneath, a Keras model is a torch.nn.Module too."""
     if isinstance(model, str | Path):
         return "onnx" if Path(model).suffix == ".onnx" else None
     for framework, base in (("keras", "Model"), ("torch", "nn.Module"), ("onnx", "ModelProto")):

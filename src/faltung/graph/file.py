@@ -27,7 +27,9 @@ def save(net: Network, path: str | Path) -> None:
     graph = net.graph
     islands = [node["description"] for node in graph.nodes if node.op == "island"]
     if islands:
-        raise ModelError(f"save: the host computes {', '.join(islands[:5])}; a file can hold only what faltung computes.")
+        raise ModelError(
+            f"save: the host computes {', '.join(islands[:5])}; a file can hold only what faltung computes."
+        )
     names = list(graph.constants)
     text = {
         "format": FORMAT,
@@ -38,7 +40,9 @@ def save(net: Network, path: str | Path) -> None:
         "outputs": graph.outputs,
         "returns": _template(net),
     }
-    arrays = {f"c{n}": np.asarray(graph.constants[name].read(), graph.constants[name].dtype) for n, name in enumerate(names)}
+    arrays = {
+        f"c{n}": np.asarray(graph.constants[name].read(), graph.constants[name].dtype) for n, name in enumerate(names)
+    }
     with Path(path).open("wb") as file:
         np.savez(file, network=np.frombuffer(json.dumps(text).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
 
@@ -58,7 +62,9 @@ def load(path: str | Path) -> Network:
         raise ModelError(f"load: the file must exist; got {str(path)!r}. Check the path.") from None
     except Exception as error:  # whatever a damaged archive makes of its readers
         raise ModelError(f"load: {str(path)!r} is no network that faltung saved: {error}.") from None
-    return Network(graph, flatten=_by_name(list(graph.inputs)), assemble=lambda found: _filled(returns, found), is_frozen=True)
+    return Network(
+        graph, flatten=_by_name(list(graph.inputs)), assemble=lambda found: _filled(returns, found), is_frozen=True
+    )
 
 
 def _read(file: BinaryIO) -> tuple[Graph, Any]:
@@ -102,7 +108,9 @@ def _described(found: Any, marks: list[Array]) -> Any:
     if isinstance(found, dict):
         return {"dict": [[key, _described(value, marks)] for key, value in found.items()]}
     if isinstance(found, list | tuple):
-        return {type(found).__name__ if type(found) in (list, tuple) else "tuple": [_described(f, marks) for f in found]}
+        return {
+            type(found).__name__ if type(found) in (list, tuple) else "tuple": [_described(f, marks) for f in found]
+        }
     return next((n for n, mark in enumerate(marks) if mark is found), None)
 
 

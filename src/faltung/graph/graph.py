@@ -26,7 +26,7 @@ class Value:
 class Constant:
     """Numbers that belong to the network.
 
-    `read` gives them as they are now, in NumPy. `version` is equal while they are the same; None where they never change.
+    `read` gives them as they are now, in NumPy. `version` is equal while they are the same; None: they never change.
     """
 
     shape: tuple[int, ...]
@@ -71,7 +71,9 @@ class Node:
         (output,) = self.outputs
         return output
 
-    def having(self, *, inputs: tuple[str, ...] | None = None, outputs: tuple[str, ...] | None = None, **new: Any) -> "Node":
+    def having(
+        self, *, inputs: tuple[str, ...] | None = None, outputs: tuple[str, ...] | None = None, **new: Any
+    ) -> "Node":
         """The node with other inputs, outputs or attributes."""
         return replace(
             self,
@@ -83,7 +85,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Inputs, constants, nodes in an order in which they can be computed, outputs; `values` holds each value's shape."""
+    """Inputs, constants, nodes in an order of computation, outputs; `values` holds what nodes compute."""
 
     inputs: Mapping[str, Value]
     constants: Mapping[str, Constant]

@@ -77,8 +77,10 @@ def conv(lowering: Lowering, node: Node) -> None:
         precision=lowering.precision,
         dtype=x.dtype,
     )
-    y = _result(lowering, node, layout) if node["adds"] else lowering.result(
-        node.output, channels_last(layout), inner=layout.index("C")
+    y = (
+        _result(lowering, node, layout)
+        if node["adds"]
+        else lowering.result(node.output, channels_last(layout), inner=layout.index("C"))
     )
     problem = replace(Problem.of(spec), y=strides_of(y, layout), adds_result=node["adds"])
     run_convolution(lowering, node, problem, x, _learned(lowering, node.inputs[1], axes), _bias(lowering, node), y)
@@ -108,7 +110,7 @@ def run_convolution(
         key = (kernel, plan.kernel, plan.tasks[0], plan.parameters.w_offset)
         packed = lowering.weights.get(key, lambda: packed_by(plan, kernel.address))
     raw = None if packed else Operand(kernel)
-    lowering.step(plan, node, packed=packed, x=x, kernel=raw, bias=bias, y=y)
+    lowering.step(plan, node, y, {"x": x, "kernel": raw, "bias": bias}, packed)
 
 
 def chosen(lowering: Lowering, problem: Problem) -> Plan:
@@ -193,12 +195,17 @@ def conv_transpose(lowering: Lowering, node: Node) -> None:
     )
     kernel, bias = _learned(lowering, node.inputs[1], axes), _bias(lowering, node)
     y = lowering.result(node.output, channels_last(layout), inner=layout.index("C"))
-    forward = replace(Problem.of(spec), x=strides_of(y, layout), out_size=tuple(x.shape[axis] for axis in spatial_axes(layout)))
+    forward = replace(
+        Problem.of(spec), x=strides_of(y, layout), out_size=tuple(x.shape[axis] for axis in spatial_axes(layout))
+    )
     forward = replace(forward, y=Strides.of_contiguous(True, spec.out_channels, forward.out_size))
     problems, leaves_some = adjoint_problems(forward)
     if leaves_some:
         operands = [] if bias is None else [lowering.read(node.inputs[2])]
-        broadcast = [Stored(o.place, (1,) * len(shape[:-1]) + o.shape, (0,) * len(shape[:-1]) + o.strides, o.dtype) for o in operands]
+        broadcast = [
+            Stored(o.place, (1,) * len(shape[:-1]) + o.shape, (0,) * len(shape[:-1]) + o.strides, o.dtype)
+            for o in operands
+        ]
         turned = tuple(channels_last(layout).index(axis) for axis in range(len(shape)))
         alone: object = 0 if operands else 0.0
         lowering.map(_activated(alone, node["activation"]), [b.transposed(turned) for b in broadcast], y, node)

@@ -72,7 +72,7 @@ def reduced_by(lowering: Lowering, node: Node, x: Stored, order: Shape, reduced:
         correction=node.attributes.get("correction") or 0,
     )
     if y.size:
-        lowering.step(plan_reduce(request, lowering.target), node, x=x, y=y)
+        lowering.step(plan_reduce(request, lowering.target), node, y, {"x": x})
     return y
 
 
@@ -88,7 +88,7 @@ def softmax(lowering: Lowering, node: Node) -> None:
     sizes = [prod(x.shape[a] for a in axes) for axes in (order[:place], (axis,), order[place + 1 :])]
     request = Softmax(outer=sizes[0], axis=sizes[1], inner=sizes[2], is_log=node["is_log"], dtype=x.dtype)
     if y.size:
-        lowering.step(plan_softmax(request, lowering.target), node, x=x, y=y)
+        lowering.step(plan_softmax(request, lowering.target), node, y, {"x": x})
     lowering.deliver(node.output, y)
 
 
@@ -118,7 +118,7 @@ def layer_norm(lowering: Lowering, node: Node) -> None:
         dtype=x.dtype,
     )
     if y.size:
-        lowering.step(plan_layer_norm(request, lowering.target), node, x=x, y=y, **_scale_and_shift(lowering, node))
+        lowering.step(plan_layer_norm(request, lowering.target), node, y, {"x": x, **_scale_and_shift(lowering, node)})
     lowering.deliver(node.output, y)
 
 
@@ -142,7 +142,7 @@ def group_norm(lowering: Lowering, node: Node) -> None:
         dtype=x.dtype,
     )
     if y.size:
-        lowering.step(plan_group_norm(request, lowering.target), node, x=x, y=y, **_scale_and_shift(lowering, node))
+        lowering.step(plan_group_norm(request, lowering.target), node, y, {"x": x, **_scale_and_shift(lowering, node)})
     lowering.deliver(node.output, y)
 
 
@@ -219,14 +219,17 @@ def resample(lowering: Lowering, node: Node, x: Stored, axis: int, indices: Arra
         y_strides=(out_size * inner, inner),
         dtype=x.dtype,
     )
-    numbers = {"kernel": indices.astype(np.int64)} | ({"bias": weights.astype(x.dtype)} if has_weights else {})
-    operands = {
-        name: Operand(lowering.weights.get((array.tobytes(), array.dtype.name), lambda array=array: aligned(array)))
-        for name, array in numbers.items()
-    }
+    operands = {"kernel": _table(lowering, indices.astype(np.int64))}
+    if has_weights:
+        operands["bias"] = _table(lowering, weights.astype(x.dtype))
     if y.size:
-        lowering.step(plan_resample(request, lowering.target), node, x=x, y=y, **operands)
+        lowering.step(plan_resample(request, lowering.target), node, y, {"x": x, **operands})
     return y
+
+
+def _table(lowering: Lowering, numbers: Array) -> Operand:
+    """Numbers of ours beside the learned ones."""
+    return Operand(lowering.weights.get((numbers.tobytes(), numbers.dtype.name), lambda: aligned(numbers)))
 
 
 @rule("embedding")
@@ -240,5 +243,5 @@ def embedding(lowering: Lowering, node: Node) -> None:
     y = lowering.result(node.output)
     request = rows(indices.size, prod(table.shape[1:]), indices.dtype, table.dtype)
     if y.size:
-        lowering.step(plan_resample(request, lowering.target), node, x=table, kernel=indices, y=y)
+        lowering.step(plan_resample(request, lowering.target), node, y, {"x": table, "kernel": indices})
     lowering.deliver(node.output, y)

@@ -4,6 +4,7 @@ from faltung.graph.graph import Node
 from faltung.graph.lowering import Lowering, rule
 from faltung.graph.shapes import slice_ranges
 from faltung.graph.stored import Shape, Stored, channels_last
+from faltung.graph.weights import Weight
 
 
 @rule("map")
@@ -17,8 +18,8 @@ def elementwise(lowering: Lowering, node: Node) -> None:
     if y is None:
         y = next((o for o in dense if lowering.is_last_reader(o) and _reads_once(o, operands)), None)
     if y is None:
-        order = max(same, key=lambda o: o.place not in lowering.weights.made.values(), default=None)
-        y = lowering.result(node.output, order.order() if order else None)
+        computed = next((operand for operand in same if not isinstance(operand.place, Weight)), None)
+        y = lowering.result(node.output, computed.order() if computed else None)
     lowering.map(node["expression"], operands, y, node)
     lowering.bind(node.output, y)
 

@@ -15,7 +15,9 @@ def pad(lowering: Lowering, node: Node) -> None:
     x, shape = lowering.read(node.inputs[0]), lowering.graph.shape(node.output)
     y = lowering.destinations.get(node.output) or lowering.result(node.output, x.order())
     pairs = node["padding"]
-    source = x.sliced([range(max(-low, 0), size - max(-high, 0)) for size, (low, high) in zip(x.shape, pairs, strict=True)])
+    source = x.sliced(
+        [range(max(-low, 0), size - max(-high, 0)) for size, (low, high) in zip(x.shape, pairs, strict=True)]
+    )
     is_padded = any(low > 0 or high > 0 for low, high in pairs)
     if is_padded and node["mode"] == "constant":
         lowering.map(float(node["value"]), [], y, node)

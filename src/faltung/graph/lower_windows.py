@@ -36,5 +36,5 @@ def pool(lowering: Lowering, node: Node) -> None:
         dtype=x.dtype,
     )
     if y.size:
-        lowering.step(plan_pool(request, lowering.target), node, x=x, y=y)
+        lowering.step(plan_pool(request, lowering.target), node, y, {"x": x})
     lowering.deliver(node.output, y)

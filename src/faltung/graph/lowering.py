@@ -5,7 +5,7 @@ same numbers, and what is joined is computed into its place. Only where a kernel
 host wants another order at the end, are numbers moved.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,6 @@ from faltung.machine.target import Target
 from faltung.plan.plan import Plan
 from faltung.spec.dtype import ITEM_BYTES
 
-
 NEVER = 1 << 60
 """A step that does not come."""
 
@@ -27,7 +26,7 @@ NEVER = 1 << 60
 class Operand:
     """What a step's pointer points to."""
 
-    place: Place | Weight
+    place: Place
     offset_bytes: int = 0
 
 
@@ -173,7 +172,12 @@ class Lowering:
             self._done_with(name) if name in self.at else None
 
     def step(
-        self, plan: Plan, node: Node | None, *, packed: Weight | None = None, y: Stored, **operands: Stored | Operand | None
+        self,
+        plan: Plan,
+        node: Node | None,
+        y: Stored,
+        operands: Mapping[str, Stored | Operand | None],
+        packed: Weight | None = None,
     ) -> None:
         """Append a step that computes y; operands by the names of a call's pointers."""
         told = {"y": y, **operands}
@@ -205,7 +209,7 @@ class Lowering:
             dtype=result.dtype,
         )
         names = ("x", "kernel", "bias", "extra")
-        self.step(plan_map(request, self.target), node, y=result, **dict(zip(names, operands, strict=False)))
+        self.step(plan_map(request, self.target), node, result, dict(zip(names, operands, strict=False)))
 
     def copy(self, source: Stored, result: Stored, node: Node | None) -> None:
         """Move numbers."""
@@ -245,4 +249,4 @@ def rule(op: str) -> Callable[[Rule], Rule]:
     return keep
 
 
-__all__ = ["RULES", "Lowering", "Operand", "Step", "HostStep", "contiguous_strides", "rule"]
+__all__ = ["RULES", "HostStep", "Lowering", "Operand", "Step", "contiguous_strides", "rule"]

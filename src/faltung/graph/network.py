@@ -167,7 +167,9 @@ class Network:
         """How much of the network faltung computes, and what its host computes, with the reasons."""
         nodes = [node for node in self.graph.nodes if node.op != "island"]
         islands = [node for node in self.graph.nodes if node.op == "island"]
-        lines = [f"faltung computes {len(nodes)} of {len(nodes) + len(islands)} nodes in {len(self.segments)} segments."]
+        lines = [
+            f"faltung computes {len(nodes)} of {len(nodes) + len(islands)} nodes in {len(self.segments)} segments."
+        ]
         return "\n".join([*lines, *(f"  island {node['description']}: {node['reason']}" for node in islands)])
 
     def explain(self) -> str:

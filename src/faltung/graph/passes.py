@@ -110,7 +110,9 @@ def fold_batch_norms(graph: Graph) -> Graph:
             for what, constant in (("scale", scale), ("shift", shift))
         ]
         expression = ("add", ("mul", 0, 1), 2)
-        now.nodes[node.output] = Node("map", (node.inputs[0], *names), node.outputs, {"expression": expression}, node.name)
+        now.nodes[node.output] = Node(
+            "map", (node.inputs[0], *names), node.outputs, {"expression": expression}, node.name
+        )
     return now.done()
 
 
@@ -128,7 +130,8 @@ def _scale_and_shift(node: Node, constants: list[Constant]) -> tuple[Constant, C
     epsilon = node["epsilon"]
 
     def scale(variance: Array, *gamma: Array) -> Array:
-        return (gamma[0] if gamma else 1.0) / np.sqrt(variance + epsilon)
+        factor: Array = (gamma[0] if gamma else 1.0) / np.sqrt(variance + epsilon)
+        return factor
 
     factor = derived(scale, variance, *([gamma] if gamma else []))
     if beta is None:
@@ -152,10 +155,9 @@ def _scaled(now: _Rewriting, node: Node, scale: Constant, shift: Constant) -> No
     sizes = [1] * len(kernel.shape)
     sizes[axis] = kernel.shape[axis]
     new_kernel = derived(lambda w, f: w * f.reshape(sizes), kernel, scale)
+    bias = shift
     if node["has_bias"]:
         bias = derived(lambda b, f, s: b * f + s, now.known(node.inputs[2]), scale, shift)
-    else:
-        bias = shift
     names = [now.constant(node.inputs[1], new_kernel), now.constant(f"{node.inputs[1]}.bias", bias)]
     return node.having(inputs=(node.inputs[0], *names), has_bias=True)
 

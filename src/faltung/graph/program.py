@@ -12,8 +12,8 @@ from faltung.codegen import jobs
 from faltung.errors import ShapeError
 from faltung.graph import lower_convs, lower_norms, lower_rest, lower_shapes, lower_windows  # noqa: F401  # each registers its rules
 from faltung.graph.graph import Array, Constant, Graph, Value
-from faltung.graph.lowering import HostStep, Lowering, Operand, Step
 from faltung.graph.lower_rest import plan_destinations
+from faltung.graph.lowering import HostStep, Lowering, Operand, Step
 from faltung.graph.stored import Arena, Buffer, Outside, Stored
 from faltung.graph.weights import Weight, Weights, aligned_empty
 from faltung.machine.memory import CACHE_LINE
@@ -35,6 +35,7 @@ class Context:
     arena: Array
     scratch: Array
     num_threads: int
+    weights: tuple[Array, ...]  # which must outlive the call, whatever is made anew meanwhile
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Program:
         self.scratch_bytes = max((s.plan.scratch_bytes for s in self.steps if isinstance(s, Step)), default=0)
         self.is_alone = sum(macs_of(step) for step in self.steps if isinstance(step, Step)) < SMALL_MACS
         is_single = len(self.parts) == 1 and isinstance(self.parts[0], _Native) and not self.lookups
-        self.single = self.parts[0] if is_single else None
+        self.single: _Native | None = self.parts[0] if is_single else None  # type: ignore[assignment]
         self.macs = sum(macs_of(step) for step in self.steps if isinstance(step, Step))
         self.layouts = [_layout(graph.value(name)) for name in graph.outputs]
         self._contexts: list[Context] = []
@@ -141,8 +142,7 @@ class Program:
         """The weights have changed: the next calls look where the new ones lie."""
         self._contexts = []
 
-    def _take(self) -> Context:
-        num_threads = 1 if self.is_alone else pool.get_num_threads()
+    def _take(self, num_threads: int) -> Context:
         try:
             context = self._contexts.pop()
             if context.num_threads == num_threads:
@@ -156,45 +156,49 @@ class Program:
             places[self._places[_ARENA]] = arena.ctypes.data
         for weight in self._weights:
             places[self._places[weight]] = weight.address
-        return Context(places, ctypes.addressof(places), arena, scratch, num_threads)
+        arrays = tuple(weight.array for weight in self._weights)
+        return Context(places, ctypes.addressof(places), arena, scratch, num_threads, arrays)
 
     def run_one(self, x: Array, y: Array) -> None:
         """One input, one output, no island: a single native call."""
         assert self.single is not None
         contexts = self._contexts
-        context = self._take()
         if self.is_alone:
+            context = self._take(1)
             self._run_jobs_on(x, y, context.address, self.single.address, 0)
         else:
+            crew = _crew()
+            context = self._take(crew.num_threads)
             context.places[jobs.FIRST_INPUT], context.places[jobs.FIRST_OUTPUT] = x.ctypes.data, y.ctypes.data
-            self._shared(context, self.single)
+            self._run_with(crew, context, self.single)
+            _give_back(crew)
         contexts.append(context)
-
-    def _shared(self, context: Context, native: _Native) -> None:
-        if self.is_alone:
-            self._run_jobs(context.address, native.address, 0, 0, 0, 0, 0)
-        elif (lent := team.current()) is not None:
-            lent.run("run_jobs", context.address, native.address, 0, 0, 0, 0)
-        else:
-            workers = pool.current()
-            self._run_jobs(context.address, native.address, 0, 0, 0, 0, workers.address)
 
     def run(self, inputs: list[Array], outputs: list[Array]) -> None:
         """Compute all outputs from C-contiguous inputs of the planned shapes."""
-        contexts = self._contexts
-        context = self._take()
         arrays = dict(zip(self.graph.inputs, inputs, strict=True))
         arrays |= {f"output {n}": y for n, y in enumerate(outputs)}
         for name, count in self.lookups:
             check_indices(name, arrays[name], count)
+        contexts, crew = self._contexts, None if self.is_alone else _crew()
+        context = self._take(crew.num_threads if crew else 1)
         for name, array in arrays.items():
             context.places[self._places[Outside(name)]] = array.ctypes.data
         for part in self.parts:
             if isinstance(part, _Native):
-                self._shared(context, part)
+                self._run_with(crew, context, part)
             else:
                 self._run_island(part, context, arrays)
+        if crew:
+            _give_back(crew)
         contexts.append(context)
+
+    def _run_with(self, crew: team.Team | pool.Pool | None, context: Context, native: _Native) -> None:
+        """The jobs on the threads of the crew, which are those that the context has scratch for."""
+        if isinstance(crew, team.Team):
+            crew.run("run_jobs", context.address, native.address, 0, 0, 0, 0)
+        else:
+            self._run_jobs(context.address, native.address, 0, 0, 0, 0, crew.address if crew else 0)
 
     def _run_island(self, step: HostStep, context: Context, arrays: dict[str, Array]) -> None:
         found = step.run(*(self._array(x, context, arrays) for x in step.inputs))
@@ -215,6 +219,16 @@ class Program:
             end = x.place.offset + x.place.num_bytes
             whole = context.arena[x.place.offset : end].view(x.dtype)
         return whole[x.offset : x.offset + x.size].reshape(x.shape)
+
+
+def _crew() -> team.Team | pool.Pool:
+    """The threads for one call: those that a host lends, or our own."""
+    return team.take() or pool.current()
+
+
+def _give_back(crew: team.Team | pool.Pool) -> None:
+    if isinstance(crew, team.Team):
+        team.give_back(crew)
 
 
 def check_indices(name: str, indices: Array, count: int) -> None:

@@ -59,6 +59,10 @@ def spatial_axes(layout: str) -> tuple[int, ...]:
     return tuple(n for n, letter in enumerate(layout) if letter not in "NC")
 
 
+def _sizes(shape: Shape, layout: str) -> Shape:
+    return tuple(shape[axis] for axis in spatial_axes(layout))
+
+
 def with_spatial(shape: Shape, layout: str, sizes: Shape, channels: int | None = None) -> Shape:
     """The shape with other spatial sizes, and other channels where given."""
     found = list(shape)
@@ -104,16 +108,19 @@ def _windows(node: Node, sizes: list[int], taps: Shape, *, is_ceil: bool = False
 
 def _conv_transpose(node: Node, x: Shape, kernel: Shape, *_: Shape) -> list[Shape]:
     layout = node["layout"]
-    taps, _, outputs = kernel_sizes(node, kernel)
-    sizes = tuple(
-        (x[axis] - 1) * stride + window_size(k, dilation) - sum(pair) + more
-        for axis, k, stride, dilation, pair, more in zip(
-            spatial_axes(layout),
-            *(taps, node["stride"], node["dilation"], node["padding"], node["output_padding"]),
-            strict=True,
-        )
-    )
+    taps, _inputs, outputs = kernel_sizes(node, kernel)
+    full = transposed(_sizes(x, layout), taps, node["stride"], node["dilation"])
+    cut = zip(full, node["padding"], node["output_padding"], strict=True)
+    sizes = tuple(size - low - high + more for size, (low, high), more in cut)
     return [with_spatial(x, layout, sizes, outputs * node["groups"])]
+
+
+def transposed(sizes: Shape, taps: Shape, stride: Shape, dilation: Shape) -> Shape:
+    """How many positions the copies of a window cover on each axis."""
+    return tuple(
+        (size - 1) * step + window_size(k, space)
+        for size, k, step, space in zip(sizes, taps, stride, dilation, strict=True)
+    )
 
 
 def _dense(node: Node, x: Shape, kernel: Shape, *_: Shape) -> list[Shape]:

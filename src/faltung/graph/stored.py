@@ -5,6 +5,7 @@ from math import prod
 
 import numpy as np
 
+from faltung.graph.weights import Weight
 from faltung.spec.dtype import ITEM_BYTES
 
 Shape = tuple[int, ...]
@@ -32,12 +33,12 @@ class Outside:
     name: str
 
 
-Place = Buffer | Outside
+Place = Buffer | Outside | Weight
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A value of `shape`: element strides for each of its axes, from `offset` elements behind the place's beginning on."""
+    """A value of `shape`: element strides for each axis, from `offset` elements behind the place's beginning on."""
 
     place: Place
     shape: Shape
@@ -88,7 +89,9 @@ class Stored:
         """The same numbers under another shape, where they lie; None if they must be moved for it."""
         if 0 in shape:
             return Stored.contiguous(self.place, shape, self.dtype)
-        view = np.lib.stride_tricks.as_strided(np.empty(1, np.int8), self.shape, self.strides)  # strides in bytes of one
+        view = np.lib.stride_tricks.as_strided(
+            np.empty(1, np.int8), self.shape, self.strides
+        )  # strides in bytes of one
         try:
             moved = view.reshape(shape, copy=False)
         except ValueError:

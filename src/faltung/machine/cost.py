@@ -201,8 +201,10 @@ class PassCosts:
     """To load or store one number on its own."""
     unit_numbers: int = 8192
     """Numbers of a block, the least that tasks are made of: finding its place costs some dozens of cycles."""
-    tile_numbers: int = 128
-    """The same along each axis, where two axes change places: both sides of a block stay in L1 and its TLB."""
+    crossed_rows: int = 1024
+    """Rows of a block where rows and lines change places: so long are the runs that it reads."""
+    crossed_line: int = 256
+    """Numbers of a line of such a block."""
     chunk_numbers: int = 8192
     """Numbers of a line that are summed in one go."""
     chunk_rows: int = 256

@@ -7,13 +7,19 @@ apart it goes one by one.
 
 from dataclasses import dataclass
 
-from faltung.algorithms.map.kernel import APART, CROSSED, LINE, ONE, MapKernel, MapParameters
+from faltung.algorithms.map.kernel import APART, CROSSED, INTERLEAVED, LINE, ONE, MapKernel, MapParameters
 from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int, Mask, Value
 from faltung.codegen.functions import evaluate
 
 OPERANDS = ("x", "kernel", "bias", "extra")
-KNOWN_STRIDES: dict[str, dict[str, int]] = {LINE: {"i": 1}, ONE: {"i": 0}, CROSSED: {"row": 1}, APART: {}}
+KNOWN_STRIDES: dict[str, dict[str, int]] = {
+    LINE: {"i": 1},
+    ONE: {"i": 0},
+    CROSSED: {"row": 1},
+    INTERLEAVED: {"row": 1},
+    APART: {},
+}
 
 
 def emit(e: Emitter, kernel: MapKernel) -> None:
@@ -35,7 +41,9 @@ def emit(e: Emitter, kernel: MapKernel) -> None:
             num_rows = e.minimum(p.row_block, e.sub(p.rows.size, row))
             length = e.minimum(p.line_block, e.sub(p.line.size, i))
             block = arrays.moved(**place)
-            if kernel.is_tiled:
+            if kernel.rows:
+                _emit_interleaved(e, block, length)
+            elif kernel.is_tiled:
                 _emit_tiles(e, block, num_rows, length)
             else:
                 with e.loop("row", num_rows) as row:
@@ -60,13 +68,13 @@ class _Arrays:
             return e.buffer(getattr(call, name), **strides | KNOWN_STRIDES[load])
 
         operands = [buffer(name, load) for name, load in zip(OPERANDS, kernel.loads, strict=False)]
-        return cls(e, kernel, operands, buffer("y", APART if kernel.is_scattered else LINE))
+        return cls(e, kernel, operands, buffer("y", kernel.store))
 
     def moved(self, **indices: Int) -> "_Arrays":
         return _Arrays(self.e, self.kernel, [b.moved(**indices) for b in self.operands], self.y.moved(**indices))
 
     def load(self, operand: int, i: Int, mask: Mask | None, row: Int = 0) -> Value:
-        """A vector along the line; of what lies apart, under a mask, one number."""
+        """A vector along the line; of what does not lie side by side, under a mask, one number."""
         buffer = self.operands[operand]
         if self.kernel.loads[operand] == ONE:
             return self.e.broadcast(buffer.at(row=row))
@@ -77,7 +85,7 @@ class _Arrays:
     def store(self, values: list[Value], i: Int, mask: Mask | None, row: Int = 0) -> None:
         """The expression of the operands' vectors."""
         e, value = self.e, evaluate(self.e, self.kernel.expression, values)
-        if self.kernel.is_scattered and mask is None:
+        if self.kernel.store == APART and mask is None:
             e.store_each(value, [self.y.at(row=row, i=e.add(i, lane)) for lane in range(e.lanes)])
         else:
             e.store_masked(value, self.y.at(row=row, i=i), mask)
@@ -101,7 +109,7 @@ def _emit_line(e: Emitter, here: _Arrays, length: Int) -> None:
     if k.unroll > 1:
         with e.loop("i", whole, stepped, step=e.lanes) as i:
             step(i, None)
-    if k.is_scattered or APART in k.loads:
+    if k.is_one_by_one:
         with e.loop("i", length, whole) as i:
             step(i, e.mask(1))
     else:
@@ -144,3 +152,32 @@ def _emit_tile(e: Emitter, here: _Arrays, num_rows: Int, length: Int) -> None:
             for n, load in enumerate(k.loads)
         ]
         here.store(values, 0, along_line, row)
+
+
+def _emit_interleaved(e: Emitter, here: _Arrays, length: Int) -> None:
+    """All rows of a line at once: as many vectors, whose numbers go to the rows in turn, or come from them."""
+    k = here.kernel
+    vectors, _ = e.divide(length, e.lanes)
+    whole = e.mul(vectors, e.lanes)
+    dealt = [[divmod(k.rows * lane + row, e.lanes) for lane in range(e.lanes)] for row in range(k.rows)]
+    taken = [[divmod(v * e.lanes + lane, k.rows)[::-1] for lane in range(e.lanes)] for v in range(k.rows)]
+    with e.loop("i", whole, step=e.lanes) as i:
+        loaded: list[list[Value]] = []
+        for n, load in enumerate(k.loads):
+            if load == INTERLEAVED:
+                first = here.operands[n].moved(i=i)
+                lying = [e.load(first.at(row=v * e.lanes)) for v in range(k.rows)]
+                loaded.append([e.picked(lying, places) for places in dealt])
+            else:
+                loaded.append([here.load(n, i, None, row) for row in range(k.rows)])
+        rows = [[values[row] for values in loaded] for row in range(k.rows)]
+        if k.store != INTERLEAVED:
+            for row, values in enumerate(rows):
+                here.store(values, i, None, row)
+        else:
+            results = [evaluate(e, k.expression, values) for values in rows]
+            for v, places in enumerate(taken):
+                e.store(e.picked(results, places), here.y.moved(i=i).at(row=v * e.lanes))
+    with e.loop("i", length, whole) as i, e.loop("row", k.rows) as row:
+        mask = e.mask(1)
+        here.store([here.load(n, i, mask, row) for n in range(len(k.loads))], i, mask, row)

@@ -6,9 +6,9 @@ from typing import ClassVar, Generic
 from faltung.plan.expression import Expression
 from faltung.plan.parameters import T
 
-LINE, ONE, CROSSED, APART = "line", "one", "crossed", "apart"
-"""How an operand lies along the line of a vector: side by side, the same number, side by side along the rows
-instead, or anyhow."""
+LINE, ONE, CROSSED, INTERLEAVED, APART = "line", "one", "crossed", "interleaved", "apart"
+"""How an array lies along the line of a vector: side by side, the same number, side by side along the rows instead,
+side by side with the numbers of all rows, or anyhow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,8 @@ class MapKernel:
 
     expression: Expression
     loads: tuple[str, ...]  # of each operand
-    is_scattered: bool  # or the result's numbers lie side by side
+    store: str  # the same of the result
+    rows: int  # where arrays are interleaved, else 0
     outer_axes: int  # axes beside rows and line
     unroll: int  # vectors in one step
     dtype: str
@@ -30,6 +31,11 @@ class MapKernel:
     def is_tiled(self) -> bool:
         """Do rows and lines change places on the way?"""
         return CROSSED in self.loads
+
+    @property
+    def is_one_by_one(self) -> bool:
+        """Do numbers lie so that the rest of a line is not worth a mask?"""
+        return self.store != LINE or APART in self.loads or self.rows > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ concatenation, transposition, repetition and fills are differences of strides.
 """
 
 from dataclasses import dataclass, replace
+from itertools import repeat
 from math import ceil, prod
 
-from faltung.algorithms.map.kernel import APART, CROSSED, LINE, ONE, MapAxis, MapKernel, MapParameters
+from faltung.algorithms.map.kernel import APART, CROSSED, INTERLEAVED, LINE, ONE, MapAxis, MapKernel, MapParameters
 from faltung.machine.target import Target
 from faltung.plan.expression import Expression, num_slow, operands_of
 from faltung.plan.memory import round_up
@@ -16,6 +17,8 @@ from faltung.plan.tasks import task_count
 from faltung.spec.dtype import ITEM_BYTES
 
 MOST_AXES, MOST_OPERANDS = 6, 4
+MOST_INTERLEAVED, SHORTEST_INTERLEAVED = 8, 64
+"""Rows that change places with a line by shuffles of neighbouring vectors, and the least that such a line holds."""
 ROUND = 64
 """Blocks are whole vectors of every width."""
 
@@ -47,27 +50,21 @@ class _Axis:
 
     @property
     def num_apart(self) -> int:
-        return self.loads.count(APART) + (self.y != 1)
+        return self.loads.count(APART)
 
 
 def plan(request: Map, target: Target) -> Plan:
     """The plan for at least one number."""
     _check(request)
     axes = _merged(request)
-    line = min(axes, key=lambda axis: (axis.y != 1, axis.num_apart, abs(axis.y), -axis.size))
-    axes.remove(line)
-    loads, rows = line.loads, min(axes, key=lambda axis: abs(axis.y), default=None)
-    crossing = [axis for axis in axes if _crossed(line, axis) and APART not in _crossed(line, axis)]
-    if crossing:
-        rows = crossing[0]
-        loads = _crossed(line, rows)
-    if rows is not None:
-        axes.remove(rows)
+    line, rows, loads, store = _chosen(axes)
+    outer_axes = [axis for axis in axes if axis is not line and axis is not rows]
     kernel = MapKernel(
         expression=request.expression,
         loads=loads,
-        is_scattered=line.y != 1,
-        outer_axes=len(axes),
+        store=store,
+        rows=rows.size if rows is not None and INTERLEAVED in (store, *loads) else 0,
+        outer_axes=len(outer_axes),
         unroll=4 if num_slow(request.expression) == 0 else 1,
         dtype=request.dtype,
     )
@@ -75,15 +72,15 @@ def plan(request: Map, target: Target) -> Plan:
     rows = rows or nothing
     costs = target.costs.passes
     if kernel.is_tiled:
-        row_block = line_block = costs.tile_numbers
+        row_block, line_block = costs.crossed_rows, costs.crossed_line
     else:
         line_block = round_up(min(line.size, costs.unit_numbers), ROUND)
-        row_block = max(1, costs.unit_numbers // min(line.size, line_block))
+        row_block = max(1, kernel.rows, costs.unit_numbers // min(line.size, line_block))
     row_blocks, line_blocks = ceil(rows.size / row_block), ceil(line.size / line_block)
-    num_units = prod(axis.size for axis in axes) * row_blocks * line_blocks
+    num_units = prod(axis.size for axis in outer_axes) * row_blocks * line_blocks
     cycles = _cycles(request, kernel, target)
     tasks = min(num_units, task_count(target, cycles, 1))
-    outer = [_numbers(axis) for axis in [nothing] * (MOST_AXES - 2 - len(axes)) + axes]
+    outer = [_numbers(axis) for axis in [nothing] * (MOST_AXES - 2 - len(outer_axes)) + outer_axes]
     parameters = MapParameters(
         outer0=outer[0],
         outer1=outer[1],
@@ -135,6 +132,34 @@ def _merged(request: Map) -> list[_Axis]:
     return merged or [_Axis(1, 1, (0,) * len(request.operand_strides))]
 
 
+def _chosen(axes: list[_Axis]) -> tuple[_Axis, _Axis | None, tuple[str, ...], str]:
+    """The axis of vectors, that of rows, and how the operands and the result lie along them."""
+    for rows in axes:
+        for line in axes:
+            if line is not rows and rows.size <= MOST_INTERLEAVED and line.size >= SHORTEST_INTERLEAVED:
+                store, *loads = map(_interleaved, _strides(line), _strides(rows), repeat(rows.size))
+                if INTERLEAVED in (store, *loads) and APART not in (store, *loads) and store != ONE:
+                    return line, rows, tuple(loads), store
+    line = min(axes, key=lambda axis: (axis.y != 1, axis.num_apart, abs(axis.y), -axis.size))
+    others = [axis for axis in axes if axis is not line]
+    for rows in others:
+        crossed = _crossed(line, rows)
+        if crossed and APART not in crossed:
+            return line, rows, crossed, LINE
+    nearest = min(others, key=lambda axis: abs(axis.y), default=None)
+    return line, nearest, line.loads, LINE if line.y == 1 else APART
+
+
+def _strides(axis: _Axis) -> tuple[int, ...]:
+    return (axis.y, *axis.operands)
+
+
+def _interleaved(along_line: int, along_rows: int, num_rows: int) -> str:
+    if (along_line, along_rows) == (num_rows, 1):
+        return INTERLEAVED
+    return {0: ONE, 1: LINE}.get(along_line, APART)
+
+
 def _crossed(line: _Axis, rows: _Axis) -> tuple[str, ...]:
     """How operands lie where those apart along the line are read along the rows; nothing where there are none."""
     if line.y != 1 or APART not in line.loads:
@@ -146,7 +171,7 @@ def _cycles(request: Map, kernel: MapKernel, target: Target) -> float:
     costs, size = target.costs, prod(request.sizes)
     moved = size * (1 + sum(load != ONE for load in kernel.loads)) * ITEM_BYTES[request.dtype]
     slow = num_slow(request.expression) * costs.passes.function_vector_cycles / target.lanes(request.dtype)
-    apart = (kernel.is_scattered + kernel.loads.count(APART)) * costs.passes.apart_number_cycles
+    apart = (kernel.store, *kernel.loads).count(APART) * costs.passes.apart_number_cycles
     return max(moved / costs.tasks.bytes_per_cycle, size * (slow + apart))
 
 

@@ -107,9 +107,12 @@ class Vectors(Values):
 
     def every(self, vectors: Sequence[Value], stride: int) -> Value:
         """Numbers 0, stride, 2 stride, … of `stride` vectors laid end to end, as one vector."""
+        return self.picked(vectors, [divmod(stride * lane, self.lanes) for lane in range(self.lanes)])
+
+    def picked(self, vectors: Sequence[Value], wanted: Sequence[tuple[int, int]]) -> Value:
+        """For each lane, (v, p): lane p of vector number v."""
         result = vectors[0]
-        for n in range(1, stride):  # lanes that lie in vector n come from it, all others stay or are still unset
-            wanted = [(stride * lane // self.lanes, stride * lane % self.lanes) for lane in range(self.lanes)]
+        for n in range(1, len(vectors)):  # lanes that lie in vector n come from it, all others stay or are still unset
             first = [position if n == 1 else lane for lane, (_, position) in enumerate(wanted)]
             picks = [self.lanes + p if v == n else first[lane] for lane, (v, p) in enumerate(wanted)]
             result = self.shuffle(result, vectors[n], picks)

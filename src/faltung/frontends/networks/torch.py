@@ -13,7 +13,9 @@ from faltung.models.graphs.torch import read_torch
 def network(module: torch.nn.Module, example: Any, *, is_frozen: bool) -> Network:
     """The network of a module in eval mode."""
     if example is None:
-        raise ModelError("compile: a PyTorch module does not tell its input's shape. Give example=x or example=(1, 3, 100).")
+        raise ModelError(
+            "compile: a PyTorch module does not tell its input's shape. Give example=x or example=(1, 3, 100)."
+        )
     tensors = tuple(_tensor(one, module) for one in examples_of(example))
 
     def reread(shapes: Shapes) -> Any:
