@@ -36,6 +36,7 @@ class Network:
         flatten: arguments and keywords of a call → the graph's inputs in their order.
         assemble: the graph's outputs in their order → what the model returns.
         reread: gives the graph for other sizes than the batch; None where only the graph is left of the model.
+        holds_for: is the graph the model for this batch too? If not, the model is read again.
         is_frozen: weights are never looked at again.
         precision: of its convolutions, "high" or "exact".
     """
@@ -47,10 +48,12 @@ class Network:
         flatten: Flatten,
         assemble: Assemble,
         reread: Callable[[Shapes], Graph] | None = None,
+        holds_for: Callable[[int], bool] = lambda batch: True,
         is_frozen: bool = False,
         precision: str = "high",
     ) -> None:
         self.assemble, self._flatten, self._reread = _each_once(graph, assemble), flatten, reread
+        self._holds_for = holds_for
         self.precision = precision
         self.graph = _prepared(_frozen(graph) if is_frozen else graph)
         self._weights = Weights()
@@ -135,7 +138,8 @@ class Network:
         given = [value.shape for value in self.graph.inputs.values()]
         if [len(shape) for shape in shapes] != [len(shape) for shape in given]:
             raise ShapeError(f"net: the network was compiled for inputs of shapes {given}; got {list(shapes)}.")
-        if any(new[1:] != old[1:] for new, old in zip(shapes, given, strict=True)):
+        batch = next((shape[0] for shape in shapes if shape), 0)
+        if any(new[1:] != old[1:] for new, old in zip(shapes, given, strict=True)) or not self._holds_for(batch):
             if self._reread is None:
                 wanted = [("any", *shape[1:]) for shape in given]
                 raise ShapeError(f"net: a network from a file takes inputs of shapes {wanted}; got {list(shapes)}.")

@@ -21,6 +21,7 @@ def of_read(model: ReadModel, reread: Callable[[Shapes], ReadModel] | None, *, i
         flatten=model.flatten,
         assemble=model.assemble,
         reread=None if reread is None else lambda shapes: reread(shapes).graph,
+        holds_for=model.holds_for,
         is_frozen=is_frozen,
     )
 

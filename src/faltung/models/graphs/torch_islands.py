@@ -26,7 +26,7 @@ class Island:
     def add(self, step: fx.Node, reason: str) -> None:
         """Take a node in, with the reason."""
         self.steps.append(step)
-        if any(True for _ in parents(step)) or len(self.steps) == 1:  # a state of zeros is here for the sake of others
+        if not _is_state(step):
             self.reasons.append(reason)
 
     def node(self, reader: "Reader", needed: set[str]) -> Node | None:
@@ -49,8 +49,8 @@ class Island:
             outputs,
             {
                 "run": _run(reader, steps, inputs, outputs),
-                "description": ", ".join(dict.fromkeys(str(step.target).removeprefix("aten.") for step in steps)),
-                "reason": "; ".join(dict.fromkeys(self.reasons)),
+                "description": ", ".join(dict.fromkeys(map(_spoken, [s for s in steps if not _is_state(s)] or steps))),
+                "reason": "; ".join(dict.fromkeys(self.reasons)) or "numbers that are made for each call",
                 "shapes": _shapes(reader, inputs, outputs),
                 "dtypes": tuple(reader.dtypes[name] for name in outputs),
             },
@@ -64,6 +64,15 @@ def parents(node: fx.Node) -> Iterator[fx.Node]:
             yield from parents(parent)
         elif parent.op != "get_attr":
             yield parent
+
+
+def _is_state(node: fx.Node) -> bool:
+    """Does it read nothing but sizes, as the zeros that an LSTM begins with? Such are there for the sake of others."""
+    return all(map(_is_size, node.all_input_nodes))
+
+
+def _spoken(node: fx.Node) -> str:
+    return str(node.target).removeprefix("aten.").removesuffix(".default")
 
 
 def _is_size(node: fx.Node) -> bool:
