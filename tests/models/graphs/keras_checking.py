@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from interpret import interpret
+from graph.interpret import interpret
 from keras import layers, tree
 
 from faltung.graph.shapes import infer
