@@ -40,9 +40,9 @@ def _has_mask(tensor: Any) -> bool:
 def with_masks(node: Any) -> list[Any]:
     """The node, after those that make the masks it reads: masks stay within an island."""
     steps: list[Any] = []
+    is_found = finds_masks(node)
 
     def add(step: Any) -> None:
-        is_found = finds_masks(step)
         for tensor in step.input_tensors:
             operation, index, _ = tensor._keras_history
             if tensor.dtype == "bool" or (is_found and _has_mask(tensor)):
@@ -77,7 +77,8 @@ class Island:
         for n, tensor in enumerate(steps[-1].outputs):
             array = _numpy(tensors[id(tensor)])
             name = Name(f"{reader._place}.{len(reader.nodes)}.{len(self.steps)}.{n}")
-            reader.known[name] = Value(array.shape, array.dtype.name)
+            dtype = reader.dtype if array.dtype.kind == "f" else array.dtype.name
+            reader.known[name] = Value(array.shape, dtype)
             self.made[name] = tensor
             names.append(name)
         return names
@@ -96,9 +97,15 @@ class Island:
             _run(steps, tensors)
             return tuple(_numpy(tensors[id(tensor)]) for tensor in outputs.values())
 
+        sizes = [reader.known[name].shape for name in outputs]
+        are_open = [tensor.shape[:1] == (None,) for tensor in outputs.values()]
+
         def shapes(*given: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-            zeros = (np.zeros(shape, value.dtype) for shape, value in zip(given, values, strict=True))
-            return tuple(array.shape for array in run(*zeros))
+            grown, before = given[0][0], values[0].shape[0]
+            return tuple(
+                (shape[0] * grown // before, *shape[1:]) if is_open else shape
+                for shape, is_open in zip(sizes, are_open, strict=True)
+            )
 
         attributes = {
             "run": run,

@@ -165,11 +165,10 @@ class Reader:
         return found
 
     def activated(self, function: Any, x: Name) -> Name:
-        """Read a layer's activation, whatever function it is."""
+        """Read a layer's activation, whatever function it is: as a layer of its own, so that it alone is left to Keras."""
         if function is None or function is keras.activations.linear:
             return x
-        (found,) = self.call(function, (x,))
-        return found
+        return self.layer(keras.layers.Activation(function, dtype=self.dtype), x)
 
     def _check(self, node: Any, found: Names) -> None:
         """Refuse what has not the shape that Keras gives."""

@@ -210,6 +210,6 @@ def _depthwise(r: "Reader", op: Any, x: Any, kernel: Any) -> "Name":
 
 WINDOWS: dict[str, Callable[..., Any]] = {
     **{"Conv": _conv, "DepthwiseConv": _depthwise, "MaxPool": pool("max"), "AveragePool": pool("average")},
-    **{"AdaptiveMaxPool": adaptive_pool("max"), "AdaptiveAveragePool": adaptive_pool("average"), "Resize": _resize},
+    "Resize": _resize,
 }
 """Operations of windows."""
