@@ -22,6 +22,7 @@ def plans_of_passes(target: Target, dtype: str) -> Iterator[Plan]:
     for strides in (((33, 1), (0, 1), (33, 0)), ((33, 1), (1, 9), (33, 0)), ((33, 1), (33, 2), (66, 2))):
         yield map_.plan(map_.Map((9, 33), strides, (33, 1), FUNCTIONS, dtype), target)
     yield map_.plan(map_.Map((9, 33), ((33, 1),), (99, 3), 0, dtype), target)
+    yield map_.plan(map_.Map((9, 33), ((1, 9),), (33, 1), 0, dtype), target)
     for strides_, result in ((((1, 5),), (99, 1)), (((99, 1),), (1, 5))):
         yield map_.plan(map_.Map((5, 99), strides_, result, 0, dtype), target)
     yield map_.plan(map_.Map((9, 33), (), (33, 1), 1.0, dtype), target)

@@ -42,7 +42,7 @@ CASES = {
 def run() -> Comparison:
     """One run of everything that can happen."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
         peers = OURS | {name: f"stub_peers:{name}" for name in STUBS}
         return compare(CASES, peers, seconds=0.02, threads=1, command="a test", answer_seconds=2)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import faltung as ft
+from faltung.bench.networks.peers import PEERS as HOSTS
 from faltung.bench.peers import PEERS
 from faltung.bench.suite import LAYOUTS, SUITES, load
 from faltung.cli.console import EXISTING_FILE, OUTPUT_FILE, Failure, console, one_line, progress, telling
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @click.option("--suite", type=click.Choice(SUITES), multiple=True, help="The cases of a suite; may be repeated.")
 @click.option("--cases", "case_file", type=EXISTING_FILE, help='A file with a case in each line: "name: TEXT".')
-@click.option("--networks", metavar="NAMES", help='Compare whole networks: "all", or some of a long list.')
+@click.option(
+    "--networks",
+    metavar="NAMES",
+    help='Compare whole networks: "all", or some of a long list; the peers are then ' + ", ".join(HOSTS) + ".",
+)
 @click.option("--peers", help='Compare with peers: "all", or some of ' + ", ".join(PEERS) + ".")
 @click.option(
     "--mode", type=click.Choice(["forward", "training"]), help="Training: forward and both gradients. Compares."

@@ -209,12 +209,8 @@ def _each_once(graph: Graph, assemble: Assemble) -> Assemble:
 
 def _versions(constants: Iterable[Constant]) -> list[Callable[[], Any]]:
     """What tells whether any of these constants has changed; each source is asked once."""
-    found: dict[int, Callable[[], Any]] = {}
-    for constant in constants:
-        for leaf in constant.leaves():
-            if leaf.version is not None:
-                found.setdefault(id(leaf.version), leaf.version)
-    return list(found.values())
+    leaves = (leaf for constant in constants for leaf in constant.leaves())
+    return list(dict.fromkeys(leaf.version for leaf in leaves if leaf.version is not None))
 
 
 def _as_given(array: Array, given: Any) -> Any:

@@ -105,6 +105,9 @@ def made_up() -> Run:
 def test_a_ratio_is_that_of_the_best_rounds(made_up: Run) -> None:
     first, second, third = made_up.cases
     assert first.best_peer == "openvino" and first.ratio("openvino") == pytest.approx(2)
+    assert first.ratio("torch") == first.ratio("torch", of_processor=True) == pytest.approx(8)
+    first.results["torch"].processor_rounds.append(40e-6)
+    assert first.ratio("torch", of_processor=True) == pytest.approx(2)
     assert second.best_peer == "torch"  # what is accelerated is ours
     assert third.best_peer == "torch" and third.ratio("torch") is None
     assert made_up.worst_first() == [third, second, first]
@@ -153,7 +156,7 @@ def test_what_is_wrong_is_said(found: list[np.ndarray], reason: str) -> None:
         check(found, [np.ones(2), np.ones(1)])
 
 
-def test_names_are_chosen_in_the_order_of_the_table() -> None:
+def test_names_are_chosen_in_the_order_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(choose_networks("all")) == list(NETWORKS)
     assert list(choose_networks("lenet, fcn")) == ["fcn", "lenet"]
     assert list(choose_peers("torch")) == ["faltung", "accelerate", "torch"]
@@ -162,6 +165,9 @@ def test_names_are_chosen_in_the_order_of_the_table() -> None:
         FaltungError, match=r"^bench: networks are all, or some of conv-flatten-dense, .*; got lennet\.$"
     ):
         choose_networks("lennet")
+    monkeypatch.setattr("faltung.bench.networks.wheels.find_spec", lambda name: None)
+    with pytest.raises(FaltungError, match=r"comes with the package basic-pitch, .*: pip install basic-pitch\.$"):
+        choose_networks("lenet,basic-pitch")
     with pytest.raises(FaltungError, match=r"peers of networks are all, or some of faltung, .*; got scipy\.$"):
         choose_peers("scipy")
 

@@ -134,3 +134,56 @@ def test_power_of_two(dtype: str, lanes: int, k: int) -> None:
 
     run(power, x, y, dtype=dtype, lanes=lanes)
     assert np.all(y == 2.0**k)
+
+
+@every_width
+def test_extremes_roots_and_counts(dtype: str, lanes: int) -> None:
+    """NaN wins on either side, and over all lanes."""
+    a, b = np.resize([1.0, np.nan, -np.inf, 3.0], lanes), np.resize([2.0, 5.0, np.nan, -1.0, 4.0], lanes)
+    x, y = np.array([a, b], dtype), np.zeros((6, lanes), dtype)
+
+    def emit(e: Emitter, source: Value, target: Value) -> None:
+        first, second = (e.load(e.buffer(source, row=lanes).at(row=row)) for row in range(2))
+        results = [e.extreme(first, ">", second), e.extreme(first, "<", second), e.square_root(e.splat(2.0))]
+        numbers = e.load_each([e.buffer(source, i=1).at(i=0)] * e.lanes)
+        results += [e.number(lanes), e.maximum_of_lanes(first), e.maximum_of_lanes(numbers, "<")]
+        for row, value in enumerate(results):
+            e.store(value, e.buffer(target, row=lanes).at(row=row))
+
+    run(emit, x, y, dtype=dtype, lanes=lanes)
+    root = np.sqrt(np.array(2, dtype))
+    expected = [np.maximum(*x), np.minimum(*x), *([value] * lanes for value in (root, lanes, x[0].max(), 1.0))]
+    np.testing.assert_array_equal(y, np.array(expected, dtype))
+
+
+@every_width
+def test_mantissa_and_exponent(dtype: str, lanes: int) -> None:
+    x = np.resize([1.0, 0.75, 0.7, 1e-30, 1.5, 1e30, 2.0, 0.5], lanes).astype(dtype)
+    y = np.zeros((2, lanes), dtype)
+
+    def emit(e: Emitter, source: Value, target: Value) -> None:
+        parts = e.mantissa_and_exponent(e.load(source), 8 if dtype == "float32" else 11, math.sqrt(0.5))
+        for row, value in enumerate(parts):
+            e.store(value, e.buffer(target, row=lanes).at(row=row))
+
+    run(emit, x, y, dtype=dtype, lanes=lanes)
+    mantissa, exponent = y
+    np.testing.assert_array_equal(mantissa * np.exp2(exponent), x)
+    least = np.array(math.sqrt(0.5), dtype)
+    assert ((mantissa >= least) & (mantissa < 2 * least)).all()
+
+
+@every_width
+def test_numbers_far_apart(dtype: str, lanes: int) -> None:
+    """Lanes picked from several vectors, then each stored to a place of its own."""
+    x, y = np.arange(3 * lanes).astype(dtype), np.zeros(2 * lanes, dtype)
+    wanted = [((2 * lane) % 3, lanes - 1 - lane) for lane in range(lanes)]
+
+    def emit(e: Emitter, source: Value, target: Value) -> None:
+        vectors = [e.load(e.buffer(source, i=1).at(i=v * lanes)) for v in range(3)]
+        places = [e.buffer(target, i=2).at(i=lane) for lane in range(lanes)]
+        e.store_each(e.picked(vectors, wanted), places)
+
+    run(emit, x, y, dtype=dtype, lanes=lanes)
+    np.testing.assert_array_equal(y[::2], [v * lanes + p for v, p in wanted])
+    assert not y[1::2].any()

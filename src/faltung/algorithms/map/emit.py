@@ -13,6 +13,8 @@ from faltung.codegen.emitter import Buffer, Emitter, Int, Mask, Value
 from faltung.codegen.functions import evaluate
 
 OPERANDS = ("x", "kernel", "bias", "extra")
+UNROLL = 4
+"""Vectors in one step of a line."""
 KNOWN_STRIDES: dict[str, dict[str, int]] = {
     LINE: {"i": 1},
     ONE: {"i": 0},
@@ -99,17 +101,18 @@ def _emit_line(e: Emitter, here: _Arrays, length: Int) -> None:
     def step(i: Int, mask: Mask | None) -> None:
         here.store([repeated[n] if n in repeated else here.load(n, i, mask) for n in numbers], i, mask)
 
-    width = k.unroll * e.lanes
+    unroll = 1 if k.is_slow else UNROLL
+    width = unroll * e.lanes
     steps, _ = e.divide(length, width)
     vectors, rest = e.divide(length, e.lanes)
     stepped, whole = e.mul(steps, width), e.mul(vectors, e.lanes)
     with e.loop("i", stepped, step=width) as i:
-        for v in range(k.unroll):
+        for v in range(unroll):
             step(e.add(i, v * e.lanes), None)
-    if k.unroll > 1:
+    if unroll > 1:
         with e.loop("i", whole, stepped, step=e.lanes) as i:
             step(i, None)
-    if k.is_one_by_one:
+    if APART in (k.store, *k.loads):
         with e.loop("i", length, whole) as i:
             step(i, e.mask(1))
     else:
@@ -118,40 +121,53 @@ def _emit_line(e: Emitter, here: _Arrays, length: Int) -> None:
 
 
 def _emit_tiles(e: Emitter, block: _Arrays, num_rows: Int, length: Int) -> None:
-    """Tiles of lanes x lanes; those at the ends are masked, whole rows and columns of them too."""
+    """Tiles of lanes x lanes, smaller at the ends."""
     with e.loop("i", length, step=e.lanes) as i, e.loop("row", num_rows, step=e.lanes) as row:
         num_rows_left, left = e.sub(num_rows, row), e.sub(length, i)
         here = block.moved(row=row, i=i)
         is_whole = e.compare(e.minimum(num_rows_left, left), ">=", e.lanes)
         with e.either(is_whole, likely=True) as (whole, edge):
             with whole:
-                _emit_tile(e, here, e.lanes, e.lanes)
+                _emit_tile(e, here)
             with edge:
-                _emit_tile(e, here, num_rows_left, left)
+                _emit_edge(e, here, e.minimum(num_rows_left, e.lanes), left)
 
 
-def _emit_tile(e: Emitter, here: _Arrays, num_rows: Int, length: Int) -> None:
-    """One tile, of which no lane beyond its rows and their length is read or written."""
-    k = here.kernel
-
-    def mask(n: int, count: Int, limit: Int) -> Mask | None:
-        """`limit` lanes of vector number n, none where there is no such vector."""
-        if isinstance(count, int):
-            return None
-        return e.mask(e.choose(e.compare(count, ">", n), limit, 0))
-
+def _emit_tile(e: Emitter, here: _Arrays) -> None:
+    """A whole tile, in registers."""
+    if here.kernel.is_slow:
+        _emit_edge(e, here, e.lanes, e.lanes)
+        return
     crossed = {
-        n: e.transpose([e.load_masked(here.operands[n].at(i=i), mask(i, length, num_rows)) for i in range(e.lanes)])
-        for n, load in enumerate(k.loads)
+        n: e.transpose([e.load(here.operands[n].at(i=i)) for i in range(e.lanes)])
+        for n, load in enumerate(here.kernel.loads)
         if load == CROSSED
     }
     for row in range(e.lanes):
-        along_line, near = mask(row, num_rows, length), e.minimum(row, e.sub(num_rows, 1))
         values = [
-            crossed[n][row] if load == CROSSED else here.load(n, 0, along_line, near if load == ONE else row)
-            for n, load in enumerate(k.loads)
+            crossed[n][row] if load == CROSSED else here.load(n, 0, None, row)
+            for n, load in enumerate(here.kernel.loads)
         ]
-        here.store(values, 0, along_line, row)
+        here.store(values, 0, None, row)
+
+
+def _emit_edge(e: Emitter, here: _Arrays, num_rows: Int, length: Int) -> None:
+    """A tile of `num_rows` rows, through the stack: no lane beyond them, or beyond `length`, is read or written."""
+    tiles: dict[int, Buffer] = {}
+    for n, load in enumerate(here.kernel.loads):
+        if load == CROSSED:
+            masks = [e.mask(e.choose(e.compare(length, ">", i), num_rows, 0)) for i in range(e.lanes)]
+            lines = [e.load_masked(here.operands[n].at(i=i), mask) for i, mask in enumerate(masks)]
+            tiles[n] = e.elements(e.lanes * e.lanes, f"tile_{n}")
+            for row, vector in enumerate(e.transpose(lines)):
+                e.store(vector, tiles[n].at(i=row * e.lanes))
+    mask = e.mask(length)
+    with e.loop("row", num_rows) as row:
+        values = [
+            e.load(tiles[n].at(i=e.mul(row, e.lanes))) if n in tiles else here.load(n, 0, mask, row)
+            for n in range(len(here.kernel.loads))
+        ]
+        here.store(values, 0, mask, row)
 
 
 def _emit_interleaved(e: Emitter, here: _Arrays, length: Int) -> None:

@@ -20,7 +20,7 @@ class MapKernel:
     store: str  # the same of the result
     rows: int  # where arrays are interleaved, else 0
     outer_axes: int  # axes beside rows and line
-    unroll: int  # vectors in one step
+    is_slow: bool  # its code is long: it should stand in the program once or twice only
     dtype: str
 
     has_streaming_stores: ClassVar[bool] = False
@@ -31,11 +31,6 @@ class MapKernel:
     def is_tiled(self) -> bool:
         """Do rows and lines change places on the way?"""
         return CROSSED in self.loads
-
-    @property
-    def is_one_by_one(self) -> bool:
-        """Do numbers lie so that the rest of a line is not worth a mask?"""
-        return self.store != LINE or APART in self.loads or self.rows > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,8 @@ def plan(request: Map, target: Target) -> Plan:
     """The plan for at least one number."""
     _check(request)
     axes = _merged(request)
-    line, rows, loads, store = _chosen(axes)
+    is_slow = num_slow(request.expression) > 0
+    line, rows, loads, store = _chosen(axes, is_slow)
     outer_axes = [axis for axis in axes if axis is not line and axis is not rows]
     kernel = MapKernel(
         expression=request.expression,
@@ -65,7 +66,7 @@ def plan(request: Map, target: Target) -> Plan:
         store=store,
         rows=rows.size if rows is not None and INTERLEAVED in (store, *loads) else 0,
         outer_axes=len(outer_axes),
-        unroll=4 if num_slow(request.expression) == 0 else 1,
+        is_slow=is_slow,
         dtype=request.dtype,
     )
     nothing = _Axis(1, 0, (0,) * len(loads))
@@ -132,9 +133,9 @@ def _merged(request: Map) -> list[_Axis]:
     return merged or [_Axis(1, 1, (0,) * len(request.operand_strides))]
 
 
-def _chosen(axes: list[_Axis]) -> tuple[_Axis, _Axis | None, tuple[str, ...], str]:
+def _chosen(axes: list[_Axis], is_slow: bool) -> tuple[_Axis, _Axis | None, tuple[str, ...], str]:
     """The axis of vectors, that of rows, and how the operands and the result lie along them."""
-    for rows in axes:
+    for rows in [] if is_slow else axes:
         for line in axes:
             if line is not rows and rows.size <= MOST_INTERLEAVED and line.size >= SHORTEST_INTERLEAVED:
                 store, *loads = map(_interleaved, _strides(line), _strides(rows), repeat(rows.size))

@@ -1,6 +1,6 @@
 """The report of a run as a list of headings, paragraphs and tables; markdown.py writes it down."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from faltung.bench.document import NONE, Block, Heading, Paragraph, Table
 from faltung.bench.networks import NETWORKS
@@ -44,19 +44,22 @@ def document(run: Run) -> Iterator[Block]:
 
 def means(run: Run) -> Iterator[tuple[str, str, str]]:
     """Yield cases, peer and the summary of their ratios: the headline first."""
-    everything = "all networks, batches and threads"
-    best = "the best of each case"
-    yield everything, best, summary(run.ratios(lambda case: case.best_peer))
+    everything, best = "all networks, batches and threads", "the best of each case"
+    yield everything, best, summary(case.ratio(case.best_peer) for case in run.cases)
     for threads, batch in sorted({(case.threads, case.batch) for case in run.cases}):
         cases = [case for case in run.cases if (case.threads, case.batch) == (threads, batch)]
         label = f"batch {batch}, {threads} thread{'s' if threads > 1 else ''}"
-        yield label, best, summary(run.ratios(lambda case: case.best_peer, cases))
+        yield label, best, summary(case.ratio(case.best_peer) for case in cases)
+    alone = [case for case in run.cases if case.threads == 1]
+    if alone:
+        ratios = (case.ratio(case.best_peer, of_processor=True) for case in alone)
+        yield "1 thread, processor time", best, summary(ratios)
     for peer in run.peers:
-        yield everything, f"`{peer}`", summary(run.ratios(_always(peer)))
+        yield everything, f"`{peer}`", summary(case.ratio(peer) for case in run.cases)
     small = [case for case in run.cases if case.is_small and case.batch == 1]
     for peer in ("keras-predict", "keras"):
         if peer in run.peers:
-            yield "one record, under a million operations", f"`{peer}`", summary(run.ratios(_always(peer), small))
+            yield "one record, under a million operations", f"`{peer}`", summary(case.ratio(peer) for case in small)
 
 
 def rows(run: Run) -> Iterator[tuple[str, ...]]:
@@ -139,7 +142,3 @@ def _detail(case: Case, peer: str, result: Result) -> tuple[str, ...]:
         f"{result.memory_bytes / 1e6:,.1f}",
         f"{result.error:.1g}",
     )
-
-
-def _always(peer: str) -> Callable[[Case], str]:
-    return lambda case: peer

@@ -80,17 +80,16 @@ def _module(network: Network, dtype: str) -> Any:
     usual = keras.config.floatx()
     keras.config.set_floatx(dtype)
     try:
-        return _Inference(network.build()).eval()
+        return _inference(network.build()).eval()
     finally:
         keras.config.set_floatx(usual)
 
 
-def _Inference(model: Any) -> Any:
+def _inference(model: Any) -> Any:
+    """A Keras model on PyTorch as a plain module, without what dropout does in training."""
     import torch
 
     class Inference(torch.nn.Module):
-        """A Keras model as its users run it: what dropout does in training is left out."""
-
         def __init__(self) -> None:
             super().__init__()
             self.model = model

@@ -1,7 +1,7 @@
 """What a run finds: for each network, batch and number of threads the times of all peers; and the same as JSON."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from math import inf
 from pathlib import Path
@@ -79,11 +79,13 @@ class Case:
         times = {who: result.seconds for who, result in self.results.items() if result.is_measured and who not in OURS}
         return min(times, key=times.__getitem__, default=None)
 
-    def ratio(self, peer: str | None) -> float | None:
-        """Return the time of a peer over that of faltung, if both have one."""
+    def ratio(self, peer: str | None, *, of_processor: bool = False) -> float | None:
+        """Return the time of a peer over that of faltung, if both have one; or the processor time."""
         ours, theirs = self.results.get(OURS[0]), self.results.get(peer or "")
         if ours is None or theirs is None or peer == OURS[0] or not (ours.is_measured and theirs.is_measured):
             return None
+        if of_processor:
+            return theirs.processor_seconds / ours.processor_seconds
         return theirs.seconds / ours.seconds
 
 
@@ -114,11 +116,6 @@ class Run:
 
         return sorted(self.cases, key=key)
 
-    def ratios(self, peer: Callable[[Case], str | None], cases: Iterable[Case] | None = None) -> list[float]:
-        """Return the ratios of all cases, or of those given, to the peer that a function names for each."""
-        found = (case.ratio(peer(case)) for case in (self.cases if cases is None else cases))
-        return [ratio for ratio in found if ratio is not None]
-
     def write(self, path: Path) -> None:
         """Write everything as JSON."""
         path.write_text(json.dumps({"format": FORMAT} | asdict(self), indent=1) + "\n", encoding="utf-8")
@@ -143,12 +140,13 @@ class Run:
             ) from None
 
 
-def summary(ratios: list[float]) -> str:
-    """Return how many ratios there are, their geometric mean, the worst and the best in words.
+def summary(found: Iterable[float | None]) -> str:
+    """Return in words how many ratios there are, their geometric mean, the worst and the best.
 
-    >>> summary([0.5, 2.0])
+    >>> summary([0.5, None, 2.0])
     'geometric mean 1.00 of 2 cases, from 0.50 to 2.00'
     """
+    ratios = [ratio for ratio in found if ratio is not None]
     if not ratios:
         return "no case"
     cases = f"{len(ratios)} case{'s' if len(ratios) > 1 else ''}"

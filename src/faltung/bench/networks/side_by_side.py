@@ -19,6 +19,7 @@ from faltung.bench.networks.network import Network
 from faltung.bench.networks.peers import OURS, PEERS
 from faltung.bench.networks.referee import Known
 from faltung.bench.networks.result import Case, Result, Run
+from faltung.bench.networks.wheels import folder_of
 from faltung.bench.origin import commit, date
 from faltung.bench.process import Trouble, Worker
 from faltung.bench.result import MEASURED
@@ -51,8 +52,17 @@ def choose(asked: str, table: Mapping[str, Any], what: str) -> list[str]:
 
 
 def choose_networks(asked: str) -> dict[str, Network]:
-    """Return the networks that are asked for; of all, those that are installed or ours."""
-    return {name: NETWORKS[name] for name in choose(asked, NETWORKS, "networks")}
+    """Return the networks that are asked for.
+
+    Raises:
+        FaltungError: for a name that is not in the table, or whose package is missing; where all are asked for, the run
+            names those that are missing.
+    """
+    chosen = {name: NETWORKS[name] for name in choose(asked, NETWORKS, "networks")}
+    for network in chosen.values() if asked != "all" else ():
+        if network.package:
+            folder_of(network.package)
+    return chosen
 
 
 def choose_peers(asked: str) -> dict[str, str]:

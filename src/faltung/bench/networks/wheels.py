@@ -43,9 +43,18 @@ def rapidocr_read() -> Path:
     return _carried("rapidocr_onnxruntime", "models/ch_PP-OCRv4_rec_infer.onnx")
 
 
-def _carried(package: str, name: str) -> Path:
+def folder_of(package: str) -> Path:
+    """Return where a package is installed.
+
+    Raises:
+        FaltungError: if it is not, with how to install it.
+    """
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         name = package.replace("_", "-")
         raise FaltungError(f"bench: this network comes with the package {name}, which is missing: pip install {name}.")
-    return Path(spec.submodule_search_locations[0]) / name
+    return Path(spec.submodule_search_locations[0])
+
+
+def _carried(package: str, name: str) -> Path:
+    return folder_of(package) / name

@@ -2,14 +2,17 @@
 
 from typing import Any
 
-import numpy as np
-
-from faltung.frontends.networks import examples_of, of_read, shape_of
-from faltung.graph.network import Network
-from faltung.models.graphs.keras import read_keras
+from faltung.frontends.networks import of_read
+from faltung.graph.network import Network, Shapes
+from faltung.models.graphs import ReadModel
+from faltung.models.graphs.keras import packed, read_keras, shapes_of
 
 
 def network(model: Any, example: Any, *, is_frozen: bool) -> Network:
     """The network of a Keras model."""
-    shapes = None if example is None else [shape_of(one) or np.shape(one) for one in examples_of(example)]
-    return of_read(read_keras(model, shapes), lambda new: read_keras(model, list(new)), is_frozen=is_frozen)
+    shapes = None if example is None else shapes_of(example)
+
+    def reread(new: Shapes) -> ReadModel:
+        return read_keras(model, list(new) if shapes is None else packed(shapes, new))
+
+    return of_read(read_keras(model, shapes), reread, is_frozen=is_frozen)

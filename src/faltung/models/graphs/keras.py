@@ -4,11 +4,11 @@ A model with a `call` of its own is called once on symbolic tensors; what its `c
 operations is then Keras's graph, too. The batch is left open. All other sizes are the model's, or the example's.
 """
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-from keras import tree
 
 from faltung.errors import ModelError
 from faltung.graph.graph import Value
@@ -18,6 +18,9 @@ from faltung.models.graphs.keras_calls import assemble, flatten_call, flatten_fu
 from faltung.models.graphs.keras_nodes import BATCH, Name, Reader, is_functional
 from faltung.spec.dtype import COMPUTED
 from faltung.spec.rules import spoken
+
+
+Shape = tuple[int, ...]
 
 
 def read_keras(model: Any, example_shapes: Any = None) -> ReadModel:
@@ -47,12 +50,11 @@ def read_keras(model: Any, example_shapes: Any = None) -> ReadModel:
     return _called(reader, model, example_shapes, shapes)
 
 
-def _called(reader: Reader, model: Any, example_shapes: Any, shapes: list[tuple[int, ...]]) -> ReadModel:
+def _called(reader: Reader, model: Any, example_shapes: Any, shapes: list[Shape]) -> ReadModel:
     """Read a model with a `call` of its own."""
-    given = _with_tensors(example_shapes, [keras.KerasTensor((None, *shape[1:]), reader.dtype) for shape in shapes])
-    names = _declare(reader, model, tree.flatten(given), shapes)
-    arguments = given if isinstance(given, tuple) else (given,)
-    arguments = tree.pack_sequence_as(arguments, names)
+    tensors = [keras.KerasTensor((None, *shape[1:]), reader.dtype) for shape in shapes]
+    names = _declare(reader, model, tensors, shapes)
+    arguments = _arguments(model, packed(example_shapes, names))
     returned: list[Any] = []
 
     def call(*args: Any) -> Any:
@@ -65,8 +67,20 @@ def _called(reader: Reader, model: Any, example_shapes: Any, shapes: list[tuple[
     try:
         outputs = reader.call(call, arguments, is_learned=bool(model.weights))
     except NotCovered as reason:
-        raise ModelError(f"compile: {type(model).__name__}: {reason}. Write it with keras.layers and keras.ops.") from None
+        raise ModelError(
+            f"compile: {type(model).__name__}: {reason}. Write its call with keras.layers and keras.ops."
+        ) from None
     return ReadModel(reader.graph(outputs), flatten_call(model, (arguments, {})), assemble(returned[0]), "keras")
+
+
+def _arguments(model: Any, given: Any) -> tuple[Any, ...]:
+    """What `call` is given: several inputs one by one where it takes so many, else as one list."""
+    if not isinstance(given, list | tuple):
+        return (given,)
+    parameters = inspect.signature(model.call).parameters.values()
+    places = [each for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD and each.name not in ("training", "mask")]
+    is_open = any(each.kind is each.VAR_POSITIONAL for each in parameters)
+    return tuple(given) if len(given) == 1 or is_open or len(given) <= len(places) else (given,)
 
 
 def _dtype(model: Any) -> str:
@@ -81,14 +95,14 @@ def _dtype(model: Any) -> str:
     return next(iter(found), model.compute_dtype)
 
 
-def _builds_on(model: Any, shapes: list[tuple[int, ...]] | None) -> bool:
+def _builds_on(model: Any, shapes: list[Shape] | None) -> bool:
     """Is it a sequential model that these shapes give a graph?"""
     if isinstance(model, keras.Sequential) and not model.built and shapes:
         model.build((None, *shapes[0][1:]))
     return is_functional(model)
 
 
-def _declare(reader: Reader, model: Any, tensors: Sequence[Any], shapes: list[tuple[int, ...]] | None) -> list[Name]:
+def _declare(reader: Reader, model: Any, tensors: Sequence[Any], shapes: list[Shape] | None) -> list[Name]:
     """Make the symbolic tensors the graph's inputs."""
     names: list[Name] = []
     given = [None] * len(tensors) if shapes is None else shapes
@@ -109,22 +123,34 @@ def _declare(reader: Reader, model: Any, tensors: Sequence[Any], shapes: list[tu
     return names
 
 
+def shapes_of(example: Any) -> Any:
+    """The shapes of the inputs in the structure of an example: of arrays, of shapes, or of both."""
+    if isinstance(example, Mapping):
+        return {key: shapes_of(part) for key, part in example.items()}
+    if isinstance(example, list | tuple):
+        return tuple(example) if _is_shape(example) else [shapes_of(part) for part in example]
+    return tuple(map(int, example.shape))
+
+
+def packed(structure: Any, leaves: Sequence[Any]) -> Any:
+    """A structure of shapes with something else in their places, in the order in which Keras flattens structures."""
+    left = iter(leaves)
+
+    def put(part: Any) -> Any:
+        if _is_shape(part):
+            return next(left)
+        return {key: put(part[key]) for key in sorted(part)} if isinstance(part, Mapping) else [put(each) for each in part]
+
+    return put(structure)
+
+
 def _is_shape(given: Any) -> bool:
-    return isinstance(given, tuple | list) and all(size is None or isinstance(size, int) for size in given)
+    return isinstance(given, tuple | list) and all(isinstance(size, int) for size in given)
 
 
-def _leaves(given: Any) -> list[tuple[int, ...]]:
-    """The shapes in a structure of shapes, in the order in which Keras flattens structures."""
+def _leaves(given: Any) -> list[Shape]:
+    """The shapes in a structure of shapes."""
     if _is_shape(given):
         return [tuple(given)]
     parts = [given[key] for key in sorted(given)] if isinstance(given, Mapping) else given
     return [shape for part in parts for shape in _leaves(part)]
-
-
-def _with_tensors(given: Any, tensors: list[Any]) -> Any:
-    """A structure of shapes with tensors in their places."""
-    if _is_shape(given):
-        return tensors.pop(0)
-    if isinstance(given, Mapping):
-        return {key: _with_tensors(given[key], tensors) for key in sorted(given)}
-    return type(given)(_with_tensors(part, tensors) for part in given)

@@ -13,9 +13,9 @@ from faltung.graph.graph import Array
 
 def standardized(model: Any, given: Any) -> list[Any]:
     """What a functional model is called with, in the order of its inputs; a dictionary may name them."""
-    structure = model.input
+    structure = _structure(model)
     if isinstance(given, Mapping) and not isinstance(structure, Mapping):
-        names = [tensor.name for tensor in model.inputs]
+        names = [tensor._keras_history.operation.name for tensor in model.inputs]
         if not set(names) <= set(given):
             raise ShapeError(f"{model.name}: its inputs are {', '.join(names)}; got {', '.join(map(str, given))}.")
         return [given[name] for name in names]
@@ -30,11 +30,16 @@ def standardized(model: Any, given: Any) -> list[Any]:
     return found
 
 
+def _structure(model: Any) -> Any:
+    """The symbolic inputs as the model takes them."""
+    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+
+
 def flatten_functional(model: Any) -> Callable[[Sequence[Any], Mapping[str, Any]], list[Any]]:
     """Calls of a functional model, with axes of one added or taken away where Keras does that."""
     ranks = [len(tensor.shape) for tensor in model.inputs]
     ends = [tensor.shape[-1] if tensor.shape else None for tensor in model.inputs]
-    is_single = isinstance(model.input, keras.KerasTensor)
+    is_single = isinstance(_structure(model), keras.KerasTensor)
 
     def flatten(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         given = args[0] if args else kwargs.get("inputs")

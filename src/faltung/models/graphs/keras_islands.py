@@ -1,6 +1,6 @@
 """What no table covers: stretches of a Keras model that Keras runs itself, as at inference."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -14,43 +14,45 @@ if TYPE_CHECKING:
     from faltung.models.graphs.keras_nodes import Name, Names, Reader
 
 HEEDLESS = ("BatchNormalization", "Concatenate")
-"""Layers that take a mask, or merge several, and compute the same at inference with and without."""
+"""Layers that take a mask, or values with one, and compute the same at inference with and without."""
 
 
-def depends_on_masks(node: Any) -> bool:
-    """Does a node read values with a mask, and may what it computes depend on that?"""
-    layer = node.operation
-    if not any(map(_has_mask, node.input_tensors)) or not isinstance(layer, keras.Layer):
-        return False
-    kinds = {kind.__name__ for kind in type(layer).__mro__}
+def heeds_mask(layer: Any) -> bool:
+    """Does it matter at inference that a layer is given a mask?"""
     if isinstance(layer, keras.layers.TimeDistributed):
         return bool(layer.layer._call_has_mask_arg)
-    if kinds.intersection(HEEDLESS):
+    return not any(kind.__name__ in HEEDLESS for kind in type(layer).__mro__)
+
+
+def finds_masks(node: Any) -> bool:
+    """Does a layer look for masks on its inputs, as merges do and layers within layers, and find one?"""
+    layer = node.operation
+    if not isinstance(layer, keras.Layer) or layer._call_has_mask_arg or not any(map(_has_mask, node.input_tensors)):
         return False
-    is_kerass = type(layer).__module__.startswith("keras.src.layers") or type(layer).__module__.startswith("faltung.")
-    return layer._call_has_mask_arg or "Merge" in kinds or not is_kerass
+    is_own = not type(layer).__module__.startswith(("keras.", "faltung."))
+    return heeds_mask(layer) and (is_own or any(kind.__name__ == "Merge" for kind in type(layer).__mro__))
 
 
 def _has_mask(tensor: Any) -> bool:
     return getattr(tensor, "_keras_mask", None) is not None
 
 
-def with_masks_from(node: Any, scope: Any) -> list[Any]:
+def with_masks(node: Any) -> list[Any]:
     """The node, after those that make the masks it reads: masks stay within an island."""
     steps: list[Any] = []
+    is_found = finds_masks(node)
 
     def add(step: Any) -> None:
-        if step in steps:
-            return
         for tensor in step.input_tensors:
             operation, index, _ = tensor._keras_history
-            if _has_mask(tensor) and operation is not None and not operation._inbound_nodes[index].is_input:
-                add(operation._inbound_nodes[index])
+            if tensor.dtype == "bool" or (is_found and _has_mask(tensor)):
+                before = operation._inbound_nodes[index] if operation is not None else None
+                if before is not None and not before.is_input and before not in steps:
+                    add(before)
         steps.append(step)
 
-    if depends_on_masks(node):
-        add(node)
-    return steps or [node]
+    add(node)
+    return steps
 
 
 class Island:
@@ -69,29 +71,25 @@ class Island:
 
         self.steps += [step for step in steps if step not in self.steps]
         self.reasons.append(reason)
-        tensors = {id(tensor): _zeros(reader.known[self.scope[id(tensor)]]) for tensor in self._inputs()}
+        tensors = {id(tensor): _zeros(reader.known[self.scope[id(tensor)]]) for tensor in _inputs(self.steps)}
         _run(self.steps, tensors)
         names = []
         for n, tensor in enumerate(steps[-1].outputs):
             array = _numpy(tensors[id(tensor)])
             name = Name(f"{reader._place}.{len(reader.nodes)}.{len(self.steps)}.{n}")
-            reader.known[name] = Value(array.shape, array.dtype.name)
+            dtype = reader.dtype if array.dtype.kind == "f" else array.dtype.name
+            reader.known[name] = Value(array.shape, dtype)
             self.made[name] = tensor
             names.append(name)
         return names
-
-    def _inputs(self) -> list[Any]:
-        """The symbolic tensors that the steps read and do not make."""
-        made = {id(tensor) for step in self.steps for tensor in step.outputs}
-        read = {id(tensor): tensor for step in self.steps for tensor in step.input_tensors}
-        return [tensor for key, tensor in read.items() if key not in made]
 
     def node(self, reader: "Reader", needed: set[str]) -> Node | None:
         """The island as a node that computes what is needed of it; None if nothing is."""
         outputs = {name: tensor for name, tensor in self.made.items() if name in needed}
         if not outputs:
             return None
-        inputs, steps = self._inputs(), self.steps
+        steps = _needed(self.steps, outputs.values())
+        inputs = _inputs(steps)
         values = [reader.known[self.scope[id(tensor)]] for tensor in inputs]
 
         def run(*arrays: Array) -> tuple[Array, ...]:
@@ -99,9 +97,15 @@ class Island:
             _run(steps, tensors)
             return tuple(_numpy(tensors[id(tensor)]) for tensor in outputs.values())
 
+        sizes = [reader.known[name].shape for name in outputs]
+        are_open = [tensor.shape[:1] == (None,) for tensor in outputs.values()]
+
         def shapes(*given: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-            zeros = (np.zeros(shape, value.dtype) for shape, value in zip(given, values, strict=True))
-            return tuple(array.shape for array in run(*zeros))
+            grown, before = given[0][0], values[0].shape[0]
+            return tuple(
+                (shape[0] * grown // before, *shape[1:]) if is_open else shape
+                for shape, is_open in zip(sizes, are_open, strict=True)
+            )
 
         attributes = {
             "run": run,
@@ -112,6 +116,23 @@ class Island:
         }
         names = tuple(str(self.scope[id(tensor)]) for tensor in inputs)
         return Node("island", names, tuple(map(str, outputs)), attributes, self.place)
+
+
+def _needed(steps: Sequence[Any], outputs: Iterable[Any]) -> list[Any]:
+    """The steps that some of what they compute needs."""
+    wanted, kept = set(map(id, outputs)), []
+    for step in reversed(steps):
+        if wanted.intersection(map(id, step.outputs)):
+            kept.append(step)
+            wanted.update(map(id, step.input_tensors))
+    return kept[::-1]
+
+
+def _inputs(steps: Sequence[Any]) -> list[Any]:
+    """The symbolic tensors that steps read and do not make."""
+    made = {id(tensor) for step in steps for tensor in step.outputs}
+    read = {id(tensor): tensor for step in steps for tensor in step.input_tensors}
+    return [tensor for key, tensor in read.items() if key not in made]
 
 
 def _run(steps: Sequence[Any], tensors: dict[int, Any]) -> None:

@@ -3,7 +3,8 @@
 A function for each kind of layer, given the reader, the layer and what it is called with.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import keras
@@ -14,7 +15,7 @@ from faltung.models.graphs.covered import NotCovered
 from faltung.models.graphs.keras_nodes import Name, Reader
 from faltung.models.graphs.keras_ops import axes_of
 from faltung.models.graphs.keras_variables import numbers
-from faltung.models.graphs.keras_windows import by_channel, conv, conv_transpose, layout_of, resized, sizes_of, upsampled
+from faltung.models.graphs.keras_windows import adaptive_pool, by_channel, conv, conv_transpose, layout_of, resized, sizes_of, upsampled
 
 UNCHANGED = {
     *("__init__", "build", "get_config", "from_config", "compute_output_shape", "compute_output_spec", "compute_mask"),
@@ -199,6 +200,33 @@ def _time_distributed(r: Reader, layer: Any, x: Name) -> Name:
     return r.reshape(y, (steps, *r.shape(y)[1:]), batch=-1)
 
 
+def _activation(r: Reader, layer: Any, x: Name) -> Name:
+    for name in ("mish", "hard_silu"):  # these two take no symbolic tensors
+        if layer.activation is getattr(keras.activations, name):
+            return r.map(lambda n, name=name: (name, n), x)
+    (found,) = r.call(layer.activation, (x,))
+    return found
+
+
+def _merged(name: str) -> Callable[..., Name]:
+    """What reads a merge: one after the other, axes of one behind the batch where an input has fewer than others."""
+
+    def read(r: Reader, layer: Any, xs: Sequence[Name]) -> Name:
+        rank = max(len(r.shape(x)) for x in xs)
+        wide = [x if len(r.shape(x)) == rank else r.reshape(x, _widened(r.shape(x), rank)) for x in xs]
+        return reduce(lambda a, b: r.map(lambda m, n: (name, m, n), a, b), wide)
+
+    return read
+
+
+def _widened(shape: Sequence[int], rank: int) -> tuple[int, ...]:
+    return (*(1,) * (rank - len(shape)), *shape[1:])
+
+
+def _average(r: Reader, layer: Any, xs: Sequence[Name]) -> Name:
+    return r.map(lambda n: ("div", n, float(len(xs))), _merged("add")(r, layer, xs))
+
+
 def _identity(r: Reader, layer: Any, x: Name) -> Name:
     return x
 
@@ -211,9 +239,13 @@ TABLE: dict[str, Callable[..., Any]] = {
     **{"Dense": _dense, "Embedding": _embedding, "PReLU": _prelu},
     **{"BatchNormalization": _batch_norm, "LayerNormalization": _layer_norm, "GroupNormalization": _group_norm},
     **{"Normalization": _normalization, "Rescaling": _rescaling},
+    **{"Add": _merged("add"), "Subtract": _merged("sub"), "Multiply": _merged("mul"), "Average": _average},
+    **{"Maximum": _merged("maximum"), "Minimum": _merged("minimum")},
     **{"Flatten": _flatten, "Reshape": _reshape, "RepeatVector": _repeat_vector},
     **dict.fromkeys(("UpSampling1D", "UpSampling2D", "UpSampling3D"), _upsampling),
-    "TimeDistributed": _time_distributed,
+    **{f"AdaptiveAveragePooling{n}D": adaptive_pool("average") for n in (1, 2, 3)},
+    **{f"AdaptiveMaxPooling{n}D": adaptive_pool("max") for n in (1, 2, 3)},
+    **{"TimeDistributed": _time_distributed, "Activation": _activation},
     **dict.fromkeys(
         (
             *("Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout"),

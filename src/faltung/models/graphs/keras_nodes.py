@@ -16,7 +16,7 @@ from faltung.graph.graph import Array, Constant, Graph, Node, Value
 from faltung.graph.shapes import SHAPES, infer
 from faltung.models.graphs.covered import NotCovered
 from faltung.models.graphs.keras_calls import standardized
-from faltung.models.graphs.keras_islands import Island, depends_on_masks, with_masks_from
+from faltung.models.graphs.keras_islands import Island, finds_masks, heeds_mask, with_masks
 from faltung.models.graphs.keras_variables import Watch, numbers
 
 Shape = tuple[int, ...]
@@ -62,7 +62,7 @@ class Reader:
         constants, inputs = set(self.constants), dict(self.inputs)
         self._place = f"{place}/{node.operation.name}" if place else node.operation.name
         try:
-            if depends_on_masks(node):
+            if finds_masks(node):
                 raise NotCovered("what it computes depends on a mask")
             args, kwargs = node.arguments.fill_in(scope)
             found = self.operation(node.operation, args, kwargs)
@@ -92,9 +92,11 @@ class Reader:
             return _names(entry(self, operation, *args, **kwargs))
         if kwargs.get("training"):
             raise NotCovered("it is called with training=True")
-        given = {word: value for word, value in kwargs.items() if value is not None and word != "training"}
-        if any(word.endswith("mask") for word in given):
-            raise NotCovered("it is given a mask")
+        given = {word: value for word, value in kwargs.items() if _is_given(value) and word != "training"}
+        if "mask" in given:
+            if heeds_mask(operation):
+                raise NotCovered("what it computes depends on a mask")
+            del given["mask"]
         if operation.quantization_mode:
             raise NotCovered(f"it is quantized to {operation.quantization_mode}")
         entry = table_entry(operation)
@@ -163,11 +165,10 @@ class Reader:
         return found
 
     def activated(self, function: Any, x: Name) -> Name:
-        """Read a layer's activation, whatever function it is."""
+        """Read a layer's activation, whatever function it is: as a layer of its own, so that it alone is left to Keras."""
         if function is None or function is keras.activations.linear:
             return x
-        (found,) = self.call(function, (x,))
-        return found
+        return self.layer(keras.layers.Activation(function, dtype=self.dtype), x)
 
     def _check(self, node: Any, found: Names) -> None:
         """Refuse what has not the shape that Keras gives."""
@@ -180,7 +181,7 @@ class Reader:
                 raise NotCovered(f"numbers of type {tensor.dtype}")
 
     def _island(self, node: Any, scope: dict[int, Name], reason: str) -> Names:
-        steps = with_masks_from(node, scope)
+        steps = with_masks(node)
         last = self.nodes[-1] if self.nodes else None
         if not (isinstance(last, Island) and last.scope is scope and len(steps) == 1):
             last = Island(scope, self._place)
@@ -327,6 +328,10 @@ def between(given: Mapping[int, Any], outputs: Sequence[Any]) -> Iterator[Any]:
 def first_line(error: BaseException) -> str:
     """What an error says, in short."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _is_given(value: Any) -> bool:
+    return any(leaf is not None for leaf in tree.flatten(value))
 
 
 def _names(found: Any) -> Names:

@@ -118,13 +118,6 @@ def _softmax(is_log: bool) -> Callable[..., Name]:
     return softmax
 
 
-def _glu(r: Reader, op: Any, x: Name) -> Name:
-    shape = r.shape(x)
-    (axis,) = axes_of(op.axis, len(shape))
-    halves = [r.cut(x, {axis: slice(*ends)}) for ends in ((0, shape[axis] // 2), (shape[axis] // 2, None))]
-    return r.map(lambda a, b: ("mul", a, ("sigmoid", b)), *halves)
-
-
 def axes_of(axis: Any, rank: int) -> tuple[int, ...]:
     """Axes as Keras takes them, an int, several or None for all, counted from the first."""
     if axis is None:
@@ -315,7 +308,7 @@ TABLE: dict[str, Callable[..., Any]] = {
     **{kind: _unary(name) for kind, name in SAME_NAME.items()},
     **{kind: _binary(name) for kind, name in BINARY.items()},
     **{kind: _formula(formula) for kind, formula in FORMULAS.items()},
-    **{"Clip": _clip, "Cast": _cast, "Softmax": _softmax(False), "LogSoftmax": _softmax(True), "Glu": _glu},
+    **{"Clip": _clip, "Cast": _cast, "Softmax": _softmax(False), "LogSoftmax": _softmax(True)},
     **{"Mean": _reduce("mean"), "Sum": _reduce("sum"), "Max": _reduce("max"), "Min": _reduce("min")},
     **{"Amax": _reduce("max"), "Amin": _reduce("min"), "Var": _reduce("variance"), "Std": _reduce("std")},
     **{"Concatenate": _concatenate, "Stack": _stack, "Split": _split},

@@ -61,7 +61,7 @@ class Watch:
         """TensorFlow changes a variable in place only while nobody reads it: a tensor that was read, and is kept, makes
         every change, in a graph too, move the variable to other memory.
         """
-        held = [value.numpy() for value in _read_together([each._value for each in self.variables.values()])]
+        held = [value._numpy() for value in _read_together([each._value for each in self.variables.values()])]
         return [array.ctypes.data for array in held], held
 
 

@@ -58,7 +58,7 @@ def conv(
     windows = tuple(map(window_size, taps, dilation))
     return r.emit(
         "conv",
-        r.floats(x),  # type: ignore[arg-type]
+        r.floats(x),
         kernel,
         *((bias,) if bias else ()),
         layout=layout,
@@ -90,7 +90,7 @@ def conv_transpose(
     ends = [_cropped(*numbers) for numbers in zip(_by_axis(padding, rank), windows, stride, extra, strict=True)]
     return r.emit(
         "conv_transpose",
-        r.floats(x),  # type: ignore[arg-type]
+        r.floats(x),
         kernel,
         *((bias,) if bias else ()),
         layout=layout,
@@ -128,16 +128,24 @@ def _cropped(padding: Any, window: int, stride: int, more: int | None) -> tuple[
 
 
 def pool(kind: str) -> Callable[..., "Name"]:
-    """What reads a pool: padding counts in no average, and is never the greatest."""
+    """What reads a pool: padding counts in no average, and is never the greatest.
+
+    On PyTorch, Keras makes padding of unequal ends by repeating what lies there, and averages over that.
+    """
 
     def read(r: "Reader", op: Any, x: str) -> "Name":
         rank = len(r.shape(x)) - 2
         layout, size = layout_of(rank, op.data_format), each(op.pool_size, rank)
         stride = size if op.strides is None else each(op.strides, rank)
         padding = resolve_padding(op.padding, sizes_of(r, x, layout), size, stride, layout)
+        x = r.floats(x)
+        if kind == "average" and keras.backend.backend() == "torch" and any(low != high for low, high in padding):
+            by_letter = dict(zip(layout.replace("N", "").replace("C", ""), padding, strict=True))
+            pairs = tuple(by_letter.get(letter, (0, 0)) for letter in layout)
+            x, padding = r.emit("pad", x, padding=pairs, mode="replicate", value=0.0), ((0, 0),) * rank
         return r.emit(
             "pool",
-            r.floats(x),  # type: ignore[arg-type]
+            x,
             kind=kind,
             layout=layout,
             kernel_size=size,
@@ -202,6 +210,6 @@ def _depthwise(r: "Reader", op: Any, x: Any, kernel: Any) -> "Name":
 
 WINDOWS: dict[str, Callable[..., Any]] = {
     **{"Conv": _conv, "DepthwiseConv": _depthwise, "MaxPool": pool("max"), "AveragePool": pool("average")},
-    **{"AdaptiveMaxPool": adaptive_pool("max"), "AdaptiveAveragePool": adaptive_pool("average"), "Resize": _resize},
+    "Resize": _resize,
 }
 """Operations of windows."""

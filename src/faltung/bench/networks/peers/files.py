@@ -51,9 +51,12 @@ class OpenVino(Peer):
         if work.refusal:
             raise refuse(work.refusal)
         core = self.openvino.Core()
-        model = core.read_model(work.onnx_file)
-        model.reshape({name: list(array.shape) for name, array in work.inputs.items()})
-        compiled = core.compile_model(model, "CPU", self.config)
+        try:
+            model = core.read_model(work.onnx_file)
+            model.reshape({name: list(array.shape) for name, array in work.inputs.items()})
+            compiled = core.compile_model(model, "CPU", self.config)
+        except RuntimeError as error:  # of its many lines the last sums them up
+            raise refuse(str(error).strip().splitlines()[-1]) from error
         inputs = dict(work.inputs)
 
         def call() -> list[Any]:
