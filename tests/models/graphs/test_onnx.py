@@ -11,6 +11,7 @@ import pytest
 from models.graphs.reading import assert_close, islands, ops, outputs
 from onnx import TensorProto, helper, numpy_helper
 
+import faltung
 from faltung.errors import ModelError, ShapeError
 from faltung.models.graphs import ReadModel
 from faltung.models.graphs.onnx import read_onnx
@@ -379,6 +380,8 @@ def test_islands_are_run_by_the_reference() -> None:
     given = {"zero": np.array([0]), "one": np.array([1]), "three": np.array([3]), "axis": np.array(2)}
     proto = model(nodes, LINE, opset=14, w=drawn(1, 12, 4), r=drawn(1, 12, 3), **given)
     read = check(proto, LINE, ("LSTM, CumSum",))
+    x = drawn(3, *LINE)
+    assert_close(faltung.compile(proto)(x), run(proto, x), 1e-5)
     assert "no table knows LSTM" in next(node["reason"] for node in read.graph.nodes if node.op == "island")
     assert ops(read.graph) == ["transpose", "island", "map"]
 

@@ -310,6 +310,7 @@ ISLANDS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
         lambda: Call(lambda x: F.max_unpool1d(*F.max_pool1d(x, 2, return_indices=True), 2)),
         ("max_pool", "unpool"),
     ),
+    "some places": (lambda: Call(lambda x: F.relu(x)[:, [2, 0, 1]]), ("index",)),
     "jumping threshold": (lambda: nn.Threshold(0.5, 7.0), ("threshold",)),
     "statistics of the batch": (lambda: nn.BatchNorm1d(4, track_running_stats=False), ("batch_norm",)),
 }
@@ -459,6 +460,14 @@ def test_a_graph_tells_for_which_batches_it_holds(function: Any, given: int, hol
     read = read_torch(module, (x,))
     assert [read.holds_for(batch) for batch in (1, 2, 3)] == holds
     assert_close(outputs(read.graph, [x.numpy()])[0], module(x))
+
+
+@pytest.mark.parametrize("name", ["lstm", "some places", "spectrum", "a token for each sample"])
+def test_a_network_with_an_island_runs(name: str) -> None:
+    module = ready(ISLANDS[name][0]()).float()
+    (x,) = drawn(LINE, batch=3)
+    found = faltung.compile(module, x.float())(x.float())
+    assert_close(found, module(x.float()).detach(), 1e-5)
 
 
 def test_a_network_reads_the_model_again_for_such_a_batch() -> None:

@@ -1,10 +1,11 @@
 """What no table covers: stretches of an ONNX graph that the format's reference implementation runs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from faltung.errors import ModelError
@@ -33,13 +34,20 @@ def captured(node: Any) -> Iterator[str]:
             yield from (output.name for output in graph.output if output.name not in inner)
 
 
-def submodel(proto: Any, nodes: Sequence[Any], inputs: Sequence[str], outputs: Sequence[str]) -> Any:
-    """Some nodes of a model as a model."""
+def submodel(
+    proto: Any,
+    nodes: Sequence[Any],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    held: Mapping[str, Array] | None = None,
+) -> Any:
+    """Some nodes of a model as a model, with the weights that it holds."""
     graph = onnx.helper.make_graph(
         list(nodes),
         "island",
         [onnx.helper.make_empty_tensor_value_info(name) for name in inputs],
         [onnx.helper.make_empty_tensor_value_info(name) for name in outputs],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in (held or {}).items()],
     )
     return onnx.helper.make_model(graph, opset_imports=list(proto.opset_import), ir_version=proto.ir_version)
 
@@ -58,7 +66,7 @@ class Island:
         self.steps.append(step)
         self.reasons.append(reason)
         inputs, nodes = self._closed([step])
-        evaluator = self._evaluator(nodes, inputs, list(filter(None, step.output)))
+        evaluator = ReferenceEvaluator(submodel(reader.proto, nodes, inputs, list(filter(None, step.output))))
         for world in range(reader.num_worlds):
             try:
                 results = evaluator.run(None, {name: self._sample(name, world) for name in inputs})
@@ -90,9 +98,6 @@ class Island:
         order = {id(node): n for n, node in enumerate(reader.sequence)}
         return list(inputs), sorted(nodes, key=lambda node: order[id(node)])
 
-    def _evaluator(self, nodes: list[Any], inputs: list[str], outputs: list[str]) -> Any:
-        return ReferenceEvaluator(submodel(self.reader.proto, nodes, inputs, outputs))
-
     def _sample(self, name: str, world: int) -> Array:
         """Something of the right shape to learn shapes from; ones, since some ops divide."""
         reader = self.reader
@@ -120,11 +125,15 @@ class Island:
         for alias in same:
             after = next(n for n, each in enumerate(nodes) if alias.input[0] in each.output)
             nodes.insert(after + 1, alias)
-        evaluator = self._evaluator(nodes, list(outer), outputs)
-        names = list(outer)
+        held = {name: self.reader.array(name) for name in outer if name in self.reader.known}
+        names = [name for name in outer if name not in held]
+        evaluator = ReferenceEvaluator(submodel(self.reader.proto, nodes, names, outputs, held))
+
+        dtypes = [self.reader.dtypes[self._value(name)] for name in names]
 
         def run(*arrays: Array) -> tuple[Array, ...]:
-            results = evaluator.run(None, dict(zip(names, arrays, strict=True)))
+            given = {name: np.asarray(x, dtype) for name, x, dtype in zip(names, arrays, dtypes, strict=True)}
+            results = evaluator.run(None, given)
             return tuple(np.asarray(result) for result in results)
 
         values = tuple(self._value(name) for name in names)

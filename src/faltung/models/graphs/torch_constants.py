@@ -92,6 +92,13 @@ class Constants:
             self.used[node] = tuple(leaf for parent in node.all_input_nodes for leaf in self.used[parent])
         return node in self
 
+    def is_plain(self, node: fx.Node) -> bool:
+        """Is it a constant that is no weight: indices, masks, a window? Whoever needs it takes it from here."""
+        if node not in self:
+            return False
+        value = node.meta["val"]
+        return not self.used[node] or value.dtype not in (torch.float32, torch.float64)
+
     def tensor(self, node: fx.Node) -> torch.Tensor:
         """What the node is now."""
         with torch.no_grad():

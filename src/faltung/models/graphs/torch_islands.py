@@ -35,13 +35,15 @@ class Island:
         for step in reversed(self.steps):
             if wanted.intersection(_names(reader, step)):
                 steps.append(step)
-                wanted.update(name for parent in parents(step) for name in _names(reader, parent))
+                outer = (parent for parent in parents(step) if parent not in reader.consts)
+                wanted.update(name for parent in outer for name in _names(reader, parent))
         steps.reverse()
         made = [name for step in steps for name in _names(reader, step)]
         outputs = tuple(name for name in made if name in needed)
         if not outputs:
             return None
-        read = (name for step in steps for parent in parents(step) for name in _names(reader, parent))
+        outer = (parent for step in steps for parent in parents(step) if not reader.consts.is_plain(parent))
+        read = (name for parent in outer for name in _names(reader, parent))
         inputs = tuple(dict.fromkeys(name for name in read if name not in made))
         return Node(
             "island",
@@ -95,6 +97,8 @@ def _run(
         def value(node: fx.Node) -> Any:
             if node.op == "get_attr":
                 return getattr(node.graph.owning_module, str(node.target))
+            if reader.consts.is_plain(node):
+                return reader.consts.tensor(node)
             return compute(node) if _is_size(node) else values[reader.name(node)]
 
         def compute(node: fx.Node) -> Any:
