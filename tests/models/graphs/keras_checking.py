@@ -47,8 +47,7 @@ def check(model: Any, example_shapes: Any = None, *, islands: int = 0, batch: in
     values = list(read.graph.inputs.values())
     if given is None:
         arrays = [numbers((batch, *value.shape[1:]), value.dtype, n) for n, value in enumerate(values)]
-        structure = getattr(model, "input", None) if model.inputs else None
-        given = tree.pack_sequence_as(structure, arrays) if len(arrays) > 1 else arrays[0]
+        given = tree.pack_sequence_as(model.input, arrays) if len(arrays) > 1 else arrays[0]
     inputs = [np.asarray(x) for x in read.flatten((given,), {})]
     graph = infer(
         read.graph,

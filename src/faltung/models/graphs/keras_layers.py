@@ -15,7 +15,16 @@ from faltung.models.graphs.covered import NotCovered
 from faltung.models.graphs.keras_nodes import Name, Reader
 from faltung.models.graphs.keras_ops import axes_of
 from faltung.models.graphs.keras_variables import numbers
-from faltung.models.graphs.keras_windows import adaptive_pool, by_channel, conv, conv_transpose, layout_of, resized, sizes_of, upsampled
+from faltung.models.graphs.keras_windows import (
+    adaptive_pool,
+    by_channel,
+    conv,
+    conv_transpose,
+    layout_of,
+    resized,
+    sizes_of,
+    upsampled,
+)
 
 UNCHANGED = {
     *("__init__", "build", "get_config", "from_config", "compute_output_shape", "compute_output_spec", "compute_mask"),

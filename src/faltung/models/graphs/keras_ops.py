@@ -252,7 +252,9 @@ def _repeat(r: Reader, op: Any, x: Name) -> Name:
     wide = r.reshape(x, (*shape[1 : axis + 1], 1, *shape[axis + 1 :]))
     more = [1] * (len(shape) + 1)
     more[axis + 1] = op.repeats
-    return r.reshape(r.emit("expand", wide, shape=tuple(more)), (*shape[1:axis], shape[axis] * op.repeats, *shape[axis + 1 :]))
+    return r.reshape(
+        r.emit("expand", wide, shape=tuple(more)), (*shape[1:axis], shape[axis] * op.repeats, *shape[axis + 1 :])
+    )
 
 
 def _broadcast_to(r: Reader, op: Any, x: Name) -> Name:

@@ -80,7 +80,16 @@ def by_channel(kernel: Any) -> Any:
 
 
 def conv_transpose(
-    r: "Reader", x: str, kernel: str, bias: str | None, *, layout: str, stride: Any, dilation: Any, padding: Any, more: Any
+    r: "Reader",
+    x: str,
+    kernel: str,
+    bias: str | None,
+    *,
+    layout: str,
+    stride: Any,
+    dilation: Any,
+    padding: Any,
+    more: Any,
 ) -> "Name":
     """A transposed convolution; `more` is Keras's output_padding, None or numbers."""
     rank = len(layout) - 2
