@@ -5,13 +5,13 @@ from typing import Any
 
 import keras
 import numpy as np
+from graph.interpret import interpret
 from keras import tree
 
 from faltung.graph.graph import Value
 from faltung.graph.shapes import infer
 from faltung.models.graphs import ReadModel
 from faltung.models.graphs.keras import read_keras
-from graph.interpret import interpret
 
 TOLERANCE = {"float64": 2e-6, "float32": 2e-4}
 """Of what Keras computes with, relative to the largest number: on PyTorch much of float64 passes through float32."""

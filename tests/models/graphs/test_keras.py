@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from keras import activations, layers, ops
 from keras_backends import on_backend
-from models.graphs.keras_checking import check, functional, numbers, randomized
+from models.graphs.keras_checking import check, functional, numbers
 
 import faltung.keras as ours
 from faltung.errors import ModelError, ShapeError

@@ -19,7 +19,6 @@ from faltung.models.graphs.keras_nodes import BATCH, Name, Reader, is_functional
 from faltung.spec.dtype import COMPUTED
 from faltung.spec.rules import spoken
 
-
 Shape = tuple[int, ...]
 
 

@@ -1,4 +1,4 @@
-"""Keras's layers as nodes: those with weights, and those whose `call` asks for the batch. Others are read by their call.
+"""Keras's layers as nodes: those with weights, and those whose `call` asks for the batch; others are read by it.
 
 A function for each kind of layer, given the reader, the layer and what it is called with.
 """

@@ -1,4 +1,4 @@
-"""Keras's operations as nodes: a function for each class of `keras.ops`, given the reader, the operation, its arguments."""
+"""Keras's operations as nodes: a function for each class of `keras.ops`, given the reader, operation and arguments."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ def _relu(x: Expression, slope: float, most: float | None, threshold: float) -> 
     if threshold == 0.0:
         if slope == 0.0:
             return ("relu", x) if most is None else ("relu6", x) if most == 6.0 else ("clip", x, 0.0, most)
-        y = ("leaky_relu", x, slope)
+        y: Expression = ("leaky_relu", x, slope)
         return y if most is None else ("minimum", y, most)
     y = ("mul", ("maximum", x, threshold), above(x, threshold))
     y = y if most is None else ("clip", y, 0.0, most)

@@ -27,7 +27,7 @@ def each(value: Any, rank: int) -> Sizes:
 
 
 def kernel_layout(rank: int, last: str = "IO") -> str:
-    """Keras's order of a kernel's axes, "WIO", "HWIO" …"""
+    """Keras's order of a kernel's axes, "WIO", "HWIO" … in its letters."""
     return "".join(spatial_axes(rank)).upper() + last
 
 
