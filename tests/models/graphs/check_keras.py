@@ -21,7 +21,7 @@ def test_model(name: str) -> None:
 def test_masks_stay_within_islands() -> None:
     x = numbers((3, 8, 4), "float32")
     x[:, 5:] = 0
-    read = check(masked_sum(), islands=3, given=x)
+    read = check(masked_sum(), islands=2, given=x)
     assert [value.dtype for name, value in read.graph.values.items()].count("bool") <= 2
 
 
@@ -56,7 +56,7 @@ def test_versions_tell_of_every_change() -> None:
     assert not changed()
     model.set_weights([weight + 1 for weight in model.get_weights()])
     assert changed()
-    model.weights[0].assign_add(keras.ops.ones_like(model.weights[0]))
+    model.weights[0].assign_add(np.ones(model.weights[0].shape, "float32"))
     assert changed()
     for _ in range(3):  # the same memory is used again
         model.weights[-1].assign(numbers(model.weights[-1].shape, "float32"))

@@ -5,13 +5,13 @@ from typing import Any
 
 import keras
 import numpy as np
+from graph.interpret import interpret
 from keras import tree
 
 from faltung.graph.graph import Value
 from faltung.graph.shapes import infer
 from faltung.models.graphs import ReadModel
 from faltung.models.graphs.keras import read_keras
-from graph.interpret import interpret
 
 TOLERANCE = {"float64": 2e-6, "float32": 2e-4}
 """Of what Keras computes with, relative to the largest number: on PyTorch much of float64 passes through float32."""
@@ -47,8 +47,7 @@ def check(model: Any, example_shapes: Any = None, *, islands: int = 0, batch: in
     values = list(read.graph.inputs.values())
     if given is None:
         arrays = [numbers((batch, *value.shape[1:]), value.dtype, n) for n, value in enumerate(values)]
-        structure = getattr(model, "input", None) if model.inputs else None
-        given = tree.pack_sequence_as(structure, arrays) if len(arrays) > 1 else arrays[0]
+        given = tree.pack_sequence_as(model.input, arrays) if len(arrays) > 1 else arrays[0]
     inputs = [np.asarray(x) for x in read.flatten((given,), {})]
     graph = infer(
         read.graph,

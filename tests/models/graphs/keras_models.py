@@ -153,5 +153,9 @@ MODELS: dict[str, tuple[Any, int, Any]] = {
     "masked_text": (masked_text, 1, None),
 }
 if keras.backend.backend() != "torch":  # where Keras normalises last axes only
-    MODELS["norm_of_other_axes"] = (lambda: functional(layers.LayerNormalization(axis=1, center=False), (8, 3)), 0, None)
+    MODELS["norm_of_other_axes"] = (
+        lambda: functional(layers.LayerNormalization(axis=1, center=False), (8, 3)),
+        0,
+        None,
+    )
 """Each model with the number of its islands, and the example that it needs."""

@@ -19,7 +19,6 @@ from faltung.models.graphs.keras_nodes import BATCH, Name, Reader, is_functional
 from faltung.spec.dtype import COMPUTED
 from faltung.spec.rules import spoken
 
-
 Shape = tuple[int, ...]
 
 
@@ -78,7 +77,9 @@ def _arguments(model: Any, given: Any) -> tuple[Any, ...]:
     if not isinstance(given, list | tuple):
         return (given,)
     parameters = inspect.signature(model.call).parameters.values()
-    places = [each for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD and each.name not in ("training", "mask")]
+    places = [
+        each for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD and each.name not in ("training", "mask")
+    ]
     is_open = any(each.kind is each.VAR_POSITIONAL for each in parameters)
     return tuple(given) if len(given) == 1 or is_open or len(given) <= len(places) else (given,)
 
@@ -89,7 +90,9 @@ def _dtype(model: Any) -> str:
     found = {layer.compute_dtype: layer for layer in reversed(layers) if layer.weights or not layer._layers}
     for dtype, layer in found.items():
         if dtype not in COMPUTED:
-            raise ModelError(f"compile: layer {layer.name} computes in {dtype}, and faltung in {spoken(COMPUTED, 'and')}.")
+            raise ModelError(
+                f"compile: layer {layer.name} computes in {dtype}, and faltung in {spoken(COMPUTED, 'and')}."
+            )
     if len(found) > 1:
         raise ModelError(f"compile: all layers must compute in the same type; got {spoken(sorted(found), 'and')}.")
     return next(iter(found), model.compute_dtype)
@@ -115,7 +118,9 @@ def _declare(reader: Reader, model: Any, tensors: Sequence[Any], shapes: list[Sh
         )
         if None in sizes or not agrees:
             got = "no example" if shape is None else f"an example of {tuple(shape)}"
-            raise ModelError(f"compile: input {tensor.name} of {model.name} has shape {tuple(tensor.shape)}; got {got}.")
+            raise ModelError(
+                f"compile: input {tensor.name} of {model.name} has shape {tuple(tensor.shape)}; got {got}."
+            )
         name = Name(tensor.name if tensor.name not in names else f"{tensor.name}.{len(names)}")
         dtype = reader.dtype if tensor.dtype.startswith(("float", "bfloat")) else tensor.dtype
         reader.inputs[name] = reader.known[name] = Value((BATCH, *map(int, sizes)), dtype)
@@ -139,7 +144,9 @@ def packed(structure: Any, leaves: Sequence[Any]) -> Any:
     def put(part: Any) -> Any:
         if _is_shape(part):
             return next(left)
-        return {key: put(part[key]) for key in sorted(part)} if isinstance(part, Mapping) else [put(each) for each in part]
+        return (
+            {key: put(part[key]) for key in sorted(part)} if isinstance(part, Mapping) else [put(each) for each in part]
+        )
 
     return put(structure)
 

@@ -24,7 +24,7 @@ def standardized(model: Any, given: Any) -> list[Any]:
         if missing:
             raise ShapeError(f"{model.name}: its inputs are {', '.join(structure)}; got no {', '.join(missing)}.")
         given = {name: given[name] for name in structure}
-    found = tree.flatten(given)
+    found: list[Any] = tree.flatten(given)
     if len(found) != len(model.inputs):
         raise ShapeError(f"{model.name}: it has {len(model.inputs)} inputs; got {len(found)}.")
     return found

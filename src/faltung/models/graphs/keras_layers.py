@@ -1,4 +1,4 @@
-"""Keras's layers as nodes: those with weights, and those whose `call` asks for the batch. Others are read by their call.
+"""Keras's layers as nodes: those with weights, and those whose `call` asks for the batch; others are read by it.
 
 A function for each kind of layer, given the reader, the layer and what it is called with.
 """
@@ -15,7 +15,16 @@ from faltung.models.graphs.covered import NotCovered
 from faltung.models.graphs.keras_nodes import Name, Reader
 from faltung.models.graphs.keras_ops import axes_of
 from faltung.models.graphs.keras_variables import numbers
-from faltung.models.graphs.keras_windows import adaptive_pool, by_channel, conv, conv_transpose, layout_of, resized, sizes_of, upsampled
+from faltung.models.graphs.keras_windows import (
+    adaptive_pool,
+    by_channel,
+    conv,
+    conv_transpose,
+    layout_of,
+    resized,
+    sizes_of,
+    upsampled,
+)
 
 UNCHANGED = {
     *("__init__", "build", "get_config", "from_config", "compute_output_shape", "compute_output_spec", "compute_mask"),

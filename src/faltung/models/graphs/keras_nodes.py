@@ -165,7 +165,7 @@ class Reader:
         return found
 
     def activated(self, function: Any, x: Name) -> Name:
-        """Read a layer's activation, whatever function it is: as a layer of its own, so that it alone is left to Keras."""
+        """Read a layer's activation as a layer of its own: one that no table knows alone is left to Keras."""
         if function is None or function is keras.activations.linear:
             return x
         return self.layer(keras.layers.Activation(function, dtype=self.dtype), x)

@@ -1,4 +1,4 @@
-"""Keras's operations as nodes: a function for each class of `keras.ops`, given the reader, the operation, its arguments."""
+"""Keras's operations as nodes: a function for each class of `keras.ops`, given the reader, operation and arguments."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ def _relu(x: Expression, slope: float, most: float | None, threshold: float) -> 
     if threshold == 0.0:
         if slope == 0.0:
             return ("relu", x) if most is None else ("relu6", x) if most == 6.0 else ("clip", x, 0.0, most)
-        y = ("leaky_relu", x, slope)
+        y: Expression = ("leaky_relu", x, slope)
         return y if most is None else ("minimum", y, most)
     y = ("mul", ("maximum", x, threshold), above(x, threshold))
     y = y if most is None else ("clip", y, 0.0, most)
@@ -252,7 +252,9 @@ def _repeat(r: Reader, op: Any, x: Name) -> Name:
     wide = r.reshape(x, (*shape[1 : axis + 1], 1, *shape[axis + 1 :]))
     more = [1] * (len(shape) + 1)
     more[axis + 1] = op.repeats
-    return r.reshape(r.emit("expand", wide, shape=tuple(more)), (*shape[1:axis], shape[axis] * op.repeats, *shape[axis + 1 :]))
+    return r.reshape(
+        r.emit("expand", wide, shape=tuple(more)), (*shape[1:axis], shape[axis] * op.repeats, *shape[axis + 1 :])
+    )
 
 
 def _broadcast_to(r: Reader, op: Any, x: Name) -> Name:

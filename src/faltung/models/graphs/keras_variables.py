@@ -55,17 +55,21 @@ class Watch:
     def _torch(self) -> tuple[Any, Any]:
         """PyTorch counts what is written in place, by optimisers too; what goes through `.data` is not noticed."""
         held = list(map(_VALUE, self.variables.values()))
-        return [(id(tensor), None if tensor.is_inference() else tensor._version) for tensor in held], held
+        try:
+            return [*map(id, held), *map(_VERSION, held)], held
+        except RuntimeError:  # tensors made in inference mode have no count
+            return list(map(id, held)), held
 
     def _tensorflow(self) -> tuple[Any, Any]:
-        """TensorFlow changes a variable in place only while nobody reads it: a tensor that was read, and is kept, makes
-        every change, in a graph too, move the variable to other memory.
+        """TensorFlow changes a variable in place only while nobody reads it.
+
+        A tensor that was read, and is kept, makes every change, in a graph too, move the variable to other memory.
         """
         held = [value._numpy() for value in _read_together([each._value for each in self.variables.values()])]
         return [array.ctypes.data for array in held], held
 
 
-_VALUE = attrgetter("_value")
+_VALUE, _VERSION = attrgetter("_value"), attrgetter("_version")
 
 
 def _read_together(variables: list[Any]) -> list[Any]:

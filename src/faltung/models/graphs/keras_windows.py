@@ -27,7 +27,7 @@ def each(value: Any, rank: int) -> Sizes:
 
 
 def kernel_layout(rank: int, last: str = "IO") -> str:
-    """Keras's order of a kernel's axes, "WIO", "HWIO" …"""
+    """Keras's order of a kernel's axes, "WIO", "HWIO" … in its letters."""
     return "".join(spatial_axes(rank)).upper() + last
 
 
@@ -80,7 +80,16 @@ def by_channel(kernel: Any) -> Any:
 
 
 def conv_transpose(
-    r: "Reader", x: str, kernel: str, bias: str | None, *, layout: str, stride: Any, dilation: Any, padding: Any, more: Any
+    r: "Reader",
+    x: str,
+    kernel: str,
+    bias: str | None,
+    *,
+    layout: str,
+    stride: Any,
+    dilation: Any,
+    padding: Any,
+    more: Any,
 ) -> "Name":
     """A transposed convolution; `more` is Keras's output_padding, None or numbers."""
     rank = len(layout) - 2
