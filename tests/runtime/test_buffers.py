@@ -107,7 +107,7 @@ def test_free_blocks_beyond_the_limit_are_returned() -> None:
 
 @pytest.mark.usefixtures("small_limit")
 def test_sizes_without_a_block_are_no_hindrance() -> None:
-    """Once an IndexError in a callback, which nobody can catch: a size of which no block waits was taken for the oldest."""
+    """Once an IndexError in a callback, which nobody can catch: a size without a block was taken for the oldest."""
     given_back(70_000, 100_000)
     held = [buffers.empty((size,), np.dtype("u1"), size) for size in (70_000, 100_000)]
     with pytest.MonkeyPatch.context() as patch:

@@ -99,7 +99,7 @@ def test_memory_stays_flat_while_shapes_change() -> None:
     """`python tests/changing_shapes.py 1000000` is the long run."""
     program = """
 import changing_shapes
-found = list(changing_shapes.run(12_000, reports=6))
+found = list(changing_shapes.run(12_000, uses=8, reports=6))
 for number, shapes, megabytes, mappings, programs in found:
     print(number, shapes, megabytes, mappings, programs)
 """

@@ -4,8 +4,8 @@ Fresh pages from the operating system cost more than the arithmetic of a memory-
 therefore an ordinary ndarray on a recycled block; when it and all its views are gone, the block is free again.
 
 A block comes back whenever its array dies: between any two lines, on any thread, while another call looks for one. So
-there is no lock and no state of more than one step: blocks wait in lists, of which one is taken or to which one is added
-at a time, and what they add up to is counted when it is asked for.
+there is no lock, and no state that takes more than one step to change: blocks wait in lists, and what they add up to is
+counted when it is asked for.
 """
 
 import ctypes
