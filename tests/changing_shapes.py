@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import faltung as ft
+from faltung.arrays import calls as prepared
 from faltung.runtime import buffers, launch
 
 NUM_ACTIVE = 64
@@ -51,6 +52,9 @@ def num_mappings() -> int:
 
 def run(num_calls: int, uses: int, reports: int = 10) -> Iterator[tuple[int, int, float, int, int]]:
     """Yield calls, shapes, MB resident, mappings and programs so far, `reports` times."""
+    prepared.MOST_CALLS = (
+        256  # tables of prepared calls that are full soon: else they fill with the first 20,000 shapes
+    )
     new = calls(np.random.default_rng(0))
     active = list(itertools.islice(new, NUM_ACTIVE))
     num_shapes = NUM_ACTIVE
