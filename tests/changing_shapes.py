@@ -70,7 +70,7 @@ def run(num_calls: int, uses: int, reports: int = 10) -> Iterator[tuple[int, int
 
 if __name__ == "__main__":
     start = time.monotonic()
-    for number, num_shapes, megabytes, mappings, programs in run(int(sys.argv[1]), uses=32, reports=20):
+    for number, num_shapes, megabytes, mappings, programs in run(int(sys.argv[1]), uses=100, reports=20):
         print(
             f"{number:,} calls, {num_shapes:,} shapes, {time.monotonic() - start:.0f} s: {megabytes:.1f} MB resident, "
             f"{mappings} mappings, {programs} programs, {buffers.free_bytes() / 1e6:.1f} MB wait",
