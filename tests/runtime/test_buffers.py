@@ -107,7 +107,7 @@ def test_free_blocks_beyond_the_limit_are_returned() -> None:
 
 @pytest.mark.usefixtures("small_limit")
 def test_sizes_without_a_block_are_no_hindrance() -> None:
-    """Once an IndexError in a callback, which nobody can catch: a size of which no block waits was taken for the oldest."""
+    """Once an IndexError in a callback, which nobody can catch: a size without a block was taken for the oldest."""
     given_back(70_000, 100_000)
     held = [buffers.empty((size,), np.dtype("u1"), size) for size in (70_000, 100_000)]
     with pytest.MonkeyPatch.context() as patch:
@@ -166,7 +166,7 @@ print(megabytes() - before < 20)
     assert python(program).stdout == "True\nTrue\n"
 
 
-@pytest.mark.parametrize("wrong", [-1, 1.5, "many", None])
+@pytest.mark.parametrize("wrong", [-1, 1.5, "512", None])
 def test_a_wrong_limit_is_refused(wrong: Any) -> None:
     with pytest.raises(ft.FaltungError, match=r"set_cache_limit: must be a number of .*, 0 or more; got"):
         ft.set_cache_limit(wrong)
@@ -176,6 +176,7 @@ def test_the_limit_of_the_environment() -> None:
     program = "import faltung as ft; from faltung.runtime import buffers; print(buffers.cache_limit())"
     assert python(program, FALTUNG_MEMORY_MB="3").stdout == f"{3 << 20}\n"
     assert python(program, FALTUNG_MEMORY_MB="").stdout == f"{512 << 20}\n"
+    program = "import numpy as np, faltung as ft; ft.conv1d(np.ones((1, 100_000, 1)), np.ones((3, 1, 1)))"
     refused = python(program, FALTUNG_MEMORY_MB="much").stderr.splitlines()[-1]
     assert refused.endswith("FALTUNG_MEMORY_MB: must be a number of MiB, 0 or more; got 'much'. Use 512.")
 

@@ -227,7 +227,7 @@ except KeyboardInterrupt:
 
 ENDINGS = {
     "fft": "ft.conv1d(np.ones((4, 20_000, 1), 'f4'), np.ones((900, 1, 2), 'f4'))",
-    "separable": "ft.separable_conv1d(np.ones((2, 20_000, 64), 'f4'), np.ones((3, 64, 2), 'f4'), np.ones((1, 128, 8), 'f4'))",
+    "separable": "ft.separable_conv1d(*(np.ones(s, 'f4') for s in ((2, 20_000, 64), (3, 64, 2), (1, 128, 8))))",
 }
 
 

@@ -99,7 +99,7 @@ def test_memory_stays_flat_while_shapes_change() -> None:
     """`python tests/changing_shapes.py 1000000` is the long run."""
     program = """
 import changing_shapes
-found = list(changing_shapes.run(12_000, reports=6))
+found = list(changing_shapes.run(9_000, uses=6, reports=6))
 for number, shapes, megabytes, mappings, programs in found:
     print(number, shapes, megabytes, mappings, programs)
 """
@@ -107,10 +107,10 @@ for number, shapes, megabytes, mappings, programs in found:
     assert done.returncode == 0, done.stderr
     found = [tuple(map(float, line.split())) for line in done.stdout.splitlines()]
     (_, _, _, mappings, programs), (_, num_shapes, _, last_mappings, last_programs) = found[2], found[-1]
-    assert num_shapes > 1500
+    assert num_shapes > 1400
     assert last_programs <= 200, "one program serves all lengths and batches"
     assert last_mappings - mappings <= 3 * (last_programs - programs) + 20
-    assert found[-1][2] - found[2][2] <= 0.3 * (last_programs - programs) + 6, done.stdout  # MB: programs, plans kept
+    assert found[-1][2] - found[2][2] <= 0.3 * (last_programs - programs) + 4, done.stdout  # MB
 
 
 def test_programs_are_bounded_and_unloaded_while_kernels_change() -> None:

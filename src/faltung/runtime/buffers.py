@@ -4,8 +4,8 @@ Fresh pages from the operating system cost more than the arithmetic of a memory-
 therefore an ordinary ndarray on a recycled block; when it and all its views are gone, the block is free again.
 
 A block comes back whenever its array dies: between any two lines, on any thread, while another call looks for one. So
-there is no lock and no state of more than one step: blocks wait in lists, of which one is taken or to which one is added
-at a time, and what they add up to is counted when it is asked for.
+there is no lock, and no state that takes more than one step to change: blocks wait in lists, and what they add up to is
+counted when it is asked for.
 """
 
 import ctypes
@@ -15,8 +15,7 @@ import weakref
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
-from operator import index, mul
-from typing import SupportsIndex
+from operator import mul
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +76,7 @@ def _lease(size: int) -> "ctypes.Array[ctypes.c_char]":
     try:
         block = _free[size].pop()
     except (KeyError, IndexError):
+        cache_limit()  # a wrong setting is an error here, not in a callback
         block = _fresh(size)
         if size >= HUGE_PAGE_BYTES and hasattr(mmap, "MADV_HUGEPAGE"):
             with suppress(OSError):  # a kernel may have none
@@ -114,27 +114,19 @@ def cache_limit() -> int:
     global _limit
     if _limit is None:
         wanted = os.environ.get("FALTUNG_MEMORY_MB", "")
-        _limit = _checked(wanted, "FALTUNG_MEMORY_MB") << 20 if wanted else MOST_FREE_BYTES
+        if wanted and not wanted.isdecimal():
+            raise FaltungError(f"FALTUNG_MEMORY_MB: must be a number of MiB, 0 or more; got {wanted!r}. Use 512.")
+        _limit = int(wanted) << 20 if wanted else MOST_FREE_BYTES
     return _limit
 
 
 def set_cache_limit(num_bytes: int) -> None:
     """Let at most so many bytes of results that are gone wait to be used again; the rest goes back to the system."""
     global _limit
-    _limit = _checked(num_bytes, "set_cache_limit")
+    if not isinstance(num_bytes, (int, np.integer)) or num_bytes < 0:
+        raise FaltungError(f"set_cache_limit: must be a number of bytes, 0 or more; got {num_bytes!r}. Use {2**29}.")
+    _limit = int(num_bytes)
     _evict()
-
-
-def _checked(value: SupportsIndex | str, name: str) -> int:
-    try:
-        number = int(value) if isinstance(value, str) else index(value)
-    except (TypeError, ValueError):
-        number = -1
-    if number < 0:
-        unit = "MiB" if isinstance(value, str) else "bytes"
-        usual = 512 if unit == "MiB" else 2**29
-        raise FaltungError(f"{name}: must be a number of {unit}, 0 or more; got {value!r}. Use {usual}.")
-    return number
 
 
 def empty_cache() -> None:

@@ -1,8 +1,8 @@
 """Python functions on as many threads as a call may use: for NumPy, which lets other threads run while it computes.
 
-The caller takes part, never waits to begin, and leaves only when no helper is at work any more, whatever interrupts
-it: a helper may be writing into memory that the caller is about to let go. Helpers are daemons that wait for work; at the
-end of the interpreter they stop first, and callers that still run compute alone.
+The caller takes part, never waits to begin, and leaves only when no helper is at work any more, whatever interrupts it:
+a helper may be writing into memory that the caller is about to let go. At the end of the interpreter the helpers stop
+first, and callers that still run compute alone.
 """
 
 import atexit

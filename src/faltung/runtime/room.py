@@ -6,7 +6,7 @@ from faltung.errors import OutOfMemoryError
 
 LLVM_BYTES = 128 * 1024 * 1024
 """More than compiling and loading a program takes: 47 MB for the largest of the suites."""
-LLVM_MAPPINGS = 16
+LLVM_MAPPINGS = 8
 """More than the mappings of memory that a loaded program and LLVM's heap take; Linux allows 65,530 for a process."""
 
 FLAGS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS

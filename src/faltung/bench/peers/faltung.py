@@ -3,8 +3,6 @@
 from functools import partial
 from typing import ClassVar
 
-import numpy as np
-
 import faltung as ft
 from faltung.bench.peers.peer import Array, Call, Peer, Work, refuse
 from faltung.bench.run import public_function
