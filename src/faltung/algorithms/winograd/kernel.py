@@ -48,10 +48,21 @@ class WinogradKernel(Kernel):
         return kd, kh
 
     @property
+    def tap_segments(self) -> int:
+        """Taps along d and h, and segments along w: the steps that a packed kernel is made of."""
+        kd, kh = self.tap_lines
+        return kd * kh * self.segments
+
+    @property
+    def counted(self) -> tuple[int, int]:
+        """Segments, and taps of each, that a window surely has: the last segment may be filled, in some components."""
+        taps = self.kernel_size[-1] // self.components
+        return max(taps // self.segment_taps, 1), min(taps, self.segment_taps)
+
+    @property
     def reduction(self) -> int:
         """Products summed for one output, in each of its `products` sums."""
-        kd, kh = self.tap_lines
-        return kd * kh * self.segments * self.inputs
+        return self.tap_segments * self.inputs
 
     def padded_in(self, lanes: int) -> int:
         """Inputs rounded up to whole vectors."""
@@ -77,3 +88,9 @@ class WinogradParameters(Generic[T]):
     sums_at: T
     line_at: T
     results_at: T
+    masses_at: T
+    flags_at: T
+    largest_at: T
+    plain_at: T
+    plain_taps_at: T
+    taps_at: T

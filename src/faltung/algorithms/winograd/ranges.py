@@ -1,0 +1,139 @@
+"""Which tiles may be summed fast: those in which no number outweighs what an output sees.
+
+A product of Toom-Cook mixes all numbers of a tile. What an output does not see cancels up to rounding, at about 5 eps
+of the *largest* number there; the rule allows 8 n*eps of the sum over the output's own window. So a tile is fast if
+
+    LEAST_MASS * (largest |x| of the tile)  <  sum of |x| over the window of each of its outputs
+
+over all channels and all lines that the windows meet: several numbers of a window weigh as much as the largest of the
+tile. A NaN, an infinity, a number beside zeros and one far number all fail; everything that fails is summed directly.
+A tile of zeros is fast, since all its products are exactly zero.
+
+While inputs are staged, each tile of a line gets a lower bound of the sum, and the block the largest number. Only in a
+block where this is not enough are the largest numbers of its tiles looked up.
+"""
+
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Protocol
+
+from faltung.algorithms.winograd.kernel import WinogradKernel
+from faltung.codegen.emitter import Buffer, Emitter, Int, Value, Variable
+
+LEAST_MASS = 2.0
+"""How many times the largest number of a tile the numbers of each window weigh."""
+
+
+def tile_position(e: Emitter, kernel: WinogradKernel, tile: Int) -> Int:
+    """The first position of a tile; its others follow at steps of the dilation, between those of its neighbours."""
+    dilation = kernel.dilation[-1]
+    tile_group, component = e.divide(tile, dilation)
+    return e.add(e.mul(tile_group, kernel.outputs * dilation), component)
+
+
+class Tracking(Protocol):
+    """What looks at the numbers of each tile of a line while they are staged."""
+
+    def clear(self, tile: Int) -> None:
+        """Nothing of this tile has been seen."""
+
+    def enter(self, tile: Int) -> None:
+        """What is seen next is of this tile."""
+
+    def see(self, tile: Int, vectors: list[Value]) -> None:
+        """Look at a vector of channels at each position of the tile."""
+
+
+@dataclass
+class Masses:
+    """For each tile of a line, lane by lane, a lower bound of the sum over any window; and the largest number of all.
+
+    Windows of `counted` taps at positions q - 1 and q have the run of counted - 1 positions from q on in common. Windows
+    of outputs that do not exist, behind `width`, do not count; where a window has several segments, they do.
+    """
+
+    e: Emitter
+    kernel: WinogradKernel
+    masses: Buffer
+    largest: Variable
+    zero_or_huge: Buffer
+    width: Int
+    _penalties: dict[int, Value] = field(default_factory=dict)
+
+    def clear(self, tile: Int) -> None:
+        self.e.store(self.e.splat(0.0), self.masses.at(tile=tile))
+
+    def enter(self, tile: Int) -> None:
+        e, k = self.e, self.kernel
+        if k.segments > 1:
+            return
+        first = tile_position(e, k, tile)
+        for start in self._starts[1:]:
+            exists = e.compare(e.add(first, (start - 1) * k.dilation[-1]), "<", self.width)
+            self._penalties[start] = e.broadcast(
+                e.choose_pointer(exists, self.zero_or_huge.at(i=0), self.zero_or_huge.at(i=1))
+            )
+
+    @property
+    def _starts(self) -> range:
+        return range(1, self.kernel.outputs + 1, 2)
+
+    def see(self, tile: Int, vectors: list[Value]) -> None:
+        e, k = self.e, self.kernel
+        sizes = [e.absolute(vector) for vector in vectors]
+        self.largest.set(reduce(e.larger, sizes, self.largest.get()))
+        _, taps = k.counted
+        least = None
+        for start in self._starts:
+            run = sizes[start]
+            for size in sizes[start + 1 : start + taps - 1]:
+                run = e.arithmetic(run, "+", size)
+            if start in self._penalties:
+                run = e.arithmetic(run, "+", self._penalties[start])
+            least = run if least is None else e.smaller(run, least)
+        place = self.masses.at(tile=tile)
+        e.store(e.arithmetic(e.load(place), "+", least), place)
+
+
+@dataclass
+class Largest:
+    """For each tile of a line, lane by lane, its largest number."""
+
+    e: Emitter
+    largest: Buffer
+
+    def clear(self, tile: Int) -> None:
+        self.e.store(self.e.splat(0.0), self.largest.at(tile=tile))
+
+    def enter(self, tile: Int) -> None:
+        """A tile is all that it sees."""
+
+    def see(self, tile: Int, vectors: list[Value]) -> None:
+        place = self.largest.at(tile=tile)
+        largest = self.e.load(place)
+        for vector in vectors:
+            largest = self.e.larger(largest, self.e.absolute(vector))
+        self.e.store(largest, place)
+
+
+def huge(e: Emitter) -> float:
+    """What sums of inputs or taps must stay far from, so that none overflows."""
+    return 2.0**100 if e.element_bytes == 4 else 2.0**900
+
+
+def is_even(e: Emitter, mass: Value, largest: Value) -> Value:
+    """Is there mass enough for the largest number, and is that one far from overflowing? Both in every lane."""
+    enough = e.is_ordered(mass, ">", e.arithmetic(largest, "*", e.splat(LEAST_MASS)))
+    return e.in_first_lane(
+        e.either_of(
+            e.all_of(enough, e.is_ordered(largest, "<", e.splat(huge(e)))), e.is_ordered(largest, "==", e.splat(0.0))
+        )
+    )
+
+
+def zero_or_huge(e: Emitter) -> Buffer:
+    """The two numbers 0 and one that no even sum reaches."""
+    numbers = e.elements(2, "zero_or_huge")
+    for n, number in enumerate((0.0, huge(e))):
+        e.store_scalar(e.element(number), numbers.at(i=n))
+    return numbers
