@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from faltung.algorithms.winograd.kernel import WinogradKernel, WinogradParameters
 from faltung.algorithms.winograd.kernel_ranges import TapMasses, kernel_is_even
-from faltung.algorithms.winograd.ranges import Largest, Masses, Tracking, is_even, tile_position, zero_or_huge
+from faltung.algorithms.winograd.ranges import Largest, Masses, Tracking, is_even, is_partial, tile_position, zero_or_huge
 from faltung.algorithms.winograd.staging import TileStaging, stage_input, weighted_sum
 from faltung.algorithms.winograd.toom_cook import Matrix, identity, matrices
 from faltung.codegen.block import Block
@@ -225,11 +225,15 @@ class _Block:
 
     def _mass(self, line: Int, tile: Int) -> Value:
         """A lower bound of the sum of |x| over the window of any output of a tile, in every lane."""
-        e = self.e
+        e, k, segments = self.e, self.kernel, self.kernel.counted[0]
         total = e.vector_variable("total")
         total.set(e.splat(0.0))
-        for place in self._each_place(self.masses.moved(line=line, tile=tile), self.kernel.counted[0]):
-            total.set(e.arithmetic(total.get(), "+", e.load(place.pointer)))
+        for segment, place in self._each_place(self.masses.moved(line=line, tile=tile), segments):
+            here = e.add(tile, e.mul(segment, self._tile_step))
+            # the mass of the last tile is that of its own outputs
+            counts = e.either_of(e.compare(segment, "==", 0), e.is_not(is_partial(e, k, here, self.block.width)))
+            with e.when(counts if segments > 1 else e.true()):
+                total.set(e.arithmetic(total.get(), "+", e.load(place.pointer)))
         return e.sum_of_lanes(total.get())
 
     def _largest(self, line: Int, tile: Int) -> Value:
@@ -237,16 +241,16 @@ class _Block:
         e = self.e
         total = e.vector_variable("total")
         total.set(e.splat(0.0))
-        for place in self._each_place(self.largest.moved(line=line, tile=tile), self.kernel.segments):
+        for _, place in self._each_place(self.largest.moved(line=line, tile=tile), self.kernel.segments):
             total.set(e.larger(total.get(), e.load(place.pointer)))
         return e.largest_of_lanes(total.get())
 
-    def _each_place(self, tiles: Buffer, segments: int) -> Iterator[Buffer]:
+    def _each_place(self, tiles: Buffer, segments: int) -> Iterator[tuple[Int, Buffer]]:
         """The staged tiles that the outputs of a tile read: along d, h and the segments."""
         e, k = self.e, self.kernel
         kd, kh = k.tap_lines
         with e.loop("kd", kd) as d, e.loop("kh", kh) as h, e.loop("segment", segments) as segment:
-            yield tiles.moved(plane=d, line=e.mul(h, self._line_step), tile=e.mul(segment, self._tile_step))
+            yield segment, tiles.moved(plane=d, line=e.mul(h, self._line_step), tile=e.mul(segment, self._tile_step))
 
     @property
     def _line_step(self) -> int:

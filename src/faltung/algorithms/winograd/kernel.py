@@ -55,9 +55,13 @@ class WinogradKernel(Kernel):
 
     @property
     def counted(self) -> tuple[int, int]:
-        """Segments, and taps of each, that a window surely has: the last segment may be filled, in some components."""
+        """Segments, and taps of each, that a window surely has in every component.
+
+        The last segment may be filled with zeros: then its taps are counted in all, or those of all but it.
+        """
         taps = self.kernel_size[-1] // self.components
-        return max(taps // self.segment_taps, 1), min(taps, self.segment_taps)
+        last = taps - (self.segments - 1) * self.segment_taps
+        return (self.segments, last) if last > 1 else (taps // self.segment_taps, self.segment_taps)
 
     @property
     def reduction(self) -> int:

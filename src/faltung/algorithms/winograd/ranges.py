@@ -48,8 +48,8 @@ class Tracking(Protocol):
 class Masses:
     """For each tile of a line, lane by lane, a lower bound of the sum over any window; and the largest number of all.
 
-    Windows of `counted` taps at positions q - 1 and q have the run of counted - 1 positions from q on in common. Windows
-    of outputs that do not exist, behind `width`, do not count; where a window has several segments, they do.
+    Windows of `counted` taps at positions q - 1 and q have the run of counted - 1 positions from q on in common. In the
+    last tile of a line, of which only some positions are outputs, only their windows count.
     """
 
     e: Emitter
@@ -58,41 +58,46 @@ class Masses:
     largest: Variable
     zero_or_huge: Buffer
     width: Int
-    _penalties: dict[int, Value] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._least = self.e.vector_variable("least")
 
     def clear(self, tile: Int) -> None:
         self.e.store(self.e.splat(0.0), self.masses.at(tile=tile))
 
     def enter(self, tile: Int) -> None:
         e, k = self.e, self.kernel
-        if k.segments > 1:
-            return
         first = tile_position(e, k, tile)
-        for start in self._starts[1:]:
-            exists = e.compare(e.add(first, (start - 1) * k.dilation[-1]), "<", self.width)
-            self._penalties[start] = e.broadcast(
-                e.choose_pointer(exists, self.zero_or_huge.at(i=0), self.zero_or_huge.at(i=1))
-            )
-
-    @property
-    def _starts(self) -> range:
-        return range(1, self.kernel.outputs + 1, 2)
+        self._exist = [e.compare(e.add(first, j * k.dilation[-1]), "<", self.width) for j in range(k.outputs)]
+        self._is_partial = is_partial(e, k, tile, self.width)
 
     def see(self, tile: Int, vectors: list[Value]) -> None:
         e, k = self.e, self.kernel
         sizes = [e.absolute(vector) for vector in vectors]
         self.largest.set(reduce(e.larger, sizes, self.largest.get()))
         _, taps = k.counted
-        least = None
-        for start in self._starts:
-            run = sizes[start]
-            for size in sizes[start + 1 : start + taps - 1]:
-                run = e.arithmetic(run, "+", size)
-            if start in self._penalties:
-                run = e.arithmetic(run, "+", self._penalties[start])
-            least = run if least is None else e.smaller(run, least)
+        with e.either(self._is_partial, likely=False) as (partial, whole):
+            with whole:
+                runs = [self._sum(sizes[q : q + taps - 1]) for q in range(1, k.outputs + 1, 2)]
+                self._least.set(reduce(e.smaller, runs))
+            with partial:
+                self._least.set(self._sum(sizes[:taps]))
+                for j in range(1, k.outputs):
+                    nothing = e.choose_pointer(self._exist[j], self.zero_or_huge.at(i=0), self.zero_or_huge.at(i=1))
+                    window = e.arithmetic(self._sum(sizes[j : j + taps]), "+", e.broadcast(nothing))
+                    self._least.set(e.smaller(window, self._least.get()))
         place = self.masses.at(tile=tile)
-        e.store(e.arithmetic(e.load(place), "+", least), place)
+        e.store(e.arithmetic(e.load(place), "+", self._least.get()), place)
+
+    def _sum(self, sizes: list[Value]) -> Value:
+        return reduce(lambda a, b: self.e.arithmetic(a, "+", b), sizes)
+
+
+def is_partial(e: Emitter, kernel: WinogradKernel, tile: Int, width: Int) -> Value:
+    """Are some positions of a tile outputs and others not?"""
+    first = tile_position(e, kernel, tile)
+    last = e.add(first, (kernel.outputs - 1) * kernel.dilation[-1])
+    return e.all_of(e.compare(first, "<", width), e.compare(last, ">=", width))
 
 
 @dataclass
