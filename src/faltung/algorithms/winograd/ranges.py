@@ -40,8 +40,8 @@ class Tracking(Protocol):
     def enter(self, tile: Int) -> None:
         """What is seen next is of this tile."""
 
-    def see(self, tile: Int, vectors: list[Value]) -> None:
-        """Look at a vector of channels at each position of the tile."""
+    def see(self, tile: Int, c: Int, vectors: list[Value]) -> None:
+        """Look at a vector of channels, from c on, at each position of the tile."""
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Masses:
         self._exist = [e.compare(e.add(first, j * k.dilation[-1]), "<", self.width) for j in range(k.outputs)]
         self._is_partial = is_partial(e, k, tile, self.width)
 
-    def see(self, tile: Int, vectors: list[Value]) -> None:
+    def see(self, tile: Int, c: Int, vectors: list[Value]) -> None:
         e, k = self.e, self.kernel
         sizes = [e.absolute(vector) for vector in vectors]
         self.largest.set(reduce(e.larger, sizes, self.largest.get()))
@@ -113,7 +113,7 @@ class Largest:
     def enter(self, tile: Int) -> None:
         """A tile is all that it sees."""
 
-    def see(self, tile: Int, vectors: list[Value]) -> None:
+    def see(self, tile: Int, c: Int, vectors: list[Value]) -> None:
         place = self.largest.at(tile=tile)
         largest = self.e.load(place)
         for vector in vectors:

@@ -97,7 +97,7 @@ class TileStaging:
                 for start_c, stop_c, mask in chunks(e, self.channels):
                     with e.loop("c", stop_c, start_c, e.lanes) as c:
                         vectors = [e.load_masked(there.at(c=c), mask) for there in places]
-                        self._multiply(tile, vectors, place(tile, e.add(e.mul(component, self.channels), c)), tracking)
+                        self._multiply(tile, e.add(e.mul(component, self.channels), c), vectors, place, tracking)
 
     @property
     def _places(self) -> range:
@@ -105,9 +105,17 @@ class TileStaging:
         step = self.components * self.kernel.dilation[-1]
         return range(0, len(self.matrix[0]) * step, step)
 
-    def _multiply(self, tile: Int, vectors: list[Value], target: Buffer, tracking: Tracking | None) -> None:
+    def _multiply(
+        self,
+        tile: Int,
+        c: Int,
+        vectors: list[Value],
+        place: Callable[[Int, Int], Buffer],
+        tracking: Tracking | None,
+    ) -> None:
+        target = place(tile, c)
         if tracking:
-            tracking.see(tile, vectors)
+            tracking.see(tile, c, vectors)
         for product, weights in enumerate(self.matrix):
             self.e.store(weighted_sum(self.e, weights, vectors), target.at(product=product))
 
@@ -147,7 +155,7 @@ class TileStaging:
                     with e.loop("component", self.components) as component:
                         here = self.line.moved(w=e.add(e.mul(tile_position(e, k, tile), self.components), component))
                         vectors = [e.load(here.at(w=i)) for i in self._places]
-                        self._multiply(tile, vectors, place(tile, e.add(e.mul(component, self.channels), c)), tracking)
+                        self._multiply(tile, e.add(e.mul(component, self.channels), c), vectors, place, tracking)
 
 
 class StagedLines(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from llvmlite import ir
 
-from faltung.codegen.emitter.base import I32, Value
+from faltung.codegen.emitter.base import I32, Int, Value
 from faltung.codegen.emitter.values import Values, Variable
 
 
@@ -16,6 +16,10 @@ class Vectors(Values):
 
     def splat(self, number: float) -> Value:
         return ir.Constant(self.vector, [number] * self.lanes)
+
+    def number(self, value: Int) -> Value:
+        """An integer as an element, in every lane."""
+        return self._splat(self.b.sitofp(self.i64(value), self.element), self.vector)
 
     def _splat(self, scalar: Value, kind: ir.VectorType) -> Value:
         one = self.b.insert_element(ir.Constant(kind, ir.Undefined), scalar, I32(0))

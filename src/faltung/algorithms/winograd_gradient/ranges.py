@@ -1,0 +1,73 @@
+"""Which blocks of a kernel gradient may be summed fast: those in which no number outweighs what its channel holds.
+
+A product of Toom-Cook mixes the taps of a tile. Channels do not mix: dw[k, ic, oc] sums x[p + k, ic] * dy[p, oc] over
+positions, and what a tile leaks into it is about 5 eps of its largest |x[:, ic]| times its largest |dy[:, oc]|. So let
+a channel have as many positions in effect as its numbers outweigh the largest of them, sum |x| / max |x|: about a
+quarter of all where numbers are random. Two channels of e and f positions in effect, out of P, coincide in about
+e * f / P of them at each tap. A block is fast if that is more than LEAST_COINCIDENCES for the sparsest channels. One far
+number, a spike, a NaN or an infinity are one position in effect. Channels of zeros only are no matter.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+
+from faltung.algorithms.winograd.ranges import huge
+from faltung.codegen.emitter import Buffer, Emitter, Int, Value
+
+LEAST_COINCIDENCES = 3.0
+
+
+@dataclass
+class ChannelStatistics:
+    """For each channel of a block: the sum of its absolute values and the largest of them.
+
+    Neighbouring tiles share positions: the sum counts the first `counted` of each.
+    """
+
+    e: Emitter
+    place: Buffer  # c, kind: the sum is number 0, the largest number 1
+    channels: int
+    counted: int
+
+    def start(self) -> None:
+        """Begin with a block."""
+        for here in self._each_vector():
+            for kind in range(2):
+                self.e.store(self.e.splat(0.0), here.at(kind=kind))
+
+    def clear(self, tile: Int) -> None:
+        """Tiles are not told apart."""
+
+    def enter(self, tile: Int) -> None:
+        """Tiles are not told apart."""
+
+    def see(self, tile: Int, c: Int, vectors: list[Value]) -> None:
+        e, here = self.e, self.place.moved(c=c)
+        sizes = [e.absolute(vector) for vector in vectors]
+        total = reduce(lambda a, b: e.arithmetic(a, "+", b), sizes[: self.counted])
+        e.store(e.arithmetic(e.load(here.at(kind=0)), "+", total), here.at(kind=0))
+        e.store(reduce(e.larger, sizes, e.load(here.at(kind=1))), here.at(kind=1))
+
+    def share_of_largest(self) -> Value:
+        """The largest share that one number has in the sum of its channel, in every lane; 0 where all are zeros."""
+        e = self.e
+        most = e.vector_variable("most")
+        most.set(e.splat(0.0))
+        for here in self._each_vector():
+            total, largest = (e.load(here.at(kind=kind)) for kind in range(2))
+            share = e.where(e.is_ordered(largest, "==", e.splat(0.0)), largest, e.arithmetic(largest, "/", total))
+            share = e.where(e.is_ordered(largest, "<", e.splat(huge(e))), share, e.splat(huge(e)))
+            most.set(e.larger(most.get(), share))
+        return e.largest_of_lanes(most.get())
+
+    def _each_vector(self) -> Iterator[Buffer]:
+        with self.e.loop("c", self.channels, step=self.e.lanes) as c:
+            yield self.place.moved(c=c)
+
+
+def is_even(e: Emitter, x: ChannelStatistics, dy: ChannelStatistics, num_positions: Int) -> Value:
+    """May the block be summed fast?"""
+    shares = e.arithmetic(x.share_of_largest(), "*", dy.share_of_largest())
+    least = e.arithmetic(shares, "*", e.arithmetic(e.number(num_positions), "*", e.splat(LEAST_COINCIDENCES)))
+    return e.in_first_lane(e.is_ordered(least, "<", e.splat(1.0)))
