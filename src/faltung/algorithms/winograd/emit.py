@@ -206,7 +206,8 @@ class _Block:
         largest.set(e.splat(0.0))
 
         def masses_of(plane: Int, line: Int) -> Masses:
-            return Masses(e, k, self.masses.moved(plane=plane, line=line), largest, penalties, self.block.width)
+            here = self.masses.moved(plane=plane, line=line)
+            return Masses(e, k, here, largest, penalties, self.block.width, p.staged_tiles)
 
         self._stage(b, self.staged, masses_of)
         most = e.largest_of_lanes(largest.get())

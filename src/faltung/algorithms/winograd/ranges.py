@@ -48,8 +48,9 @@ class Tracking(Protocol):
 class Masses:
     """For each tile of a line, lane by lane, a lower bound of the sum over any window; and the largest number of all.
 
-    Windows of `counted` taps at positions q - 1 and q have the run of counted - 1 positions from q on in common. In the
-    last tile of a line, of which only some positions are outputs, only their windows count.
+    Windows of `counted` taps at positions q - 1 and q have the run of counted - 1 positions from q on in common. Numbers
+    behind the first `outputs` of a tile are also the first ones of the next. The last tile of a line is looked at in
+    full; where only some of its positions are outputs, only their windows count.
     """
 
     e: Emitter
@@ -58,6 +59,7 @@ class Masses:
     largest: Variable
     zero_or_huge: Buffer
     width: Int
+    num_tiles: Int
 
     def __post_init__(self) -> None:
         self._least = self.e.vector_variable("least")
@@ -69,21 +71,22 @@ class Masses:
         e, k = self.e, self.kernel
         first = tile_position(e, k, tile)
         self._exist = [e.compare(e.add(first, j * k.dilation[-1]), "<", self.width) for j in range(k.outputs)]
-        self._is_partial = is_partial(e, k, tile, self.width)
+        self._is_last = e.either_of(is_partial(e, k, tile, self.width), is_last(e, k, tile, self.num_tiles))
 
     def see(self, tile: Int, c: Int, vectors: list[Value]) -> None:
         e, k = self.e, self.kernel
         sizes = [e.absolute(vector) for vector in vectors]
-        self.largest.set(reduce(e.larger, sizes, self.largest.get()))
         _, taps = k.counted
-        with e.either(self._is_partial, likely=False) as (partial, whole):
-            with whole:
+        with e.either(self._is_last, likely=False) as (last, others):
+            with others:
+                self.largest.set(reduce(e.larger, sizes[: k.outputs], self.largest.get()))
                 runs = [self._sum(sizes[q : q + taps - 1]) for q in range(1, k.outputs + 1, 2)]
                 self._least.set(reduce(e.smaller, runs))
-            with partial:
+            with last:
+                self.largest.set(reduce(e.larger, sizes, self.largest.get()))
                 self._least.set(self._sum(sizes[:taps]))
                 for j in range(1, k.outputs):
-                    nothing = e.choose_pointer(self._exist[j], self.zero_or_huge.at(i=0), self.zero_or_huge.at(i=1))
+                    nothing = self.zero_or_huge.at(i=e.choose(self._exist[j], 0, 1))
                     window = e.arithmetic(self._sum(sizes[j : j + taps]), "+", e.broadcast(nothing))
                     self._least.set(e.smaller(window, self._least.get()))
         place = self.masses.at(tile=tile)
@@ -98,6 +101,11 @@ def is_partial(e: Emitter, kernel: WinogradKernel, tile: Int, width: Int) -> Val
     first = tile_position(e, kernel, tile)
     last = e.add(first, (kernel.outputs - 1) * kernel.dilation[-1])
     return e.all_of(e.compare(first, "<", width), e.compare(last, ">=", width))
+
+
+def is_last(e: Emitter, kernel: WinogradKernel, tile: Int, num_tiles: Int) -> Value:
+    """Does no further tile begin in a tile?"""
+    return e.compare(e.add(tile, kernel.dilation[-1]), ">=", num_tiles)
 
 
 @dataclass

@@ -134,9 +134,10 @@ class _ProductSums:
         e, k = self.e, self.kernel
         here = e.byte_buffer(self.scratch).at(i=self.p.statistics_at)
         found = []
-        for first, channels in ((0, k.padded_in(e.lanes)), (2 * k.padded_in(e.lanes), k.padded_out(e.lanes))):
+        sides = (0, k.padded_in(e.lanes), self.p.staged_tiles), (2 * k.padded_in(e.lanes), k.padded_out(e.lanes), 0)
+        for first, channels, num_tiles in sides:
             place = e.buffer(here, i=1, c=1, kind=channels).moved(i=first)
-            found.append(ChannelStatistics(e, place, channels, k.outputs))
+            found.append(ChannelStatistics(e, place, channels, k, num_tiles))
         return found
 
     def add_directly(self, block: Block) -> None:
@@ -254,6 +255,10 @@ def _emit_total(e: Emitter, kernel: WinogradGradientKernel) -> None:
         p = call.read(WinogradGradientParameters)
         dw = e.buffer(call.y, ic=k.w.inner, oc=k.w.outer, **view)
         first = e.mul(index, p.rows_per_task)
+        num_direct = e.variable(0, "num_direct")
+        with e.loop("chunk", p.num_chunks) as chunk:
+            num_direct.increase(e.load_i64(_flags(e, call, p).at(chunk=chunk)))
+        is_direct = e.compare(num_direct.get(), "!=", 0)
         with e.loop("step", e.minimum(e.add(first, p.rows_per_task), k.reduction), first) as step:
             line_of_taps, number = e.divide(step, k.inputs)
             component, ic = e.divide(number, k.in_channels)
@@ -269,9 +274,12 @@ def _emit_total(e: Emitter, kernel: WinogradGradientKernel) -> None:
                     tap = e.add(e.mul(e.add(e.mul(segment, k.segment_taps), t), k.components), component)
                     with e.when(e.compare(tap, "<", k.kernel_size[-1])):
                         here, count = target.moved(w=tap, oc=oc), e.sub(k.out_channels, oc)
-                        direct = _direct_sum(e, call, p, _plain(e, k, call, p).moved(product=t, step=step, oc=oc))
-                        value = e.arithmetic(weighted_sum(e, weights, sums), "+", direct)
-                        store_channels(e, value, here, count, k.w.outer)
+                        value = e.vector_variable("value")
+                        value.set(weighted_sum(e, weights, sums))
+                        with e.when(is_direct):
+                            plain = _plain(e, k, call, p).moved(product=t, step=step, oc=oc)
+                            value.set(e.arithmetic(value.get(), "+", _direct_sum(e, call, p, plain)))
+                        store_channels(e, value.get(), here, count, k.w.outer)
 
 
 def _sum_of_chunks(e: Emitter, p: WinogradGradientParameters[Value], partial: Buffer) -> Value:

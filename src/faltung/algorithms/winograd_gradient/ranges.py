@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 
-from faltung.algorithms.winograd.ranges import huge
+from faltung.algorithms.winograd.ranges import huge, is_last
+from faltung.algorithms.winograd_gradient.kernel import WinogradGradientKernel
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 
 LEAST_COINCIDENCES = 3.0
@@ -22,13 +23,14 @@ LEAST_COINCIDENCES = 3.0
 class ChannelStatistics:
     """For each channel of a block: the sum of its absolute values and the largest of them.
 
-    Neighbouring tiles share positions: the sum counts the first `counted` of each.
+    Numbers behind the first `outputs` of a tile are also the first ones of the next, and looked at there.
     """
 
     e: Emitter
     place: Buffer  # c, kind: the sum is number 0, the largest number 1
     channels: int
-    counted: int
+    kernel: WinogradGradientKernel
+    num_tiles: Int
 
     def start(self) -> None:
         """Begin with a block."""
@@ -40,14 +42,18 @@ class ChannelStatistics:
         """Tiles are not told apart."""
 
     def enter(self, tile: Int) -> None:
-        """Tiles are not told apart."""
+        self._is_last = is_last(self.e, self.kernel, tile, self.num_tiles)
 
     def see(self, tile: Int, c: Int, vectors: list[Value]) -> None:
         e, here = self.e, self.place.moved(c=c)
-        sizes = [e.absolute(vector) for vector in vectors]
-        total = reduce(lambda a, b: e.arithmetic(a, "+", b), sizes[: self.counted])
+        outputs = self.kernel.outputs
+        own, further = ([e.absolute(vector) for vector in part] for part in (vectors[:outputs], vectors[outputs:]))
+        total = reduce(lambda a, b: e.arithmetic(a, "+", b), own)
         e.store(e.arithmetic(e.load(here.at(kind=0)), "+", total), here.at(kind=0))
-        e.store(reduce(e.larger, sizes, e.load(here.at(kind=1))), here.at(kind=1))
+        e.store(reduce(e.larger, own, e.load(here.at(kind=1))), here.at(kind=1))
+        if further:
+            with e.when(self._is_last):
+                e.store(reduce(e.larger, further, e.load(here.at(kind=1))), here.at(kind=1))
 
     def share_of_largest(self) -> Value:
         """The largest share that one number has in the sum of its channel, in every lane; 0 where all are zeros."""
