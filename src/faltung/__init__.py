@@ -21,6 +21,7 @@ from faltung.frontends.accelerate import accelerate
 from faltung.operators.convolution import Convolution, compile
 from faltung.runtime.pool import get_num_threads, set_num_threads
 from faltung.spec import ConvSpec
+from faltung.spec.precision import precision
 
 __version__ = "0.1.0"
 
@@ -51,6 +52,7 @@ __all__ = [
     "get_num_threads",
     "input_gradient",
     "kernel_gradient",
+    "precision",
     "separable_conv1d",
     "separable_conv2d",
     "set_num_threads",
