@@ -117,7 +117,7 @@ class _ProductSums:
         """Add what one block of tiles contributes."""
         e, k = self.e, self.kernel
         a, _, b = matrices(k.outputs, k.segment_taps)
-        x, dy = self._statistics()
+        x, dy = self._statistics(block)
         x.start()
         dy.start()
         self._stage(block, b, tuple(zip(*a, strict=True)), x, dy)
@@ -129,15 +129,27 @@ class _ProductSums:
             with directly:
                 add_directly()
 
-    def _statistics(self) -> list[ChannelStatistics]:
+    def _statistics(self, block: Block) -> list[ChannelStatistics]:
         """Those of the inputs, and of the gradients."""
-        e, k = self.e, self.kernel
-        here = e.byte_buffer(self.scratch).at(i=self.p.statistics_at)
+        e, k, p = self.e, self.kernel, self.p
+        here = e.byte_buffer(self.scratch).at(i=p.statistics_at)
+        last_tap = (-(-k.kernel_size[-1] // k.components) - 1) * k.dilation[-1]
+
+        def input_meets_all(w: Int) -> Value:
+            return e.all_of(e.compare(w, ">=", last_tap), e.compare(w, "<", p.sizes.out_w))
+
+        def gradient_meets_all(w: Int) -> Value:
+            first = e.sub(e.mul(w, k.components), p.sizes.low_w)
+            last = e.add(first, (k.kernel_size[-1] - 1) * k.dilation[-1])
+            return e.all_of(e.compare(first, ">=", 0), e.compare(last, "<", p.sizes.in_w))
+
         found = []
-        sides = (0, k.padded_in(e.lanes), self.p.staged_tiles), (2 * k.padded_in(e.lanes), k.padded_out(e.lanes), 0)
-        for first, channels, num_tiles in sides:
+        for first, channels, num_tiles, meets_all in (
+            (0, k.padded_in(e.lanes), p.staged_tiles, input_meets_all),
+            (2 * k.padded_in(e.lanes), k.padded_out(e.lanes), 0, gradient_meets_all),
+        ):
             place = e.buffer(here, i=1, c=1, kind=channels).moved(i=first)
-            found.append(ChannelStatistics(e, place, channels, k, num_tiles))
+            found.append(ChannelStatistics(e, place, channels, k, num_tiles, block.ow, meets_all))
         return found
 
     def add_directly(self, block: Block) -> None:

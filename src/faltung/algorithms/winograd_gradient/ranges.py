@@ -5,14 +5,15 @@ positions, and what a tile leaks into it is about 5 eps of its largest |x[:, ic]
 a channel have as many positions in effect as its numbers outweigh the largest of them, sum |x| / max |x|: about a
 quarter of all where numbers are random. Two channels of e and f positions in effect, out of P, coincide in about
 e * f / P of them at each tap. A block is fast if that is more than LEAST_COINCIDENCES for the sparsest channels. One far
-number, a spike, a NaN or an infinity are one position in effect. Channels of zeros only are no matter.
+number, a spike, a NaN or an infinity are one position in effect. Channels of zeros only are no matter. Near the ends of a
+line some taps see padding: only positions that meet every tap count, so that a large number there counts for nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 
-from faltung.algorithms.winograd.ranges import huge, is_last
+from faltung.algorithms.winograd.ranges import huge, is_last, tile_position
 from faltung.algorithms.winograd_gradient.kernel import WinogradGradientKernel
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
 
@@ -31,6 +32,11 @@ class ChannelStatistics:
     channels: int
     kernel: WinogradGradientKernel
     num_tiles: Int
+    first: Int  # the first position of tile 0
+    meets_all_taps: Callable[[Int], Value]
+
+    def __post_init__(self) -> None:
+        self._total = self.e.vector_variable("total")
 
     def start(self) -> None:
         """Begin with a block."""
@@ -42,14 +48,24 @@ class ChannelStatistics:
         """Tiles are not told apart."""
 
     def enter(self, tile: Int) -> None:
-        self._is_last = is_last(self.e, self.kernel, tile, self.num_tiles)
+        e, k = self.e, self.kernel
+        self._is_last = is_last(e, k, tile, self.num_tiles)
+        first = e.add(self.first, tile_position(e, k, tile))
+        self._counts = [self.meets_all_taps(e.add(first, j * k.dilation[-1])) for j in range(k.outputs)]
+        self._all_count = e.all_of(*self._counts)
 
     def see(self, tile: Int, c: Int, vectors: list[Value]) -> None:
         e, here = self.e, self.place.moved(c=c)
         outputs = self.kernel.outputs
         own, further = ([e.absolute(vector) for vector in part] for part in (vectors[:outputs], vectors[outputs:]))
-        total = reduce(lambda a, b: e.arithmetic(a, "+", b), own)
-        e.store(e.arithmetic(e.load(here.at(kind=0)), "+", total), here.at(kind=0))
+        self._total.set(e.load(here.at(kind=0)))
+        with e.either(self._all_count, likely=True) as (inside, edge):
+            with inside:
+                self._total.set(reduce(lambda a, b: e.arithmetic(a, "+", b), own, self._total.get()))
+            with edge:
+                for size, counts in zip(own, self._counts, strict=True):
+                    self._total.set(e.fma(size, e.number(e.as_int(counts)), self._total.get()))
+        e.store(self._total.get(), here.at(kind=0))
         e.store(reduce(e.larger, own, e.load(here.at(kind=1))), here.at(kind=1))
         if further:
             with e.when(self._is_last):
