@@ -31,6 +31,7 @@ from faltung.operators.convolution import Convolution
 from faltung.runtime.buffers import empty_cache, set_cache_limit
 from faltung.runtime.pool import get_num_threads, set_num_threads
 from faltung.spec import ConvSpec
+from faltung.spec.precision import precision
 
 __version__ = "0.1.0"
 
@@ -65,6 +66,7 @@ __all__ = [
     "input_gradient",
     "kernel_gradient",
     "load",
+    "precision",
     "separable_conv1d",
     "separable_conv2d",
     "set_cache_limit",

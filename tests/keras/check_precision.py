@@ -49,7 +49,7 @@ def test_the_default_is_high_and_is_not_saved(name):
     layer = getattr(ours, name)(*arguments)
     accelerated = ft.accelerate(getattr(stock, name)(*arguments))
     for each in (layer, accelerated):
-        assert each.precision == "high" and "precision" not in each.get_config()
+        assert each.precision is None and "precision" not in each.get_config()
         assert each._request(4).options.precision == "high"
 
 

@@ -81,7 +81,7 @@ def test_the_default_is_high_and_shows_nowhere():
     module = faltung.torch.Conv1d(3, 4, 3)
     accelerated = ft.accelerate(torch.nn.Conv1d(3, 4, 3))
     for each in (module, accelerated):
-        assert each.precision == "high" and "precision" not in str(each) and "precision" not in vars(each)
+        assert each.precision is None and "precision" not in str(each) and "precision" not in vars(each)
     accelerated.precision = "exact"
     assert "precision=exact" in str(accelerated)
 

@@ -14,6 +14,7 @@ from faltung.operators.gradients import InputGradient, KernelGradient, input_gra
 from faltung.spec import spec_from_call
 from faltung.spec.activation import shows_slope
 from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
+from faltung.spec.precision import in_effect
 
 Array = NDArray[Any]
 
@@ -35,7 +36,7 @@ def conv_gradients(
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
     activation: Activation = None,
-    precision: str = "high",
+    precision: str | None = None,
 ) -> tuple[Array, Array, Array | None]:
     """All gradients of ``sum(conv(x, kernel, bias, activation=activation) * dy)``.
 
@@ -70,7 +71,7 @@ def conv_gradients(
     >>> [gradient.shape for gradient in gradients]
     [(8, 100, 16), (3, 16, 32), (32,)]
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
+    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision))
     x, kernel, dy = as_array(x), as_array(kernel), as_array(dy)
     bias, y = (None if array is None else as_array(array) for array in (bias, y))
     key = key_of("conv_gradients", options, x, kernel, bias, (*also(array=dy), *also(array=y)))

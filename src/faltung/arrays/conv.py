@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike
 
 from faltung.arrays.forward import Array, convolve
 from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
+from faltung.spec.precision import in_effect
 
 
 def conv1d(
@@ -20,7 +21,7 @@ def conv1d(
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
     activation: Activation = None,
-    precision: str = "high",
+    precision: str | None = None,
     out: Array | None = None,
 ) -> Array:
     """Convolve sequences: sums over a window that slides along w.
@@ -41,8 +42,9 @@ def conv1d(
         kernel_layout: "WIO" (default, as Keras) or "OIW" (as PyTorch), for every rank.
         padding_mode: "zeros" (default), "reflect", "replicate" or "circular".
         activation: a name such as "relu" or "gelu", or (name, parameter); computed in the same pass. Default none.
-        precision: "high" (default) or "exact", which admits direct summation only. Denormal numbers (below 1.2e-38 in
-            float32) count as zeros, since some processors take a hundred times as long over them; "exact" keeps them.
+        precision: "high" or "exact", which admits direct summation only; without it that of `faltung.precision`, which
+            is "high" at first. Denormal numbers (below 1.2e-38 in float32) count as zeros, since some processors take a
+            hundred times as long over them; "exact" keeps them.
         out: array that receives the result; it must not overlap the inputs.
 
     Returns:
@@ -55,7 +57,7 @@ def conv1d(
     >>> conv1d(np.ones((8, 100, 16)), np.ones((7, 16, 32)), padding="same", activation="relu").shape
     (8, 100, 32)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
+    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision))
     return convolve("conv1d", 1, x, kernel, bias, options, out)
 
 
@@ -72,7 +74,7 @@ def conv2d(
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
     activation: Activation = None,
-    precision: str = "high",
+    precision: str | None = None,
     out: Array | None = None,
 ) -> Array:
     """Convolve images: sums over a window that slides along h and w.
@@ -105,7 +107,7 @@ def conv2d(
     >>> conv2d(np.ones((1, 32, 32, 3)), np.ones((3, 3, 3, 32)), stride=2, padding="same").shape
     (1, 16, 16, 32)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
+    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision))
     return convolve("conv2d", 2, x, kernel, bias, options, out)
 
 
@@ -122,7 +124,7 @@ def conv3d(
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
     activation: Activation = None,
-    precision: str = "high",
+    precision: str | None = None,
     out: Array | None = None,
 ) -> Array:
     """Convolve volumes: sums over a window that slides along d, h and w.
@@ -155,7 +157,7 @@ def conv3d(
     >>> conv3d(np.ones((1, 8, 8, 8, 2)), np.ones((3, 3, 3, 2, 4))).shape
     (1, 6, 6, 6, 4)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
+    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision))
     return convolve("conv3d", 3, x, kernel, bias, options, out)
 
 
@@ -172,7 +174,7 @@ def conv(
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
     activation: Activation = None,
-    precision: str = "high",
+    precision: str | None = None,
     out: Array | None = None,
 ) -> Array:
     """Convolve over as many spatial axes as the kernel has: conv1d, conv2d or conv3d.
@@ -202,5 +204,5 @@ def conv(
     >>> conv(np.ones((1, 32, 32, 3)), np.ones((3, 3, 3, 8))).shape
     (1, 30, 30, 8)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
+    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision))
     return convolve("conv", None, x, kernel, bias, options, out)

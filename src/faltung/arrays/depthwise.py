@@ -9,6 +9,7 @@ from faltung.spec import named
 from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
 from faltung.spec.request import one_dtype
 from faltung.spec.separable import depthwise_shape
+from faltung.spec.precision import in_effect
 
 
 def depthwise_conv1d(
@@ -23,7 +24,7 @@ def depthwise_conv1d(
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
     activation: Activation = None,
-    precision: str = "high",
+    precision: str | None = None,
     out: Array | None = None,
 ) -> Array:
     """Convolve each channel with kernels of its own, as Keras's DepthwiseConv1D.
@@ -54,7 +55,7 @@ def depthwise_conv1d(
     >>> depthwise_conv1d(np.ones((8, 100, 16)), np.ones((5, 16, 2)), padding="same").shape
     (8, 100, 32)
     """
-    options = ConvOptions(stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, precision)
+    options = ConvOptions(stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision))
     return convolve("depthwise_conv1d", 1, x, kernel, bias, options, out, _prepare)
 
 
@@ -70,7 +71,7 @@ def depthwise_conv2d(
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
     activation: Activation = None,
-    precision: str = "high",
+    precision: str | None = None,
     out: Array | None = None,
 ) -> Array:
     """Convolve each channel with kernels of its own, as Keras's DepthwiseConv2D; see depthwise_conv1d.
@@ -98,7 +99,7 @@ def depthwise_conv2d(
     >>> depthwise_conv2d(np.ones((1, 32, 32, 16)), np.ones((3, 3, 16, 1)), stride=2, padding="same").shape
     (1, 16, 16, 16)
     """
-    options = ConvOptions(stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, precision)
+    options = ConvOptions(stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision))
     return convolve("depthwise_conv2d", 2, x, kernel, bias, options, out, _prepare)
 
 

@@ -14,6 +14,7 @@ from faltung.operators.out import check_out
 from faltung.spec import ConvSpec, named, spec_from_call
 from faltung.spec.layout import join_kernel_shape, resolve_kernel_layout, resolve_layout, split_shape
 from faltung.spec.options import ConvOptions, Padding, Sizes
+from faltung.spec.precision import in_effect
 from faltung.spec.rules import plain
 
 Array = NDArray[Any]
@@ -34,7 +35,7 @@ def input_gradient(
     layout: str | None = None,
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
-    precision: str = "high",
+    precision: str | None = None,
     out: Array | None = None,
 ) -> Array:
     """The gradient of ``sum(conv(x, kernel) * dy)`` with respect to x: the adjoint of the convolution.
@@ -64,7 +65,7 @@ def input_gradient(
     >>> input_gradient(np.ones((8, 98, 32)), np.ones((3, 16, 32)), (8, 100, 16)).shape
     (8, 100, 16)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, None, precision)
+    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, None, in_effect(precision))
     dy, kernel = as_array(dy), as_array(kernel)
     key = key_of("input_gradient", options, dy, kernel, None, also(input_shape))
     prepared = _input_gradients.find(key)
@@ -90,7 +91,7 @@ def kernel_gradient(
     layout: str | None = None,
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
-    precision: str = "high",
+    precision: str | None = None,
     out: Array | None = None,
 ) -> Array:
     """The gradient of ``sum(conv(x, kernel) * dy)`` with respect to the kernel.
@@ -120,7 +121,7 @@ def kernel_gradient(
     >>> kernel_gradient(np.ones((8, 100, 16)), np.ones((8, 98, 32)), 3).shape
     (3, 16, 32)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, None, precision)
+    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, None, in_effect(precision))
     x, dy = as_array(x), as_array(dy)
     key = key_of("kernel_gradient", options, x, dy, None, also(kernel_size))
     prepared = _kernel_gradients.find(key)

@@ -14,6 +14,7 @@ from faltung.spec import named, spec_from_call
 from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
 from faltung.spec.request import one_dtype
 from faltung.spec.separable import check_pointwise, depthwise_shape
+from faltung.spec.precision import in_effect
 
 Array = NDArray[Any]
 
@@ -33,7 +34,7 @@ def separable_conv1d(
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
     activation: Activation = None,
-    precision: str = "high",
+    precision: str | None = None,
     out: Array | None = None,
 ) -> Array:
     """A depthwise convolution, then a pointwise one that mixes its channels, as Keras's SeparableConv1D.
@@ -66,7 +67,7 @@ def separable_conv1d(
     >>> separable_conv1d(np.ones((8, 100, 16)), np.ones((5, 16, 2)), np.ones((1, 32, 64))).shape
     (8, 96, 64)
     """
-    options = ConvOptions(stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, precision)
+    options = ConvOptions(stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision))
     arrays = as_array(x), as_array(depthwise_kernel), as_array(pointwise_kernel)
     return _convolve("separable_conv1d", 1, *arrays, None if bias is None else as_array(bias), options, out)
 
@@ -84,7 +85,7 @@ def separable_conv2d(
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
     activation: Activation = None,
-    precision: str = "high",
+    precision: str | None = None,
     out: Array | None = None,
 ) -> Array:
     """A depthwise convolution, then a pointwise one, as Keras's SeparableConv2D; see separable_conv1d.
@@ -113,7 +114,7 @@ def separable_conv2d(
     >>> separable_conv2d(np.ones((1, 32, 32, 16)), np.ones((3, 3, 16, 1)), np.ones((1, 1, 16, 24))).shape
     (1, 30, 30, 24)
     """
-    options = ConvOptions(stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, precision)
+    options = ConvOptions(stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision))
     arrays = as_array(x), as_array(depthwise_kernel), as_array(pointwise_kernel)
     return _convolve("separable_conv2d", 2, *arrays, None if bias is None else as_array(bias), options, out)
 

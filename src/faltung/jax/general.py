@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -12,6 +13,10 @@ from faltung.spec import ConvOptions, spec_from_call
 from faltung.spec.dtype import COMPUTED
 from faltung.spec.geometry import output_size, window_size
 from faltung.spec.layout import RANKS, kernel_layouts, layouts
+from faltung.spec.precision import in_effect
+
+HIGHEST = ("highest", "float32")
+"""JAX's words for `lax.Precision.HIGHEST`."""
 
 
 def conv_general_dilated(
@@ -48,6 +53,7 @@ def conv_general_dilated(
         groups=feature_group_count,
         layout=layout,
         kernel_layout=kernel_layout,
+        precision=_precision(precision),
     )
     spec = spec_from_call(
         "conv_general_dilated",
@@ -56,6 +62,14 @@ def conv_general_dilated(
         options=options,
     )
     return operators.conv(spec, lhs, rhs)
+
+
+def _precision(asked: Any) -> str:
+    """Return "exact" where lax's highest precision is asked for, of either operand or by JAX's own default."""
+    asked = jax.config.jax_default_matmul_precision if asked is None else asked
+    each = asked if isinstance(asked, tuple | list) else (asked,)
+    is_highest = any(one == lax.Precision.HIGHEST or one in HIGHEST for one in each)
+    return in_effect("exact" if is_highest else None)
 
 
 def why(lhs: ArrayLike, rhs: ArrayLike, window_strides: Sequence[int], padding: Any, *more: Any, **options: Any) -> str:

@@ -11,10 +11,10 @@ from faltung.keras import backend
 from faltung.keras.options import withhold
 from faltung.keras.request import OpenShape, Request, Shape, output_shape
 from faltung.spec import named
-from faltung.spec.conv_spec import PRECISIONS
 from faltung.spec.geometry import PADDING_MODES
 from faltung.spec.layout import layouts
 from faltung.spec.options import ConvOptions
+from faltung.spec.precision import PRECISIONS, in_effect
 from faltung.spec.rules import one_of
 
 Class = TypeVar("Class", bound=type)
@@ -42,17 +42,18 @@ class LayerByFaltung(keras.layers.Layer):
     stock: Any
     rank: int
     padding_mode = "zeros"
-    precision = "high"
+    precision: str | None = None
     padding_modes: tuple[str, ...] = PADDING_MODES
 
-    def __init__(self, *arguments: Any, padding_mode: str = "zeros", precision: str = "high", **given: Any) -> None:
+    def __init__(self, *arguments: Any, padding_mode: str = "zeros", precision: str | None = None, **given: Any) -> None:
         name = self.stock.__name__
         call = inspect.signature(super().__init__).bind(*arguments, **given)
         kept = withhold(call.arguments, self.rank, name, words=self.keras_paddings)
         super().__init__(*call.args, **call.kwargs)
         with named(name):
             kept["padding_mode"] = one_of("padding_mode", padding_mode, self.padding_modes)
-            kept["precision"] = one_of("precision", precision, PRECISIONS)
+            if precision is not None:
+                kept["precision"] = one_of("precision", precision, PRECISIONS)
         for attribute, value in kept.items():
             setattr(self, attribute, value)
         self.supports_jit = self.supports_xla()
@@ -88,7 +89,7 @@ class LayerByFaltung(keras.layers.Layer):
             tuple(dilation_rate),
             layout=layouts(self.rank)[0 if self.is_last else 1],
             padding_mode=self.padding_mode,
-            precision=self.precision,
+            precision=in_effect(self.precision),
         )
         return Request(self.stock.__name__, self.rank, options)
 
@@ -122,7 +123,7 @@ class LayerByFaltung(keras.layers.Layer):
 
     def own_options(self) -> dict[str, str]:
         """Return the options that Keras has no word for, those that are not the default."""
-        own = {"padding_mode": (self.padding_mode, "zeros"), "precision": (self.precision, "high")}
+        own = {"padding_mode": (self.padding_mode, "zeros"), "precision": (self.precision, None)}
         return {name: value for name, (value, default) in own.items() if value != default}
 
     # ---- who computes

@@ -4,11 +4,13 @@ With W = conj(rfft(w)), irfft(rfft(x) * W) is the correlation of a block of x wi
 float32 in float64, five times slower, unless a factor is part of it: so transforms of x are orthonormal, both ways, and
 the kernel is multiplied with the size that its transform divides by.
 
-A block that holds a NaN or an infinity, or a sum too large for the type, spoils all of its outputs; then everything is
-computed again by direct summation, which keeps them where they belong. Outputs at the ends whose windows meet few
-inputs are summed directly too (plan/fft_edges.py).
+A block whose numbers differ too much for a transform (fft_ranges.py), one that holds a NaN or an infinity
+among them, or a sum too large for the type, is computed by direct summation instead, and so is everything where the
+kernel is such, or most blocks are. Outputs at the ends whose windows meet few inputs are summed directly too
+(algorithms/fft/edges.py).
 """
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -17,8 +19,9 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from faltung.algorithms.choose import choose_kernel
-from faltung.algorithms.fft.edges import edges_of
+from faltung.algorithms.fft.edges import edges_of, part_of
 from faltung.algorithms.fft.plan import FftPlan, dense_outputs, multiplies_matrices, window_of
+from faltung.operators.fft_ranges import are_alike, is_kernel_even, uneven_blocks
 from faltung.operators.activation import activate
 from faltung.operators.padding import SOURCES
 from faltung.plan.problem import Problem
@@ -28,6 +31,12 @@ from faltung.runtime.python_threads import on_threads
 from faltung.runtime.quiet import quiet
 
 Spectra = NDArray[Any]
+MOST_AT_ONCE = 2**18
+"""Inputs that are looked at together, by the caller: more are looked at task by task."""
+Place = tuple[int, int]
+"""A sample and a block."""
+MOST_UNEVEN = 0.5
+"""Of all blocks: where more are summed directly, all are, at once."""
 MOST_PRODUCTS = 2**15
 """Multiplications of one product of matrices: above this, NumPy's OpenBLAS starts threads of its own beside ours."""
 
@@ -39,6 +48,7 @@ class FftLaunch:
         self.plan = plan
         self._dense_outputs = dense_outputs(plan.problem)
         self._multiplies_matrices = multiplies_matrices(plan.problem)
+        self._parts: dict[int, Launch] = {}
 
     @property
     def workspace_bytes(self) -> int:
@@ -50,16 +60,38 @@ class FftLaunch:
         problem = self.plan.problem
         inputs, outputs, taps = input_view(problem, x), output_view(problem, y), kernel_view(problem, kernel)
         numbers = None if bias is None else bias.reshape(problem.groups, problem.group_out, 1)
-        spectra = on_threads(lambda part: self._spectra(taps[self.plan.groups_of(part)]), self.plan.parts[1])
-
-        def task(index: int) -> bool:
-            return self._piece(inputs, spectra, numbers, outputs, index)
-
-        if not all(on_threads(task, self.plan.num_tasks)):
+        with quiet():
+            is_even = is_kernel_even(taps)
+            are_fine = inputs.size <= MOST_AT_ONCE and are_alike(self.plan, inputs, 0, self.plan.num_blocks)
+        if not is_even:
             self._direct(x, kernel, bias, y)
             return
+        spectra = on_threads(lambda part: self._spectra(taps[self.plan.groups_of(part)]), self.plan.parts[1])
+
+        def task(index: int) -> list[Place]:
+            return self._piece(inputs, spectra, numbers, outputs, index, are_fine)
+
+        uneven = {place for places in on_threads(task, self.plan.num_tasks) for place in places}
+        if len(uneven) > MOST_UNEVEN * problem.num_samples * self.plan.num_blocks:
+            self._direct(x, kernel, bias, y)
+            return
+        for sample, block in sorted(uneven):
+            self._sum_directly(block, inputs[sample], kernel, bias, outputs[sample])
         for edge in self._edges:
             edge(x, kernel, bias, y)
+
+    def _sum_directly(self, block: int, x: Array, kernel: Array, bias: Array | None, y: Array) -> None:
+        """The outputs of one block and sample."""
+        problem, length = self.plan.problem, self.plan.block
+        begin, end = (-(-n * length // problem.stride[0]) for n in (block, block + 1))
+        end = min(end, problem.out_size[0])
+        if begin == end:
+            return
+        launch = self._parts.get(block)
+        if launch is None:
+            alone = replace(problem, num_samples=1, y_offset=0)  # a sample's view begins at its first output
+            launch = self._parts[block] = Launch(choose_kernel(part_of(alone, begin, end), processor.current()))
+        launch(x, kernel, bias, y)
 
     @cached_property
     def _direct(self) -> Launch:
@@ -79,26 +111,37 @@ class FftLaunch:
         np.conjugate(spectra, out=spectra)
         return np.ascontiguousarray(spectra.transpose(0, 3, 2, 1)) if self._multiplies_matrices else spectra
 
-    def _piece(self, x: Array, spectra: list[Spectra], bias: Array | None, y: Array, index: int) -> bool:
-        """Compute some samples (n), groups and blocks of y (n, g, out, w); False if a result is not finite."""
+    def _piece(
+        self, x: Array, spectra: list[Spectra], bias: Array | None, y: Array, index: int, are_fine: bool
+    ) -> list[Place]:
+        """Compute some samples (n), groups and blocks of y (n, g, out, w); returns the blocks that must be summed.
+
+        are_fine: all blocks are known to be even.
+        """
         plan, problem = self.plan, self.plan.problem
         samples, groups, first, num_blocks = plan.task(index)
         start, stride = first * plan.block, problem.stride[0]
 
         with quiet():
-            windows = windows_of(plan, x[samples, groups], start, num_blocks)
+            inputs = x[samples, groups]
+            windows = windows_of(plan, inputs, start, num_blocks)
+            uneven = None
+            if not are_fine and not are_alike(plan, inputs, start, num_blocks):
+                uneven = uneven_blocks(plan, inputs, windows, start)
             product = self._product(np.fft.rfft(windows, norm="ortho"), spectra[groups.start // plan.groups_per_task])
             dense = np.fft.irfft(product, plan.size, norm="ortho")[..., : plan.block]
-            dense = dense.reshape(*dense.shape[:-2], -1)[..., -start % stride : self._dense_outputs - start : stride]
             if not np.isfinite(dense.sum()):
-                return False
+                too_large = ~np.isfinite(dense).all(axis=(1, 2, 4))
+                uneven = too_large if uneven is None else uneven | too_large
+            dense = dense.reshape(*dense.shape[:-2], -1)[..., -start % stride : self._dense_outputs - start : stride]
             if bias is not None:
                 dense += bias[groups]
             if problem.activation is not None:
                 dense = activate(dense.astype(np.float64), problem.activation, problem.activation_parameter)
             begin = -(-start // stride)
             y[samples, groups, :, begin : begin + dense.shape[-1]] = dense
-        return True
+        places = [] if uneven is None else np.argwhere(uneven)
+        return [(samples.start + int(n), first + int(block)) for n, block in places]
 
     def _product(self, x: Spectra, w: Spectra) -> Spectra:
         """Sum over the input channels of x (n, g, in, block, f) times w, as (n, g, out, block, f)."""
@@ -128,7 +171,7 @@ def windows_of(plan: FftPlan, x: Array, start: int, num_blocks: int) -> Array:
         if begin < end:
             padded[..., begin - first : end - first] = x[..., begin:end]
     shape, steps = (*x.shape[:-1], num_blocks, plan.size), padded.strides
-    return as_strided(padded, shape, (*steps[:-1], plan.block * steps[-1], steps[-1]), writeable=False)
+    return np.ndarray(shape, padded.dtype, padded, strides=(*steps[:-1], plan.block * steps[-1], steps[-1]))
 
 
 def products_of_matrices(a: Spectra, b: Spectra) -> Spectra:
@@ -163,5 +206,8 @@ def kernel_view(problem: Problem, kernel: Array) -> Array:
 
 def _view(array: Array, offset: int, shape: tuple[int, ...], steps: tuple[int, ...]) -> Array:
     """Numbers of an array, `offset` from its first one and then by steps, all in elements."""
+    strides = tuple(step * array.itemsize for step in steps)
+    if array.flags.c_contiguous:  # sooner done than as_strided
+        return np.ndarray(shape, array.dtype, array, offset * array.itemsize, strides)
     first = as_strided(array, (1,), (array.itemsize,)) if offset == 0 else array.reshape(-1)[offset:]
-    return as_strided(first, shape, tuple(step * array.itemsize for step in steps))
+    return as_strided(first, shape, strides)

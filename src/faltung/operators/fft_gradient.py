@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from faltung.algorithms.fft.plan import FftGradientPlan, dense_outputs, multiplies_matrices, window_of
+from faltung.operators.fft_ranges import are_even
 from faltung.algorithms.kernel_gradient import plan as direct
 from faltung.operators.fft import Spectra, input_view, kernel_view, output_view, products_of_matrices, windows_of
 from faltung.runtime import pool, processor
@@ -29,6 +30,11 @@ class FftGradientLaunch:
         """Compute into dw; the arrays must be what the plan was made for. There is no bias."""
         plan, problem = self.plan, self.plan.problem
         inputs, arriving, taps = input_view(problem, x), output_view(problem, dy), kernel_view(problem, dw)
+        with quiet():
+            is_even = are_even(inputs, arriving)
+        if not is_even:
+            self._direct(x, dy, bias, dw)
+            return
         sums = on_threads(
             lambda index: self._partial_spectrum(inputs, arriving, *divmod(index, plan.num_partial_spectra)),
             plan.num_tasks,

@@ -19,9 +19,8 @@ from faltung.spec.layout import (
     spatial_axes,
 )
 from faltung.spec.options import Activation, Padding, Sizes
+from faltung.spec.precision import PRECISIONS
 from faltung.spec.rules import check_groups, integer, named, one_of, per_axis, plain, sequence
-
-PRECISIONS = ("high", "exact")
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)

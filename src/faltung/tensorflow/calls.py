@@ -9,6 +9,7 @@ from faltung.spec import named
 from faltung.spec.dtype import COMPUTED
 from faltung.spec.layout import RANKS, layouts, resolve_layout
 from faltung.spec.options import ConvOptions
+from faltung.spec.precision import in_effect
 from faltung.spec.rules import plain, sequence
 from faltung.tensorflow import operators
 from faltung.tensorflow.open_conv import OpenConv
@@ -28,7 +29,7 @@ def convolve(
     name: str | None,
     groups: int | None = None,
     *,
-    precision: str,
+    precision: str | None,
 ) -> Tensor:
     """The convolution that `tf.nn` calls by the name `function`; rank None takes it from the kernel."""
     x, kernel = tf.convert_to_tensor(x), tf.convert_to_tensor(kernel)
@@ -54,7 +55,7 @@ def convolve_transposed(
     dilations: Any,
     name: str | None,
     *,
-    precision: str,
+    precision: str | None,
 ) -> Tensor:
     """The transposed convolution that `tf.nn` calls by the name `function`."""
     x, kernel = tf.convert_to_tensor(x), tf.convert_to_tensor(kernel)
@@ -108,7 +109,7 @@ def _options(
     data_format: str | None,
     dilations: Any,
     groups: int | None,
-    precision: str,
+    precision: str | None,
 ) -> ConvOptions:
     """The options in faltung's words; `data` are the sizes of what the window slides over."""
     layout = resolve_layout(data_format, rank)
@@ -119,7 +120,7 @@ def _options(
     stride, dilation = _spatial("strides", strides, layout), _spatial("dilations", dilations, layout)
     if not isinstance(padding, str):
         padding = tuple(map(tuple, padding))
-    return ConvOptions(stride, padding, dilation, groups or 1, layout, precision=precision)
+    return ConvOptions(stride, padding, dilation, groups or 1, layout, precision=in_effect(precision))
 
 
 def _spatial(what: str, value: Any, layout: str) -> Any:

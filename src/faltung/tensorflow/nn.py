@@ -24,7 +24,7 @@ def conv1d(
     dilations: Any = None,
     name: str | None = None,
     *,
-    precision: str = "high",
+    precision: str | None = None,
 ) -> Tensor:
     """Convolve sequences, as `tf.nn.conv1d` does.
 
@@ -43,7 +43,7 @@ def conv2d(
     dilations: Any = None,
     name: str | None = None,
     *,
-    precision: str = "high",
+    precision: str | None = None,
 ) -> Tensor:
     """Convolve images, as `tf.nn.conv2d` does.
 
@@ -63,7 +63,7 @@ def conv3d(
     dilations: Any = None,
     name: str | None = None,
     *,
-    precision: str = "high",
+    precision: str | None = None,
 ) -> Tensor:
     """Convolve volumes, as `tf.nn.conv3d` does.
 
@@ -82,7 +82,7 @@ def convolution(
     dilations: Any = None,
     name: str | None = None,
     *,
-    precision: str = "high",
+    precision: str | None = None,
 ) -> Tensor:
     """Convolve over as many axes as the filters have, as `tf.nn.convolution` does.
 
@@ -102,7 +102,7 @@ def depthwise_conv2d(
     dilations: Any = None,
     name: str | None = None,
     *,
-    precision: str = "high",
+    precision: str | None = None,
 ) -> Tensor:
     """Convolve each channel by itself, as `tf.nn.depthwise_conv2d` does; filter (KH, KW, C_in, M), out (…, C_in*M).
 
@@ -132,7 +132,7 @@ def separable_conv2d(
     dilations: Any = None,
     name: str | None = None,
     *,
-    precision: str = "high",
+    precision: str | None = None,
 ) -> Tensor:
     """Convolve each channel by itself, then mix them, as `tf.nn.separable_conv2d` does.
 
@@ -161,7 +161,7 @@ def _transposed(rank: int, example: str) -> Callable[..., Tensor]:
         dilations: Any = None,
         name: str | None = None,
         *,
-        precision: str = "high",
+        precision: str | None = None,
     ) -> Tensor:
         options = (strides, padding, data_format, dilations, name)
         return convolve_transposed(function, rank, input, filters, output_shape, *options, precision=precision)

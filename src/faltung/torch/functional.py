@@ -8,6 +8,7 @@ With `precision="exact"` faltung sums directly, in the gradients too; the defaul
 from torch import Tensor
 
 from faltung.spec.options import ConvOptions, Padding, Sizes
+from faltung.spec.precision import in_effect
 from faltung.torch.calls import convolve, convolve_transposed
 
 
@@ -22,7 +23,7 @@ def conv1d(
     *,
     padding_mode: str = "zeros",
     layout: str | None = None,
-    precision: str = "high",
+    precision: str | None = None,
 ) -> Tensor:
     """Convolve sequences, as `torch.nn.functional.conv1d` does.
 
@@ -33,7 +34,7 @@ def conv1d(
     torch.Size([8, 100, 32])
     """
     order = layout or "NCW"
-    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", padding_mode, None, precision)
+    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", padding_mode, None, in_effect(precision))
     return convolve(1, input, weight, bias, options)
 
 
@@ -48,7 +49,7 @@ def conv2d(
     *,
     padding_mode: str = "zeros",
     layout: str | None = None,
-    precision: str = "high",
+    precision: str | None = None,
 ) -> Tensor:
     """Convolve images, as `torch.nn.functional.conv2d` does.
 
@@ -57,7 +58,7 @@ def conv2d(
     torch.Size([1, 16, 31, 31])
     """
     order = layout or "NCHW"
-    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", padding_mode, None, precision)
+    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", padding_mode, None, in_effect(precision))
     return convolve(2, input, weight, bias, options)
 
 
@@ -72,7 +73,7 @@ def conv3d(
     *,
     padding_mode: str = "zeros",
     layout: str | None = None,
-    precision: str = "high",
+    precision: str | None = None,
 ) -> Tensor:
     """Convolve volumes, as `torch.nn.functional.conv3d` does.
 
@@ -81,7 +82,7 @@ def conv3d(
     torch.Size([1, 4, 6, 6, 6])
     """
     order = layout or "NCDHW"
-    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", padding_mode, None, precision)
+    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", padding_mode, None, in_effect(precision))
     return convolve(3, input, weight, bias, options)
 
 
@@ -96,7 +97,7 @@ def conv_transpose1d(
     dilation: Sizes = 1,
     *,
     layout: str | None = None,
-    precision: str = "high",
+    precision: str | None = None,
 ) -> Tensor:
     """Convolve sequences transposed, as `torch.nn.functional.conv_transpose1d` does: the adjoint of :func:`conv1d`.
 
@@ -105,7 +106,7 @@ def conv_transpose1d(
     torch.Size([8, 16, 100])
     """
     order = layout or "NCW"
-    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", precision=precision)
+    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", precision=in_effect(precision))
     return convolve_transposed(1, input, weight, bias, output_padding, options)
 
 
@@ -120,7 +121,7 @@ def conv_transpose2d(
     dilation: Sizes = 1,
     *,
     layout: str | None = None,
-    precision: str = "high",
+    precision: str | None = None,
 ) -> Tensor:
     """Convolve images transposed, as `torch.nn.functional.conv_transpose2d` does: the adjoint of :func:`conv2d`.
 
@@ -129,7 +130,7 @@ def conv_transpose2d(
     torch.Size([1, 3, 32, 32])
     """
     order = layout or "NCHW"
-    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", precision=precision)
+    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", precision=in_effect(precision))
     return convolve_transposed(2, input, weight, bias, output_padding, options)
 
 
@@ -144,7 +145,7 @@ def conv_transpose3d(
     dilation: Sizes = 1,
     *,
     layout: str | None = None,
-    precision: str = "high",
+    precision: str | None = None,
 ) -> Tensor:
     """Convolve volumes transposed, as `torch.nn.functional.conv_transpose3d` does: the adjoint of :func:`conv3d`.
 
@@ -153,5 +154,5 @@ def conv_transpose3d(
     torch.Size([1, 2, 8, 8, 8])
     """
     order = layout or "NCDHW"
-    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", precision=precision)
+    options = ConvOptions(stride, padding, dilation, groups, order, "OIW", precision=in_effect(precision))
     return convolve_transposed(3, input, weight, bias, output_padding, options)

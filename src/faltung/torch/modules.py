@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from faltung.spec import named
-from faltung.spec.conv_spec import PRECISIONS
 from faltung.spec.layout import resolve_layout
 from faltung.spec.options import ConvOptions
+from faltung.spec.precision import PRECISIONS, in_effect
 from faltung.spec.rules import one_of
 from faltung.torch import calls
 from faltung.torch.options import FIRST, in_torchs_order
@@ -25,13 +25,13 @@ class _Module(_ConvNd):
 
     rank: int
     layout: str | None = None
-    precision: str = "high"
+    precision: str | None = None
 
-    def _set_own(self, layout: str | None, precision: str) -> None:
+    def _set_own(self, layout: str | None, precision: str | None) -> None:
         """Keep what is not the default of the class."""
         if layout is not None:
             self.layout = resolve_layout(layout, self.rank)
-        if precision != "high":
+        if precision is not None:
             with named(type(self).__name__):
                 self.precision = one_of("precision", precision, PRECISIONS)
 
@@ -47,19 +47,19 @@ class _Module(_ConvNd):
             "OIW",
             self.padding_mode,
             None,
-            self.precision,
+            in_effect(self.precision),
         )
 
     def extra_repr(self) -> str:
         layout = "" if self.layout is None else f", layout={self.layout}"
-        precision = "" if self.precision == "high" else f", precision={self.precision}"
+        precision = "" if self.precision is None else f", precision={self.precision}"
         return f"{super().extra_repr()}{layout}{precision}"
 
 
 class _Convolution(_Module):
     """The forward modules."""
 
-    def __init__(self, *arguments: Any, layout: str | None = None, precision: str = "high", **options: Any) -> None:
+    def __init__(self, *arguments: Any, layout: str | None = None, precision: str | None = None, **options: Any) -> None:
         call = inspect.signature(super().__init__).bind(*arguments, **options)
         padding = call.arguments.get("padding", 0)
         # PyTorch's refuse these, or some strides with them
@@ -83,7 +83,7 @@ class _Convolution(_Module):
 class _Transposed(_Module, _ConvTransposeNd):
     """The transposed modules."""
 
-    def __init__(self, *arguments: Any, layout: str | None = None, precision: str = "high", **options: Any) -> None:
+    def __init__(self, *arguments: Any, layout: str | None = None, precision: str | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._set_own(layout, precision)
 
@@ -157,7 +157,7 @@ class ConvTranspose3d(_Transposed, nn.ConvTranspose3d):
 class _Lazy(_Module):
     """The lazy modules, whose constructors and rule for in_channels know nothing of ours."""
 
-    def __init__(self, *arguments: Any, layout: str | None = None, precision: str = "high", **options: Any) -> None:
+    def __init__(self, *arguments: Any, layout: str | None = None, precision: str | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._set_own(layout, precision)
 

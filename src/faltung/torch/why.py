@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from faltung.spec.options import ConvOptions
+from faltung.spec.precision import in_effect
 from faltung.torch import functional
 from faltung.torch.calls import refusal_of_sizes
 from faltung.torch.coverage import refusal
@@ -78,6 +79,7 @@ def _reason_of_function(
         return reason
     rank = weight.dim() - 2
     words = {name: given[name] for name in ("stride", "padding", "dilation", "groups", "precision")}
+    words["precision"] = in_effect(words["precision"])
     spelled = ConvOptions(**words, layout=given["layout"] or FIRST.get(rank))
     return _refusal_of_sizes(rank, x, weight, given["output_padding"], spelled)
 

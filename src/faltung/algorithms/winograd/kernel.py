@@ -48,10 +48,25 @@ class WinogradKernel(Kernel):
         return kd, kh
 
     @property
+    def tap_segments(self) -> int:
+        """Taps along d and h, and segments along w: the steps that a packed kernel is made of."""
+        kd, kh = self.tap_lines
+        return kd * kh * self.segments
+
+    @property
+    def counted(self) -> tuple[int, int]:
+        """Segments, and taps of each, that a window surely has in every component.
+
+        The last segment may be filled with zeros: then its taps are counted in all, or those of all but it.
+        """
+        taps = self.kernel_size[-1] // self.components
+        last = taps - (self.segments - 1) * self.segment_taps
+        return (self.segments, last) if last > 1 else (taps // self.segment_taps, self.segment_taps)
+
+    @property
     def reduction(self) -> int:
         """Products summed for one output, in each of its `products` sums."""
-        kd, kh = self.tap_lines
-        return kd * kh * self.segments * self.inputs
+        return self.tap_segments * self.inputs
 
     def padded_in(self, lanes: int) -> int:
         """Inputs rounded up to whole vectors."""
@@ -77,3 +92,9 @@ class WinogradParameters(Generic[T]):
     sums_at: T
     line_at: T
     results_at: T
+    masses_at: T
+    flags_at: T
+    largest_at: T
+    plain_at: T
+    plain_taps_at: T
+    taps_at: T

@@ -124,6 +124,14 @@ def _in_tasks(problem: Problem, target: Target, kernel: WinogradKernel, cut: Cut
         results_at += line_bytes(problem, cut, lanes)
         results = cut.lines * cut.tiles * cut.outputs + lanes
         scratch_bytes = results_at + round_up_to_cache_line(results * vectors * lanes * item_bytes)
+    masses_at = scratch_bytes
+    masses_bytes = round_up_to_cache_line(kd * cut.staged * lanes * item_bytes)
+    flags_at = masses_at + masses_bytes
+    largest_at = flags_at + round_up_to_cache_line(ceil(cut.staged / rows) * 8)
+    plain_at = largest_at + masses_bytes
+    plain_taps_at = plain_at + sums_at
+    num_taps = kernel.reduction * vectors * lanes
+    packed_bytes = round_up_to_cache_line(panels * cut.products * num_taps * item_bytes)
     parameters = WinogradParameters(
         sizes=line_sizes(problem),
         num_line_blocks=ceil(line_counts(problem)[1] / cut.lines),
@@ -140,15 +148,22 @@ def _in_tasks(problem: Problem, target: Target, kernel: WinogradKernel, cut: Cut
         sums_at=sums_at,
         line_at=line_at,
         results_at=results_at,
+        masses_at=masses_at,
+        flags_at=flags_at,
+        largest_at=largest_at,
+        plain_at=plain_at,
+        plain_taps_at=plain_taps_at,
+        taps_at=packed_bytes,
     )
     return Plan(
         problem=problem,
         kernel=kernel,
         cycles=cycles,
         parameters=parameters,
-        tasks=(panels * kd * kernel.tap_lines[1] * cut.segments, cut.blocks * oc_parts),
-        shared_bytes=round_up_to_cache_line(panels * cut.products * kernel.reduction * vectors * lanes * item_bytes),
-        scratch_bytes=scratch_bytes,
+        tasks=(panels * kernel.tap_segments, cut.blocks * oc_parts),
+        shared_bytes=packed_bytes
+        + round_up_to_cache_line(panels * kernel.tap_segments * 2 * vectors * lanes * item_bytes),
+        scratch_bytes=plain_taps_at + round_up_to_cache_line(cut.taps * num_taps * item_bytes),
         reasons=(
             f"{cut.outputs} outputs of {cut.taps} taps from {cut.products} products, tile of {rows} x {vectors} "
             f"vectors of {lanes}, blocks of {cut.lines} lines x {cut.tiles} tiles",

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Protocol
 
 from faltung.algorithms.winograd.kernel import WinogradKernel
+from faltung.algorithms.winograd.ranges import Tracking, tile_position
 from faltung.algorithms.winograd.toom_cook import Matrix
 from faltung.codegen.block import Block
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
@@ -34,13 +35,6 @@ def weighted_sum(e: Emitter, weights: Sequence[Fraction], vectors: Sequence[Valu
     return total
 
 
-def tile_position(e: Emitter, kernel: WinogradKernel, tile: Int) -> Int:
-    """The first position of a tile; its others follow at steps of the dilation, between those of its neighbours."""
-    dilation = kernel.dilation[-1]
-    tile_group, component = e.divide(tile, dilation)
-    return e.add(e.mul(tile_group, kernel.outputs * dilation), component)
-
-
 @dataclass
 class TileStaging:
     """Fills a staged block, line by line: for each tile, `matrix` times the numbers at its positions.
@@ -58,32 +52,52 @@ class TileStaging:
     line: Buffer
     components: int = 1
 
-    def emit(self, source: Buffer, first: Int, limit: Int, size: Int, place: Callable[[Int, Int], Buffer]) -> None:
+    def emit(
+        self,
+        source: Buffer,
+        first: Int,
+        limit: Int,
+        size: Int,
+        place: Callable[[Int, Int], Buffer],
+        tracking: Tracking | None = None,
+    ) -> None:
         """Stage the tiles of one line that lies at `source`.
 
         first: the index along w at which tile 0 begins; limit: what lies at it and beyond is zero; size: the line's,
-        for its padding; place(tile, channel): where the products of a vector of channels go.
+        for its padding; place(tile, channel): where the products of a vector of channels go; tracking looks at the numbers.
         """
         if self.kernel.is_channels_last:
-            self._stage(source, first, limit, size, place)
+            self._stage(source, first, limit, size, place, tracking)
         else:
-            self._transpose_and_stage(source, first, limit, size, place)
+            self._transpose_and_stage(source, first, limit, size, place, tracking)
 
-    def _stage(self, source: Buffer, first: Int, limit: Int, size: Int, place: Callable[[Int, Int], Buffer]) -> None:
+    def _stage(
+        self,
+        source: Buffer,
+        first: Int,
+        limit: Int,
+        size: Int,
+        place: Callable[[Int, Int], Buffer],
+        tracking: Tracking | None,
+    ) -> None:
         e, k = self.e, self.kernel
         padded = -(-self.channels // e.lanes) * e.lanes
         zeros = e.zero_elements(padded, "zeros")
-        with e.loop("tile", self.num_tiles) as tile, e.loop("component", self.components) as component:
-            start = e.add(first, e.mul(tile_position(e, k, tile), self.components), component)
-            places = []
-            for i in self._places:
-                w = padded_index(e, e.add(start, i), size, self.padding_mode)
-                there = e.choose_pointer(e.below(w, limit), source.at(w=w), zeros.pointer)
-                places.append(e.buffer(there, c=1))
-            for start_c, stop_c, mask in chunks(e, self.channels):
-                with e.loop("c", stop_c, start_c, e.lanes) as c:
-                    vectors = [e.load_masked(there.at(c=c), mask) for there in places]
-                    self._multiply(vectors, place(tile, e.add(e.mul(component, self.channels), c)))
+        with e.loop("tile", self.num_tiles) as tile:
+            if tracking:
+                tracking.clear(tile)
+                tracking.enter(tile)
+            with e.loop("component", self.components) as component:
+                start = e.add(first, e.mul(tile_position(e, k, tile), self.components), component)
+                places = []
+                for i in self._places:
+                    w = padded_index(e, e.add(start, i), size, self.padding_mode)
+                    there = e.choose_pointer(e.below(w, limit), source.at(w=w), zeros.pointer)
+                    places.append(e.buffer(there, c=1))
+                for start_c, stop_c, mask in chunks(e, self.channels):
+                    with e.loop("c", stop_c, start_c, e.lanes) as c:
+                        vectors = [e.load_masked(there.at(c=c), mask) for there in places]
+                        self._multiply(tile, e.add(e.mul(component, self.channels), c), vectors, place, tracking)
 
     @property
     def _places(self) -> range:
@@ -91,17 +105,36 @@ class TileStaging:
         step = self.components * self.kernel.dilation[-1]
         return range(0, len(self.matrix[0]) * step, step)
 
-    def _multiply(self, vectors: list[Value], target: Buffer) -> None:
+    def _multiply(
+        self,
+        tile: Int,
+        c: Int,
+        vectors: list[Value],
+        place: Callable[[Int, Int], Buffer],
+        tracking: Tracking | None,
+    ) -> None:
+        target = place(tile, c)
+        if tracking:
+            tracking.see(tile, c, vectors)
         for product, weights in enumerate(self.matrix):
             self.e.store(weighted_sum(self.e, weights, vectors), target.at(product=product))
 
     def _transpose_and_stage(
-        self, source: Buffer, first: Int, limit: Int, size: Int, place: Callable[[Int, Int], Buffer]
+        self,
+        source: Buffer,
+        first: Int,
+        limit: Int,
+        size: Int,
+        place: Callable[[Int, Int], Buffer],
+        tracking: Tracking | None,
     ) -> None:
         """A channels-first line, `lanes` channels at a time."""
         e, k = self.e, self.kernel
         more = (len(self.matrix[0]) - k.outputs) * k.dilation[-1]
         length = e.mul(e.add(e.mul(self.num_tiles, k.outputs), more), self.components)
+        if tracking:
+            with e.loop("tile", self.num_tiles) as tile:
+                tracking.clear(tile)
         for start_c, stop_c, mask in chunks(e, self.channels):
             count = e.lanes if mask is None else stop_c - start_c
             with e.loop("c", stop_c, start_c, e.lanes) as c:
@@ -116,10 +149,13 @@ class TileStaging:
                     size=size,
                     padding_mode=self.padding_mode,
                 )
-                with e.loop("tile", self.num_tiles) as tile, e.loop("component", self.components) as component:
-                    here = self.line.moved(w=e.add(e.mul(tile_position(e, k, tile), self.components), component))
-                    vectors = [e.load(here.at(w=i)) for i in self._places]
-                    self._multiply(vectors, place(tile, e.add(e.mul(component, self.channels), c)))
+                with e.loop("tile", self.num_tiles) as tile:
+                    if tracking:
+                        tracking.enter(tile)
+                    with e.loop("component", self.components) as component:
+                        here = self.line.moved(w=e.add(e.mul(tile_position(e, k, tile), self.components), component))
+                        vectors = [e.load(here.at(w=i)) for i in self._places]
+                        self._multiply(tile, e.add(e.mul(component, self.channels), c), vectors, place, tracking)
 
 
 class StagedLines(Protocol):
@@ -139,8 +175,9 @@ def stage_input(
     block: Block,
     staging: TileStaging,
     staged: Buffer,
+    tracking_of: Callable[[Int, Int], Tracking | None] = lambda plane, line: None,
 ) -> None:
-    """Stage all channels of the input that the lines of a block of outputs need."""
+    """Stage all channels of the input that the lines of a block of outputs need; tracking_of(plane, line) looks on."""
     k = kernel
     kd, _ = k.tap_lines
     array = e.buffer(
@@ -169,4 +206,4 @@ def stage_input(
         def place(tile: Int, c: Int, here: Buffer = target) -> Buffer:
             return here.moved(tile=tile, c=c)
 
-        staging.emit(source, e.sub(e.mul(block.ow, k.components), p.sizes.low_w), limit, p.sizes.in_w, place)
+        staging.emit(source, e.sub(e.mul(block.ow, k.components), p.sizes.low_w), limit, p.sizes.in_w, place, tracking_of(plane, line))

@@ -31,6 +31,11 @@ def matrices(outputs: int, taps: int) -> tuple[Matrix, Matrix, Matrix]:
     return _transposed(a), g, _transposed(inverse)
 
 
+def identity(size: int) -> Matrix:
+    """The matrix that takes numbers as they are: what is staged or packed with it is summed directly."""
+    return tuple(tuple(Fraction(row == column) for column in range(size)) for row in range(size))
+
+
 def _at_points(n: int, coefficients: int) -> Matrix:
     """The matrix that takes a polynomial's coefficients to its values at the points of n; at infinity, the highest."""
     finite = [tuple(Fraction(point) ** power for power in range(coefficients)) for point in POINTS[n]]

@@ -38,3 +38,6 @@ class WinogradGradientParameters(Generic[T]):
     halo_lines: T
     dy_at: T
     line_at: T
+    statistics_at: T
+    plain_at: T
+    flags_at: T

@@ -75,6 +75,10 @@ def plan(problem: Problem, target: Target) -> Plan:
     kd, _ = kernel.tap_lines
     dy_at = round_up_to_cache_line(kd * cut.staged * cut.products * kernel.padded_in(lanes) * item_bytes)
     line_at = dy_at + round_up_to_cache_line(cut.lines * cut.tiles * cut.products * panels * width * item_bytes)
+    statistics_at = line_at + (0 if problem.is_channels_last else line_bytes(problem, cut, lanes))
+    channels = kernel.padded_in(lanes) + kernel.padded_out(lanes)
+    plain_at = round_up_to_cache_line(chunks * partial_bytes)
+    flags_at = plain_at + round_up_to_cache_line(chunks * partial_bytes // cut.products * cut.taps)
     parameters = WinogradGradientParameters(
         sizes=line_sizes(problem),
         num_chunks=chunks,
@@ -91,6 +95,9 @@ def plan(problem: Problem, target: Target) -> Plan:
         halo_lines=cut.halo_lines,
         dy_at=dy_at,
         line_at=line_at,
+        statistics_at=statistics_at,
+        plain_at=plain_at,
+        flags_at=flags_at,
     )
     return Plan(
         problem=problem,
@@ -98,8 +105,8 @@ def plan(problem: Problem, target: Target) -> Plan:
         cycles=cycles,
         parameters=parameters,
         tasks=(chunks * parts, ceil(kernel.reduction / STEPS_PER_TASK)),
-        shared_bytes=round_up_to_cache_line(chunks * partial_bytes),
-        scratch_bytes=line_at + (0 if problem.is_channels_last else line_bytes(problem, cut, lanes)),
+        shared_bytes=flags_at + round_up_to_cache_line(chunks * parts * 8),
+        scratch_bytes=statistics_at + round_up_to_cache_line(2 * channels * item_bytes),
         reasons=(
             f"{cut.outputs} outputs of {cut.taps} taps from {cut.products} products, tile of {rows} inputs x {vectors} "
             f"vectors of {lanes}, blocks of {cut.lines} lines x {cut.tiles} tiles, {chunks} chunks of blocks",

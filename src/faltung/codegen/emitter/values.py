@@ -97,6 +97,9 @@ class Values(Base):
     def all_of(self, *conditions: Value) -> Value:
         return reduce(self.b.and_, conditions)
 
+    def either_of(self, *conditions: Value) -> Value:
+        return reduce(self.b.or_, conditions)
+
     def is_not(self, condition: Value) -> Value:
         return self.b.not_(condition)
 

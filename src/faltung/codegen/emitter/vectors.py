@@ -17,6 +17,10 @@ class Vectors(Values):
     def splat(self, number: float) -> Value:
         return ir.Constant(self.vector, [number] * self.lanes)
 
+    def number(self, value: Int) -> Value:
+        """An integer as an element, in every lane."""
+        return self._splat(self.b.sitofp(self.i64(value), self.element), self.vector)
+
     def _splat(self, scalar: Value, kind: ir.VectorType) -> Value:
         one = self.b.insert_element(ir.Constant(kind, ir.Undefined), scalar, I32(0))
         zeros = ir.Constant(ir.VectorType(I32, kind.count), [0] * kind.count)
@@ -65,6 +69,18 @@ class Vectors(Values):
         m = self.b.sub(pattern, self.b.shl(k, shift))
         return self.b.bitcast(m, self.vector), self.b.sitofp(k, self.vector)
 
+    def larger(self, a: Value, b: Value) -> Value:
+        """The larger of numbers that are not negative, lane by lane; NaN is the largest of all.
+
+        Their bit patterns are in the same order, and no comparison of numbers would keep a NaN.
+        """
+        larger = self._intrinsic(f"llvm.smax.v{self.lanes}i{8 * self.element_bytes}", self.bits, self.bits, self.bits)
+        return self.b.bitcast(self.b.call(larger, [self.b.bitcast(n, self.bits) for n in (a, b)]), self.vector)
+
+    def smaller(self, a: Value, b: Value) -> Value:
+        """The smaller number, lane by lane; b where either is NaN."""
+        return self.where(self.is_ordered(a, "<", b), a, b)
+
     def power_of_two(self, exponent_bits: Value, exponent_width: int) -> Value:
         """2**k where the low bits of the vector's bit pattern hold k plus the bias of the format's exponent."""
         mantissa = 8 * self.element_bytes - 1 - exponent_width
@@ -92,6 +108,18 @@ class Vectors(Values):
             a = self.extreme(a, how, self.shuffle(a, a, [lane ^ distance for lane in range(self.lanes)]))
             distance *= 2
         return a
+
+    def largest_of_lanes(self, a: Value) -> Value:
+        """The largest of all lanes, none of them negative, in every lane."""
+        distance = 1
+        while distance < self.lanes:
+            a = self.larger(a, self.shuffle(a, a, [lane ^ distance for lane in range(self.lanes)]))
+            distance *= 2
+        return a
+
+    def in_first_lane(self, condition: Value) -> Value:
+        """Does the condition hold in the first lane?"""
+        return self.b.extract_element(condition, I32(0))
 
     def transpose(self, rows: Sequence[Value]) -> list[Value]:
         """As many vectors as they have lanes, with rows and lanes exchanged: blocks of 1, 2, 4, … change places."""

@@ -1,0 +1,260 @@
+"""How far every algorithm is from the exact sums, on twelve kinds of data: `python -m faltung.bench.accuracy`.
+
+Errors are in units of the rule, n*eps of the sum of the magnitudes over the output's own window; the rule allows 8.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from faltung import reference
+from faltung.algorithms.choose import FORWARD, KERNEL_GRADIENT, offers
+from faltung.bench.kinds import KINDS, Array, data, random_kernel, random_spec
+from faltung.bench.markdown import PREFACE
+from faltung.operators.executor import executor_of
+from faltung.plan.adjoint import adjoint_problems
+from faltung.plan.problem import Problem
+from faltung.runtime import processor
+from faltung.spec import ConvSpec
+
+ALLOWED = 8
+FUNCTIONS = ("forward", "input gradient", "kernel gradient")
+NUM_KERNELS = 24
+Numbers = dict[tuple[str, str], "Errors"]
+"""By algorithm and kind."""
+
+
+@dataclass
+class Errors:
+    """What was found of one algorithm and kind."""
+
+    worst: float = 0.0
+    squares: float = 0.0
+    count: int = 0
+    misplaced: int = 0  # numbers that are not finite and should be, or the other way
+    negative: int = 0  # sums of what is not negative that are
+    beyond: list[str] = field(default_factory=list)
+
+    def add(self, units: Array, misplaced: int, negative: int, what: str) -> None:
+        """Count the errors of one result."""
+        worst = float(units.max(initial=0.0))
+        self.worst = max(self.worst, worst)
+        self.squares += float((units**2).sum())
+        self.count += units.size
+        self.misplaced += misplaced
+        self.negative += negative
+        if worst > ALLOWED or misplaced or negative:
+            self.beyond.append(what)
+
+
+@dataclass(frozen=True)
+class Sum:
+    """One thing to compute: its arrays, the exact sums, the sums of magnitudes, the terms of each."""
+
+    spec: ConvSpec
+    function: str
+    arrays: tuple[Array, Array]
+    bias: Array | None
+
+    def oracle(self, a: Array, b: Array, bias: Array | None) -> Array:
+        """Compute in float64."""
+        with np.errstate(all="ignore"):
+            if self.function == "forward":
+                return reference.conv(a, b, bias, spec=self.spec)
+            kind = reference.input_gradient if self.function == "input gradient" else reference.kernel_gradient
+            return kind(a, b, spec=self.spec)
+
+    @property
+    def num_terms(self) -> int:
+        """Products of one sum at most."""
+        spec = self.spec
+        taps = math.prod(spec.kernel_size)
+        terms = {"forward": spec.in_channels * taps, "input gradient": spec.out_channels * taps}
+        return terms.get(self.function, spec.num_samples * math.prod(spec.out_size)) + (self.bias is not None)
+
+    def exact(self) -> tuple[Array, Array]:
+        """Return the exact sums, and what one unit of error is; the smallest number counts where one underflows."""
+        limits = np.finfo(self.spec.dtype)
+        least = float(limits.tiny) / float(limits.eps)
+        a, b = (np.abs(array.astype(np.float64)) + least for array in self.arrays)
+        bias = None if self.bias is None else np.abs(self.bias)
+        return self.oracle(*self.arrays, self.bias), self.num_terms * float(limits.eps) * self.oracle(a, b, bias)
+
+    def results(self) -> Iterator[tuple[str, Array]]:
+        """Compute by every algorithm that could serve; direct summation comes first."""
+        spec, target, (a, b) = self.spec, processor.current(), self.arrays
+        problem = Problem.of(spec)
+        if self.function == "kernel gradient":
+            plans = [[plan] for plan in offers(problem, target, KERNEL_GRADIENT)]
+            shape = spec.kernel_shape
+        elif self.function == "forward":
+            plans = [[plan] for plan in offers(problem, target, FORWARD)]
+            shape = spec.output_shape
+        else:
+            parts, _ = adjoint_problems(problem)
+            each = [{plan.algorithm: plan for plan in offers(part, target, FORWARD)} for part in parts]
+            direct = [next(plan for name, plan in part.items() if not _is_fast(name)) for part in each]
+            names = {name for part in each for name in part}
+            plans = [[part.get(name, direct[n]) for n, part in enumerate(each)] for name in names]
+            shape = spec.input_shape
+        for parts_of_plan in sorted(plans, key=lambda plans: any(_is_fast(plan.algorithm) for plan in plans)):
+            result = np.zeros(shape, spec.dtype)
+            for plan in parts_of_plan:
+                executor_of(plan)(a, b, self.bias, result)
+            fast = [plan.algorithm for plan in parts_of_plan if _is_fast(plan.algorithm)]
+            yield (fast or ["direct"])[0], result
+
+
+def _is_fast(algorithm: str) -> bool:
+    return algorithm.startswith(("winograd", "fft"))
+
+
+def sums_of(rng: np.random.Generator, spec: ConvSpec, function: str, kind: str) -> Sum:
+    """A sum with data of this kind: x, or the gradients that arrive, or one of the two by chance."""
+    if function == "forward":
+        taps = rng.standard_normal(spec.kernel_shape).astype(spec.dtype)
+        bias = rng.standard_normal(spec.out_channels).astype(spec.dtype) if spec.bias else None
+        if kind in NOT_NEGATIVE:
+            taps, bias = np.abs(taps), None
+        spec = spec.replace(bias=bias is not None)
+        return Sum(spec, function, (data(rng, kind, spec.input_shape, spec.dtype), taps), bias)
+    spec = spec.replace(bias=False)
+    if function == "input gradient":
+        taps = rng.standard_normal(spec.kernel_shape).astype(spec.dtype)
+        return Sum(spec, function, (data(rng, kind, spec.output_shape, spec.dtype), taps), None)
+    kinds = (kind, "normal") if rng.random() < 0.5 else ("normal", kind)
+    x, dy = (data(rng, k, shape, spec.dtype) for k, shape in zip(kinds, (spec.input_shape, spec.output_shape)))
+    return Sum(spec, function, (x, dy), None)
+
+
+NOT_NEGATIVE = ("not negative", "zeros but one")
+"""Kinds that meet a kernel without negative numbers: no result may be negative."""
+
+
+def measure(
+    rng: np.random.Generator, num_specs: int, found: Numbers, torch: "Callable[[Sum], Array | None] | None" = None
+) -> None:
+    """Compute that many random convolutions, or a gradient of each, on data of every kind."""
+    kernels = [random_kernel(rng) for _ in range(min(NUM_KERNELS, num_specs))]
+    for number in range(num_specs):
+        spec = random_spec(rng, kernels[number % len(kernels)])
+        function = FUNCTIONS[(number + number // len(kernels)) % len(FUNCTIONS)]
+        for kind in KINDS:
+            compare(sums_of(rng, spec, function, kind), kind, found, torch)
+
+
+def compare(sum_: Sum, kind: str, found: Numbers, torch: "Callable[[Sum], Array | None] | None" = None) -> None:
+    """Add the errors of every algorithm on one sum to what was found; direct summation says where NaN belongs."""
+    exact, unit = sum_.exact()
+    results = list(sum_.results())
+    direct = results[0][1]
+    is_finite = np.isfinite(direct)
+    if torch is not None and (theirs := torch(sum_)) is not None:
+        results.append(("PyTorch", theirs))
+    for name, result in results:
+        with np.errstate(all="ignore"):
+            units = np.abs(result - exact) / unit
+            units[result == exact] = 0
+        is_compared = is_finite & np.isfinite(result) & np.isfinite(exact)
+        same = (result == direct) | (np.isnan(result) & np.isnan(direct))
+        misplaced = int((~np.where(is_finite, np.isfinite(result), same)).sum())
+        negative = int((result < 0).sum()) if kind in NOT_NEGATIVE and sum_.function == "forward" else 0
+        errors = found.setdefault((name, kind), Errors())
+        errors.add(units[is_compared], misplaced, negative, f"{sum_.function}, {name}, {kind}: {sum_.spec.to_text()}")
+
+
+def by_torch(sum_: Sum) -> Array | None:
+    """PyTorch's own forward convolution and gradients, where it has such padding."""
+    import torch
+
+    spec, rank = sum_.spec, sum_.spec.rank
+    last = (0, rank + 1, *range(1, rank + 1))
+
+    def first(array: Array, is_last: bool) -> Any:
+        return torch.from_numpy(np.ascontiguousarray(array.transpose(last) if is_last else array))
+
+    def taps(array: Array) -> Any:
+        is_ours = not spec.kernel_layout.startswith("OI")
+        axes = (rank + 1, rank, *range(rank))
+        return torch.from_numpy(np.ascontiguousarray(array.transpose(axes) if is_ours else array))
+
+    if any(low != high for low, high in spec.padding):
+        return None
+    words = {
+        "stride": spec.stride,
+        "padding": tuple(low for low, _ in spec.padding),
+        "dilation": spec.dilation,
+        "groups": spec.groups,
+    }
+    a, b = sum_.arrays
+    if sum_.function == "forward":
+        convolve = (torch.nn.functional.conv1d, torch.nn.functional.conv2d, torch.nn.functional.conv3d)[rank - 1]
+        bias = None if sum_.bias is None else torch.from_numpy(sum_.bias)
+        y = convolve(first(a, spec.is_channels_last), taps(b), bias, **words).numpy()
+        return y.transpose((0, *range(2, rank + 2), 1)) if spec.is_channels_last else y
+    grad = torch.nn.grad
+    if sum_.function == "input gradient":
+        shape = (spec.num_samples, spec.in_channels, *spec.in_size)
+        given = (grad.conv1d_input, grad.conv2d_input, grad.conv3d_input)[rank - 1]
+        dx = given(shape, taps(b), first(a, spec.is_channels_last), **words).numpy()
+        return dx.transpose((0, *range(2, rank + 2), 1)) if spec.is_channels_last else dx
+    shape = (spec.out_channels, spec.in_channels, *spec.kernel_size)
+    given = (grad.conv1d_weight, grad.conv2d_weight, grad.conv3d_weight)[rank - 1]
+    dw = given(first(a, spec.is_channels_last), shape, first(b, spec.is_channels_last), **words).numpy()
+    return dw if spec.kernel_layout.startswith("OI") else dw.transpose((*range(2, rank + 2), 1, 0))
+
+
+def document(found: Numbers, num_specs: int, seed: int) -> str:
+    """The tables of docs/accuracy.md."""
+    names = sorted({name for name, _ in found}, key=lambda name: (name == "PyTorch", name != "direct", name))
+    lines = [RULE.format(num_specs=num_specs, seed=seed)]
+    for title, value in (
+        ("The worst error, in units of the rule (8 are allowed)", lambda e: f"{e.worst:.2g}"),
+        ("The root mean square of the errors, in the same units", lambda e: f"{math.sqrt(e.squares / max(e.count, 1)):.1g}"),
+        ("Numbers that are NaN or infinite where direct summation's are not, or the other way", lambda e: str(e.misplaced)),
+        ("Negative sums of products that are not negative", lambda e: str(e.negative)),
+    ):
+        lines += [f"## {title}", ""]
+        lines += ["| data | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
+        for kind in KINDS:
+            cells = [value(found[name, kind]) if (name, kind) in found else "" for name in names]
+            lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+        lines.append("")
+    return PREFACE + "\n" + "\n".join(lines).rstrip() + "\n"
+
+
+RULE = """# Accuracy
+
+`python -m faltung.bench.accuracy` made this page: {num_specs} random convolutions and gradients (seed {seed}) on data of
+each of twelve kinds, computed by every algorithm that could serve, whether or not it would be chosen, and by PyTorch.
+"""
+
+
+@click.command()
+@click.option("--specs", default=1000, help="How many random convolutions.")
+@click.option("--seed", default=0)
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Where the page goes; default: stdout.")
+@click.option("--torch/--no-torch", "with_torch", default=True, help="Beside PyTorch's own.")
+def main(specs: int, seed: int, out: Path | None, with_torch: bool) -> None:
+    """Measure, write the page, and fail where an algorithm of ours breaks the rule."""
+    found: Numbers = {}
+    measure(np.random.default_rng(seed), specs, found, by_torch if with_torch else None)
+    page = document(found, specs, seed)
+    if out is None:
+        click.echo(page)
+    else:
+        out.write_text(page, encoding="utf-8")
+    beyond = [line for (name, _), errors in found.items() if name != "PyTorch" for line in errors.beyond]
+    for line in beyond:
+        click.echo(line, err=True)
+    sys.exit(bool(beyond))
+
+
+if __name__ == "__main__":
+    main()
