@@ -12,6 +12,8 @@ COMPUTED: dict[torch.dtype, str] = {getattr(torch, name): name for name in spec_
 """The element types that faltung computes in, and their names."""
 IN_THESE = f"and faltung computes in {spoken(spec_dtype.COMPUTED, 'and')}"
 
+EXPORTED = "a program for elsewhere is being written, and PyTorch's operators are known everywhere"
+
 
 def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
     """Return why PyTorch's own kernel computes with these tensors; None where faltung does."""
@@ -36,8 +38,13 @@ def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
             return f"{role} is stored as {_name(tensor.layout)}, and faltung reads strided memory"
     if torch.is_autocast_enabled("cpu"):
         return f"autocast asks for {_name(torch.get_autocast_dtype('cpu'))}, {IN_THESE}"
-    if torch.compiler.is_compiling() and private.are_transforms_active():
-        return "torch.compile traces transforms of torch.func through PyTorch's operators only"
+    if torch.compiler.is_compiling():
+        if torch.compiler.is_exporting():
+            return EXPORTED
+        if private.are_transforms_active():
+            return "torch.compile traces transforms of torch.func through PyTorch's operators only"
+    if private.tracing_state() is not None:
+        return EXPORTED
     if private.is_in_forward_mode():
         return "forward-mode derivatives are asked for, and faltung knows the backward ones"
     return None

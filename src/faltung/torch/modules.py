@@ -8,6 +8,7 @@ the gradients too. No class adds state to its parent's: a module may change its 
 import inspect
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
@@ -16,16 +17,22 @@ from faltung.spec.conv_spec import PRECISIONS
 from faltung.spec.layout import resolve_layout
 from faltung.spec.options import ConvOptions
 from faltung.spec.rules import one_of
-from faltung.torch import calls
+from faltung.torch import calls, scripted
+from faltung.torch.likeness import Likeness
 from faltung.torch.options import FIRST, in_torchs_order
 
 
-class _Module(_ConvNd):
+class _Module(_ConvNd, metaclass=Likeness):
     """What forward and transposed modules share: a rank, that of the class, and what PyTorch's constructors lack."""
 
     rank: int
+    stock: type[nn.Module]
+    """PyTorch's class that this one stands for."""
     layout: str | None = None
     precision: str = "high"
+
+    __constants__ = (*_ConvNd.__constants__, "rank", "written")
+    __jit_unused_properties__ = ("written",)
 
     def _set_own(self, layout: str | None, precision: str) -> None:
         """Keep what is not the default of the class."""
@@ -50,6 +57,11 @@ class _Module(_ConvNd):
             self.precision,
         )
 
+    @property
+    def written(self) -> scripted.Written:
+        """The options as TorchScript takes them."""
+        return scripted.written(self.rank, self.kernel_size, self.conv_options())
+
     def extra_repr(self) -> str:
         layout = "" if self.layout is None else f", layout={self.layout}"
         precision = "" if self.precision == "high" else f", precision={self.precision}"
@@ -72,6 +84,10 @@ class _Convolution(_Module):
         self._set_own(layout, precision)
 
     def forward(self, input: Tensor) -> Tensor:
+        if torch.jit.is_scripting():
+            return scripted.convolve(
+                input, self.weight, self.bias, self.stride, self.dilation, self.groups, *self.written
+            )
         parameters = self._parameters  # where weights normally are, found in a tenth of the time
         weight, bias = parameters.get("weight"), parameters.get("bias")
         return self._conv_forward(input, self.weight if weight is None else weight, self.bias if bias is None else bias)
@@ -88,6 +104,19 @@ class _Transposed(_Module, _ConvTransposeNd):
         self._set_own(layout, precision)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if torch.jit.is_scripting():
+            return scripted.convolve_transposed(
+                input,
+                self.weight,
+                self.bias,
+                self.stride,
+                self.padding,
+                self._output_padding(
+                    input, output_size, self.stride, self.padding, self.kernel_size, self.rank, self.dilation
+                ),
+                self.groups,
+                self.dilation,
+            )
         rank, options = self.rank, self.conv_options()
         sizes: Any = (self.stride, self.padding, self.kernel_size, rank, self.dilation)
         output_padding = self._output_padding(in_torchs_order(rank, input, options), output_size, *sizes)
@@ -107,6 +136,7 @@ class Conv1d(_Convolution, nn.Conv1d):
     """
 
     rank = 1
+    stock = nn.Conv1d
 
 
 class Conv2d(_Convolution, nn.Conv2d):
@@ -118,6 +148,7 @@ class Conv2d(_Convolution, nn.Conv2d):
     """
 
     rank = 2
+    stock = nn.Conv2d
 
 
 class Conv3d(_Convolution, nn.Conv3d):
@@ -129,6 +160,7 @@ class Conv3d(_Convolution, nn.Conv3d):
     """
 
     rank = 3
+    stock = nn.Conv3d
 
 
 class ConvTranspose1d(_Transposed, nn.ConvTranspose1d):
@@ -140,18 +172,21 @@ class ConvTranspose1d(_Transposed, nn.ConvTranspose1d):
     """
 
     rank = 1
+    stock = nn.ConvTranspose1d
 
 
 class ConvTranspose2d(_Transposed, nn.ConvTranspose2d):
     """`torch.nn.ConvTranspose2d`, computed by faltung."""
 
     rank = 2
+    stock = nn.ConvTranspose2d
 
 
 class ConvTranspose3d(_Transposed, nn.ConvTranspose3d):
     """`torch.nn.ConvTranspose3d`, computed by faltung."""
 
     rank = 3
+    stock = nn.ConvTranspose3d
 
 
 class _Lazy(_Module):
@@ -169,42 +204,50 @@ class _Lazy(_Module):
 class LazyConv1d(_Lazy, nn.LazyConv1d, Conv1d):  # type: ignore[misc]
     """`torch.nn.LazyConv1d`: in_channels are those of the first input."""
 
+    stock = nn.LazyConv1d
     cls_to_become = Conv1d
 
 
 class LazyConv2d(_Lazy, nn.LazyConv2d, Conv2d):  # type: ignore[misc]
     """`torch.nn.LazyConv2d`: in_channels are those of the first input."""
 
+    stock = nn.LazyConv2d
     cls_to_become = Conv2d
 
 
 class LazyConv3d(_Lazy, nn.LazyConv3d, Conv3d):  # type: ignore[misc]
     """`torch.nn.LazyConv3d`: in_channels are those of the first input."""
 
+    stock = nn.LazyConv3d
     cls_to_become = Conv3d
 
 
 class LazyConvTranspose1d(_Lazy, nn.LazyConvTranspose1d, ConvTranspose1d):  # type: ignore[misc]
     """`torch.nn.LazyConvTranspose1d`: in_channels are those of the first input."""
 
+    stock = nn.LazyConvTranspose1d
     cls_to_become = ConvTranspose1d
 
 
 class LazyConvTranspose2d(_Lazy, nn.LazyConvTranspose2d, ConvTranspose2d):  # type: ignore[misc]
     """`torch.nn.LazyConvTranspose2d`: in_channels are those of the first input."""
 
+    stock = nn.LazyConvTranspose2d
     cls_to_become = ConvTranspose2d
 
 
 class LazyConvTranspose3d(_Lazy, nn.LazyConvTranspose3d, ConvTranspose3d):  # type: ignore[misc]
     """`torch.nn.LazyConvTranspose3d`: in_channels are those of the first input."""
 
+    stock = nn.LazyConvTranspose3d
     cls_to_become = ConvTranspose3d
 
 
 OURS: dict[type[nn.Module], type[nn.Module]] = {
-    getattr(nn, name): globals()[name]
-    for kind in ("Conv", "ConvTranspose", "LazyConv", "LazyConvTranspose")
-    for name in (f"{kind}1d", f"{kind}2d", f"{kind}3d")
+    ours.stock: ours
+    for ours in (
+        *(Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d),
+        *(LazyConv1d, LazyConv2d, LazyConv3d, LazyConvTranspose1d, LazyConvTranspose2d, LazyConvTranspose3d),
+    )
 }
 """PyTorch's modules → ours."""
