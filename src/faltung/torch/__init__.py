@@ -32,7 +32,7 @@ from faltung.torch.modules import (
     LazyConvTranspose2d,
     LazyConvTranspose3d,
 )
-from faltung.torch.replace import report
+from faltung.torch.replace import report, restore
 from faltung.torch.why import why
 
 __all__ = [
@@ -51,5 +51,6 @@ __all__ = [
     "Report",
     "functional",
     "report",
+    "restore",
     "why",
 ]

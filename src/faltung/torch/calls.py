@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from faltung.errors import FaltungError
 from faltung.spec import spec_from_call
 from faltung.spec.options import ConvOptions
-from faltung.torch import fast_path, operators, stock
+from faltung.torch import answers, fast_path, operators, stock
 from faltung.torch.coverage import refusal
 from faltung.torch.options import (
     FIRST,
@@ -27,12 +28,17 @@ from faltung.torch.tensors import is_observed
 def convolve(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Tensor:
     """Convolve, by faltung where it can."""
     given, x = x, in_torchs_order(rank, x, options)
-    if refusal(x, kernel, bias) is not None:
-        y = stock.convolve(rank, x, kernel, bias, options)
-    elif x.dim() == rank + 1:
-        y = _convolve(rank, x[None], kernel, bias, options)[0]
-    else:
-        y = _convolve(rank, x, kernel, bias, options)
+    try:
+        if refusal(x, kernel, bias) is not None:
+            y = stock.convolve(rank, x, kernel, bias, options)
+        elif x.dim() == rank + 1:
+            y = _convolve(rank, x[None], kernel, bias, options)[0]
+        else:
+            y = _convolve(rank, x, kernel, bias, options)
+    except FaltungError as error:
+        y = answers.of_pytorch(error, stock.convolve, rank, x, kernel, bias, options)
+    except RuntimeError as error:
+        raise answers.with_place(error)  # noqa: B904  # the same error
     return y if x is given else y.movedim(-1 - rank, -1)
 
 
@@ -49,12 +55,17 @@ def convolve_transposed(
 ) -> Tensor:
     """Convolve transposed, by faltung where it can."""
     given, x = x, in_torchs_order(rank, x, options)
-    if refusal(x, kernel, bias) is not None or refusal_of_sizes(rank, x, kernel, output_padding, options) is not None:
-        y = stock.convolve_transposed(rank, x, kernel, bias, output_padding, options)
-    elif x.dim() == rank + 1:
-        y = _convolve_transposed(rank, x[None], kernel, bias, output_padding, options)[0]
-    else:
-        y = _convolve_transposed(rank, x, kernel, bias, output_padding, options)
+    try:
+        if refusal(x, kernel, bias) or refusal_of_sizes(rank, x, kernel, output_padding, options):
+            y = stock.convolve_transposed(rank, x, kernel, bias, output_padding, options)
+        elif x.dim() == rank + 1:
+            y = _convolve_transposed(rank, x[None], kernel, bias, output_padding, options)[0]
+        else:
+            y = _convolve_transposed(rank, x, kernel, bias, output_padding, options)
+    except FaltungError as error:
+        y = answers.of_pytorch(error, stock.convolve_transposed, rank, x, kernel, bias, output_padding, options)
+    except RuntimeError as error:
+        raise answers.with_place(error)  # noqa: B904  # the same error
     return y if x is given else y.movedim(-1 - rank, -1)
 
 

@@ -19,8 +19,8 @@ def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
     """Return why PyTorch's own kernel computes with these tensors; None where faltung does."""
     if private.MISSING:
         return f"this version of PyTorch lacks {spoken(private.MISSING, 'and')}, which tells faltung who watches a call"
-    if type(x) not in PLAIN or type(kernel) not in PLAIN:
-        foreign = {type(tensor).__name__ for tensor in (x, kernel) if _has_own_operators(tensor)}
+    if type(x) not in PLAIN or type(kernel) not in PLAIN or (bias is not None and type(bias) not in PLAIN):
+        foreign = {type(tensor).__name__ for tensor in (x, kernel, bias) if _has_own_operators(tensor)}
         if foreign:
             return f"{' and '.join(sorted(foreign))} brings operators of its own"
     dtype = x.dtype
@@ -34,8 +34,9 @@ def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
             return f"{role} is on {tensor.device}, and faltung computes on processors"
         if tensor.dtype is not dtype:
             return f"x is {_name(dtype)} and {role} {_name(tensor.dtype)}, and faltung computes in one type"
-        if tensor.layout is not torch.strided:
-            return f"{role} is stored as {_name(tensor.layout)}, and faltung reads strided memory"
+        if tensor.layout is not torch.strided or tensor.is_nested:
+            layout = "nested tensors" if tensor.is_nested else _name(tensor.layout)
+            return f"{role} is stored as {layout}, and faltung reads strided memory"
     if torch.is_autocast_enabled("cpu"):
         return f"autocast asks for {_name(torch.get_autocast_dtype('cpu'))}, {IN_THESE}"
     if torch.compiler.is_compiling():
@@ -50,9 +51,11 @@ def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
     return None
 
 
-def _has_own_operators(tensor: Tensor) -> bool:
-    if type(tensor) in PLAIN:
+def _has_own_operators(tensor: object) -> bool:
+    if tensor is None or type(tensor) in PLAIN:
         return False
+    if not isinstance(tensor, Tensor):  # what stands for one while a program is traced, or a mistake
+        return True
     # not torch.overrides.has_torch_function, to which any mode makes every tensor foreign
     is_redefined = type(tensor).__torch_function__ is not torch.nn.Parameter.__torch_function__
     return is_redefined or private.is_traceable_wrapper(tensor)

@@ -8,6 +8,8 @@ users derive from ours are their own, as those that they derive from PyTorch's a
 
 from typing import Any
 
+from torch import nn
+
 
 class Likeness(type):
     """The metaclass of our modules; a class that names its `stock` equals that one."""
@@ -27,6 +29,21 @@ class Likeness(type):
 
 def _stands_for(kind: type) -> type:
     return vars(kind).get("stock", kind)  # type: ignore[no-any-return]
+
+
+def unparametrized(module: nn.Module) -> type[nn.Module]:
+    """Return the module's class as it was before `torch.nn.utils.parametrize` made one for it alone."""
+    kind = type(module)
+    return kind.__bases__[0] if nn.utils.parametrize.is_parametrized(module) else kind
+
+
+def change_class(module: nn.Module, kind: type[nn.Module]) -> None:
+    """Give a module this class; one made for it alone is made anew, with what it defines itself."""
+    before = type(module)
+    if before is not unparametrized(module):
+        own = {name: value for name, value in vars(before).items() if name not in ("__dict__", "__weakref__")}
+        kind = type(kind)(before.__name__, (kind,), own)
+    module.__class__ = kind
 
 
 class Home(str):

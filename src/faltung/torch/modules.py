@@ -18,11 +18,12 @@ from faltung.spec.layout import resolve_layout
 from faltung.spec.options import ConvOptions
 from faltung.spec.rules import one_of
 from faltung.torch import calls, scripted
-from faltung.torch.likeness import Likeness
+from faltung.torch.likeness import Likeness, change_class
 from faltung.torch.options import FIRST, in_torchs_order
+from faltung.torch.stock import is_torchs
 
 
-class _Module(_ConvNd, metaclass=Likeness):
+class Module(_ConvNd, metaclass=Likeness):
     """What forward and transposed modules share: a rank, that of the class, and what PyTorch's constructors lack."""
 
     rank: int
@@ -32,7 +33,7 @@ class _Module(_ConvNd, metaclass=Likeness):
     precision: str = "high"
 
     __constants__ = (*_ConvNd.__constants__, "rank", "written")
-    __jit_unused_properties__ = ("written",)
+    __jit_unused_properties__ = ("written", "qconfig")
 
     def _set_own(self, layout: str | None, precision: str) -> None:
         """Keep what is not the default of the class."""
@@ -62,13 +63,40 @@ class _Module(_ConvNd, metaclass=Likeness):
         """The options as TorchScript takes them."""
         return scripted.written(self.rank, self.kernel_size, self.conv_options())
 
+    @property
+    def qconfig(self) -> Any:
+        """How PyTorch is to quantise this layer; None for not at all."""
+        if "qconfig" not in vars(self):
+            raise AttributeError("this layer has no qconfig")
+        return vars(self)["qconfig"]
+
+    @qconfig.setter
+    def qconfig(self, config: Any) -> None:
+        """Become PyTorch's layer, which it then quantises: from class to class, each compared by identity."""
+        vars(self)["qconfig"] = config
+        if config is not None and self.unknown_to_pytorch() is None:
+            self.become_stock()
+
+    def unknown_to_pytorch(self) -> str | None:
+        """What PyTorch's layer does not know of this one's options; None if it knows them all."""
+        if self.layout is not None:
+            return f"layout={self.layout!r}"
+        if not is_torchs(self.padding, self.stride):
+            return f"padding={self.padding!r} with stride={self.stride}"
+        return None
+
+    def become_stock(self) -> None:
+        """Change the class to PyTorch's."""
+        vars(self).pop("precision", None)
+        change_class(self, self.stock)
+
     def extra_repr(self) -> str:
         layout = "" if self.layout is None else f", layout={self.layout}"
         precision = "" if self.precision == "high" else f", precision={self.precision}"
         return f"{super().extra_repr()}{layout}{precision}"
 
 
-class _Convolution(_Module):
+class _Convolution(Module):
     """The forward modules."""
 
     def __init__(self, *arguments: Any, layout: str | None = None, precision: str = "high", **options: Any) -> None:
@@ -96,7 +124,7 @@ class _Convolution(_Module):
         return calls.convolve(self.rank, input, weight, bias, self.conv_options())
 
 
-class _Transposed(_Module, _ConvTransposeNd):
+class _Transposed(Module, _ConvTransposeNd):
     """The transposed modules."""
 
     def __init__(self, *arguments: Any, layout: str | None = None, precision: str = "high", **options: Any) -> None:
@@ -189,7 +217,7 @@ class ConvTranspose3d(_Transposed, nn.ConvTranspose3d):
     stock = nn.ConvTranspose3d
 
 
-class _Lazy(_Module):
+class _Lazy(Module):
     """The lazy modules, whose constructors and rule for in_channels know nothing of ours."""
 
     def __init__(self, *arguments: Any, layout: str | None = None, precision: str = "high", **options: Any) -> None:

@@ -1,6 +1,6 @@
 """What `torch.jit.script` compiles in place of a module's forward: PyTorch's operators, paddings written out.
 
-TorchScript reads these functions as text, and of a module the constant `_Module.written`.
+TorchScript reads these functions as text, and of a module the constant `Module.written`.
 """
 
 from typing import Any

@@ -28,7 +28,7 @@ TRANSPOSED: dict[int, Any] = {
 def convolve(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Tensor:
     """Convolve x, (N, C, *spatial) or (C, *spatial), on an input padded first where PyTorch knows no such padding."""
     stride, padding, dilation, groups, *_ = options
-    if options.padding_mode != "zeros" or not _is_torchs(padding, stride):
+    if options.padding_mode != "zeros" or not is_torchs(padding, stride):
         x, padding = _padded(rank, x, kernel, spread(rank, options, FIRST[rank])), 0
     return CONVOLVE[rank](x, kernel, bias, stride, padding, dilation, groups)
 
@@ -41,7 +41,7 @@ def convolve_transposed(
     return TRANSPOSED[rank](x, kernel, bias, stride, padding, output_padding, groups, dilation)
 
 
-def _is_torchs(padding: Any, stride: Any) -> bool:
+def is_torchs(padding: Any, stride: Any) -> bool:
     """Is this padding one that PyTorch's convolutions know?"""
     if isinstance(padding, str):
         return padding == "valid" or (padding == "same" and set(per_axis(1, stride)) == {1})

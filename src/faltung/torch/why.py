@@ -11,6 +11,7 @@ from faltung.spec.options import ConvOptions
 from faltung.torch import functional
 from faltung.torch.calls import refusal_of_sizes
 from faltung.torch.coverage import refusal
+from faltung.torch.likeness import unparametrized
 from faltung.torch.modules import OURS
 from faltung.torch.options import FIRST, in_torchs_order
 
@@ -58,12 +59,6 @@ def reason_of_module(module: nn.Module, x: Tensor | None = None) -> str | None:
         options: ConvOptions = module.conv_options()  # type: ignore[operator]  # it is one of ours
         return _refusal_of_sizes(len(module.kernel_size), x, module.weight, module.output_padding, options)
     return reason
-
-
-def unparametrized(module: nn.Module) -> type[nn.Module]:
-    """Return the module's class as it was before `torch.nn.utils.parametrize` made one for it alone."""
-    kind = type(module)
-    return kind.__bases__[0] if nn.utils.parametrize.is_parametrized(module) else kind
 
 
 def _reason_of_function(
