@@ -5,6 +5,7 @@ import logging
 import operator
 import os
 import signal
+import sys
 import time
 from functools import cache
 from typing import SupportsIndex, TypeVar
@@ -17,6 +18,8 @@ from faltung.runtime.locks import lock_across_forks
 
 SPIN_MICROSECONDS = 500
 """How long an idle worker spins before it sleeps: waking a sleeping one takes about this long on a virtual machine."""
+
+MOST_THREADS = 1024
 
 log = logging.getLogger("faltung")
 _lock = lock_across_forks()
@@ -116,9 +119,12 @@ _has_native_callers = False
 def current() -> Pool:
     """The pool for the present setting, started if need be."""
     global _pool
+    num_threads = get_num_threads()
     with _lock:
-        if _pool is None:
-            _pool = Pool(get_num_threads())
+        if _pool is None or _pool.num_threads != num_threads:
+            if _pool is not None:
+                _pool.close()
+            _pool = Pool(num_threads)
             _place[0] = _pool.address
         return _pool
 
@@ -133,29 +139,38 @@ def place() -> int:
 
 
 def get_num_threads() -> int:
-    """How many threads a call may use: set_num_threads, else FALTUNG_NUM_THREADS, else the processors we may run on."""
-    global _num_threads
-    if _num_threads is None:
-        wanted = os.environ.get("FALTUNG_NUM_THREADS", "")
-        if wanted:
-            _num_threads = _checked(wanted, "FALTUNG_NUM_THREADS")
-        else:
-            has_affinity = hasattr(os, "sched_getaffinity")
-            _num_threads = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return _num_threads
+    """How many threads a call may use.
+
+    What set_num_threads was told, else FALTUNG_NUM_THREADS; else what PyTorch says where it is loaded: it is told by
+    torch.set_num_threads, and 1 in a DataLoader's worker; else OMP_NUM_THREADS, else the processors we may run on.
+    """
+    if told := _num_threads or _from_environment():
+        return told
+    ask = getattr(sys.modules.get("torch"), "get_num_threads", _usual)
+    return ask()  # type: ignore[no-any-return]
 
 
 def set_num_threads(num_threads: int) -> None:
     """Use `num_threads` threads from the next call on, for the whole process."""
-    global _num_threads, _pool
-    with _lock:
-        _num_threads = _checked(num_threads, "set_num_threads")
-        if _pool is not None and _pool.num_threads != _num_threads:
-            _pool.close()
-            _pool = None
-            _place[0] = 0
-            if _has_native_callers:
-                current()
+    global _num_threads
+    _num_threads = _checked(num_threads, "set_num_threads")
+    if _has_native_callers:
+        current()
+
+
+@cache
+def _from_environment() -> int | None:
+    wanted = os.environ.get("FALTUNG_NUM_THREADS", "")
+    return _checked(wanted, "FALTUNG_NUM_THREADS") if wanted else None
+
+
+@cache
+def _usual() -> int:
+    """What OpenMP would do: the first number of OMP_NUM_THREADS, else one thread for each processor."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if wanted.isdecimal() and int(wanted) > 0:
+        return min(int(wanted), MOST_THREADS)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _checked(value: SupportsIndex | str, name: str) -> int:
@@ -163,8 +178,8 @@ def _checked(value: SupportsIndex | str, name: str) -> int:
         number = int(value) if isinstance(value, str) else 0 if isinstance(value, bool) else operator.index(value)
     except (TypeError, ValueError):
         number = 0
-    if not 1 <= number <= 1024:
-        rule = f"{name}: the number of threads must be between 1 and 1024"
+    if not 1 <= number <= MOST_THREADS:
+        rule = f"{name}: the number of threads must be between 1 and {MOST_THREADS}"
         raise FaltungError(f"{rule}; got {value!r}. Use {os.cpu_count()}.")
     return number
 

@@ -1,4 +1,4 @@
-"""PyTorch's answer where faltung refuses a call or fails: its result, or its error, with the layer's place in the model.
+"""PyTorch's answer where faltung refuses a call: its result, or its error with the layer's place in the model.
 
 So nothing that PyTorch computes is refused, who catches PyTorch's errors catches ours, and they speak its words.
 """
@@ -25,8 +25,8 @@ def of_pytorch(refusal: FaltungError, compute: Callable[..., Tensor], *call: Any
     """What PyTorch says to a call that faltung refuses."""
     try:
         return compute(*call)
-    except FaltungError:  # an option that only faltung knows
-        told: Any = refusal
+    except FaltungError:  # of an option that only faltung knows, which PyTorch does not get to see
+        told: Any = RefusedCall(str(refusal))
     except RuntimeError as error:
         told = RefusedCall(str(error))
     except TypeError as error:

@@ -20,7 +20,9 @@ def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
     if private.MISSING:
         return f"this version of PyTorch lacks {spoken(private.MISSING, 'and')}, which tells faltung who watches a call"
     if type(x) not in PLAIN or type(kernel) not in PLAIN or (bias is not None and type(bias) not in PLAIN):
-        foreign = {type(tensor).__name__ for tensor in (x, kernel, bias) if _has_own_operators(tensor)}
+        foreign = {
+            type(tensor).__name__ for tensor in (x, kernel, x if bias is None else bias) if _has_own_operators(tensor)
+        }
         if foreign:
             return f"{' and '.join(sorted(foreign))} brings operators of its own"
     dtype = x.dtype
@@ -52,7 +54,7 @@ def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
 
 
 def _has_own_operators(tensor: object) -> bool:
-    if tensor is None or type(tensor) in PLAIN:
+    if type(tensor) in PLAIN:
         return False
     if not isinstance(tensor, Tensor):  # what stands for one while a program is traced, or a mistake
         return True

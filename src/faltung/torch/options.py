@@ -48,7 +48,7 @@ def in_torchs_order(rank: int, x: Tensor, options: ConvOptions) -> Tensor:
 
 def per_axis(rank: int, value: Any) -> tuple[Any, ...]:
     """One entry for each spatial axis, as PyTorch reads an int or a list; a list of another length is refused later."""
-    if isinstance(value, int):
+    if isinstance(value, int) or not hasattr(value, "__len__"):
         return (value,) * rank
     return tuple(value) * rank if len(value) == 1 else tuple(value)
 
