@@ -12,12 +12,14 @@ Read it in this order: `private.py` (what PyTorch tells by private names only), 
 watching), `options.py` (a call's options, and the dispatcher's words for them), `operators.py` (the three operators and
 their derivatives), `dispatch.py` (what an operator is to PyTorch), `batching.py` (vmap), `bias.py` (the gradient of a
 bias), `fast_path.py` (without derivatives), `coverage.py` (what goes to PyTorch's own kernel), `calls.py` (which of
-these ways), `functional.py`, `modules.py`, `why.py`, `replace.py` (ft.accelerate). `threads.py` borrows PyTorch's
-threads, from the first computation on.
+these ways), `stock.py` (PyTorch's kernel, paddings written out), `answers.py` (PyTorch's own errors), `functional.py`,
+`likeness.py` (classes that pass for PyTorch's), `scripted.py` (for TorchScript), `modules.py`, `why.py`, `replace.py`
+(ft.accelerate, and back). `flops.py` and `fusing.py` tell PyTorch's tools of us. `threads.py` borrows PyTorch's threads,
+from the first computation on.
 """
 
 from faltung.frontends.report import Report
-from faltung.torch import functional
+from faltung.torch import functional, fusing
 from faltung.torch.modules import (
     Conv1d,
     Conv2d,
@@ -54,3 +56,5 @@ __all__ = [
     "restore",
     "why",
 ]
+
+fusing.register()

@@ -20,9 +20,8 @@ def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
     if private.MISSING:
         return f"this version of PyTorch lacks {spoken(private.MISSING, 'and')}, which tells faltung who watches a call"
     if type(x) not in PLAIN or type(kernel) not in PLAIN or (bias is not None and type(bias) not in PLAIN):
-        foreign = {
-            type(tensor).__name__ for tensor in (x, kernel, x if bias is None else bias) if _has_own_operators(tensor)
-        }
+        given = (x, kernel) if bias is None else (x, kernel, bias)
+        foreign = {type(tensor).__name__ for tensor in given if _has_own_operators(tensor)}
         if foreign:
             return f"{' and '.join(sorted(foreign))} brings operators of its own"
     dtype = x.dtype

@@ -91,6 +91,7 @@ class Module(_ConvNd, metaclass=Likeness):
         change_class(self, self.stock)
 
     def extra_repr(self) -> str:
+        """What stands between the parentheses: PyTorch's text, and what is not the default of ours."""
         layout = "" if self.layout is None else f", layout={self.layout}"
         precision = "" if self.precision == "high" else f", precision={self.precision}"
         return f"{super().extra_repr()}{layout}{precision}"

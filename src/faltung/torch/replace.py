@@ -7,6 +7,7 @@ tied modules) stay, because the modules stay.
 import copy as copying
 from typing import TypeVar
 
+import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
@@ -15,6 +16,12 @@ from faltung.frontends.report import Report
 from faltung.torch.likeness import change_class, unparametrized
 from faltung.torch.modules import OURS, Module
 from faltung.torch.why import reason_of_module
+
+REMEDY = (
+    "Convolutions are computed in float32 and float64 on processors, where they are layers (of torch.nn, not yet "
+    "scripted) or calls of faltung.torch.functional. faltung.torch.report(model) names them all."
+)
+"""What to do where faltung computes none."""
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -67,7 +74,14 @@ def report(model: nn.Module) -> Report:
       0: Conv1d(3, 8, kernel_size=(5,), stride=(1,))
       2: left alone, the weight is bfloat16, and faltung computes in float32 and float64
     """
-    convolutions = {name: module for name, module in model.named_modules() if isinstance(module, _ConvNd)}
+    convolutions = {name: module for name, module in model.named_modules() if _is_convolution(module)}
     reasons = {name: reason_of_module(module) for name, module in convolutions.items()}
     computed = {name: str(module) for name, module in convolutions.items() if reasons[name] is None}
     return Report(computed, {name: reason for name, reason in reasons.items() if reason is not None})
+
+
+def _is_convolution(module: nn.Module) -> bool:
+    """Is it one of PyTorch's convolutions, or was it one before it was scripted?"""
+    if isinstance(module, torch.jit.ScriptModule):
+        return module.original_name in {kind.__name__ for kind in OURS}
+    return isinstance(module, _ConvNd)

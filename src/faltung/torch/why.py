@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
@@ -43,6 +44,8 @@ def why(convolution: nn.Module | Callable[..., Tensor], x: Tensor, *arguments: A
 def reason_of_module(module: nn.Module, x: Tensor | None = None) -> str | None:
     """Return why faltung does not compute this module, for any x or for this one; None if it does."""
     kind = type(module)
+    if isinstance(module, torch.jit.ScriptModule):
+        return "it is scripted, and TorchScript computes it; accelerate the model before it is scripted"
     if not isinstance(module, _ConvNd):
         return f"{kind.__name__} is not a convolution"
     if "forward" in vars(module):
