@@ -52,7 +52,7 @@ class explain_errors(contextlib.ContextDecorator):
 def explained(error: Exception, diagnosis: Diagnosis) -> Exception:
     """Return an error that says what a diagnosis says and is caught as the original would be."""
     message = f"{str(error).splitlines()[0] if str(error) else type(error).__name__}\n\n{diagnosis}"
-    kinds: tuple[type, ...] = (ShapeError,) if isinstance(error, ShapeError) else (ShapeError, type(error))
+    kinds = (type(error),) if isinstance(error, ShapeError) else (ShapeError, type(error))
     try:
         new: Any = type("ExplainedError", kinds, {"__module__": "faltung"})(message)
     except TypeError:  # an error of another make

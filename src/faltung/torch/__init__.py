@@ -14,7 +14,7 @@ their derivatives), `dispatch.py` (what an operator is to PyTorch), `batching.py
 bias), `fast_path.py` (without derivatives), `coverage.py` (what goes to PyTorch's own kernel), `calls.py` (which of
 these ways), `stock.py` (PyTorch's kernel, paddings written out), `answers.py` (PyTorch's own errors), `functional.py`,
 `likeness.py` (classes that pass for PyTorch's), `scripted.py` (for TorchScript), `modules.py`, `why.py`, `replace.py`
-(ft.accelerate, and back). `flops.py` and `fusing.py` tell PyTorch's tools of us. `threads.py` borrows PyTorch's threads,
+(ft.accelerate, and back). `flops.py` and `fusing.py` tell tools of us. `threads.py` borrows PyTorch's threads,
 from the first computation on.
 """
 

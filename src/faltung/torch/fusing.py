@@ -1,11 +1,14 @@
 """`torch.fx.experimental.optimization.fuse` looks for classes by identity; ours are to be found too."""
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from torch.fx.experimental import optimization
-
 from faltung.torch.modules import OURS
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # PyTorch, of its own TorchScript
+    from torch.fx.experimental import optimization
 
 _stock: Any = optimization.matches_module_pattern
 
