@@ -17,7 +17,7 @@ class Data(torch.utils.data.Dataset):
     def __getitem__(self, index):
         y = ft.conv1d(x, kernel)
         used = pool._pool.num_threads if pool._pool else 1
-        return torch.tensor([ft.get_num_threads(), used, int((y == 160).all())])
+        return torch.tensor([ft.get_num_threads(), used, int(np.allclose(y, 160))])
 
 if __name__ == "__main__":
     torch.set_num_threads(3)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import SupportsIndex, TypeVar
 
@@ -111,6 +112,7 @@ def immortal(thing: Kept) -> Kept:
 
 
 _num_threads: int | None = None
+_host: Callable[[], int] | None = None
 _pool: Pool | None = None
 _place = immortal((ctypes.c_int64 * 1)())
 _has_native_callers = False
@@ -144,10 +146,11 @@ def get_num_threads() -> int:
     What set_num_threads was told, else FALTUNG_NUM_THREADS; else what PyTorch says where it is loaded: it is told by
     torch.set_num_threads, and 1 in a DataLoader's worker; else OMP_NUM_THREADS, else the processors we may run on.
     """
-    if told := _num_threads or _from_environment():
-        return told
-    ask = getattr(sys.modules.get("torch"), "get_num_threads", _usual)
-    return ask()  # type: ignore[no-any-return]
+    if _num_threads is not None:
+        return _num_threads
+    if _host is not None:
+        return _host()
+    return _usual() if "torch" not in sys.modules else _as_pytorch_says()
 
 
 def set_num_threads(num_threads: int) -> None:
@@ -159,18 +162,26 @@ def set_num_threads(num_threads: int) -> None:
 
 
 @cache
-def _from_environment() -> int | None:
-    wanted = os.environ.get("FALTUNG_NUM_THREADS", "")
-    return _checked(wanted, "FALTUNG_NUM_THREADS") if wanted else None
-
-
-@cache
 def _usual() -> int:
-    """What OpenMP would do: the first number of OMP_NUM_THREADS, else one thread for each processor."""
+    """The number for this process, if no host tells another."""
+    global _num_threads
+    if wanted := os.environ.get("FALTUNG_NUM_THREADS", ""):
+        _num_threads = _checked(wanted, "FALTUNG_NUM_THREADS")
+        return _num_threads
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if wanted.isdecimal() and int(wanted) > 0:
         return min(int(wanted), MOST_THREADS)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _as_pytorch_says() -> int:
+    """PyTorch's number, unless the environment has one for us; from then on PyTorch is asked at once."""
+    global _host
+    number = _usual()
+    if _num_threads is None:
+        _host = getattr(sys.modules["torch"], "get_num_threads", None)  # None while it is being imported
+        number = _host() if _host is not None else number
+    return number
 
 
 def _checked(value: SupportsIndex | str, name: str) -> int:

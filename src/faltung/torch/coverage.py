@@ -10,6 +10,7 @@ from faltung.torch.tensors import PLAIN
 
 COMPUTED: dict[torch.dtype, str] = {getattr(torch, name): name for name in spec_dtype.COMPUTED}
 """The element types that faltung computes in, and their names."""
+STRIDED = torch.strided
 IN_THESE = f"and faltung computes in {spoken(spec_dtype.COMPUTED, 'and')}"
 
 EXPORTED = "a program for elsewhere is being written, and PyTorch's operators are known everywhere"
@@ -28,16 +29,17 @@ def refusal(x: Tensor, kernel: Tensor, bias: Tensor | None) -> str | None:
     if dtype not in COMPUTED:
         role = "the weight" if x is kernel else "x"
         return f"{role} is {_name(dtype)}, {IN_THESE}"
-    for role, tensor in (("x", x), ("the weight", kernel), ("the bias", bias)):
-        if tensor is None:
+    for tensor in (x, kernel) if bias is None else (x, kernel, bias):
+        if tensor.is_cpu and tensor.dtype is dtype and tensor.layout is STRIDED:
             continue
+        role = "x" if tensor is x else "the weight" if tensor is kernel else "the bias"
         if not tensor.is_cpu:
             return f"{role} is on {tensor.device}, and faltung computes on processors"
         if tensor.dtype is not dtype:
             return f"x is {_name(dtype)} and {role} {_name(tensor.dtype)}, and faltung computes in one type"
-        if tensor.layout is not torch.strided or tensor.is_nested:
-            layout = "nested tensors" if tensor.is_nested else _name(tensor.layout)
-            return f"{role} is stored as {layout}, and faltung reads strided memory"
+        return f"{role} is stored as {_name(tensor.layout)}, and faltung reads strided memory"
+    if x.is_nested:
+        return "x is nested, and faltung reads strided memory"
     if torch.is_autocast_enabled("cpu"):
         return f"autocast asks for {_name(torch.get_autocast_dtype('cpu'))}, {IN_THESE}"
     if torch.compiler.is_compiling():

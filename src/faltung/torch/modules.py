@@ -8,8 +8,8 @@ the gradients too. No class adds state to its parent's: a module may change its 
 import inspect
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+from torch.jit import is_scripting
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from faltung.spec import named
@@ -113,7 +113,7 @@ class _Convolution(Module):
         self._set_own(layout, precision)
 
     def forward(self, input: Tensor) -> Tensor:
-        if torch.jit.is_scripting():
+        if is_scripting():
             return scripted.convolve(
                 input, self.weight, self.bias, self.stride, self.dilation, self.groups, *self.written
             )
@@ -133,7 +133,7 @@ class _Transposed(Module, _ConvTransposeNd):
         self._set_own(layout, precision)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if torch.jit.is_scripting():
+        if is_scripting():
             return scripted.convolve_transposed(
                 input,
                 self.weight,
