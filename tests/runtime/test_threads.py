@@ -271,3 +271,13 @@ def test_the_setting_of_the_environment() -> None:
     on_one = "import os; hasattr(os, 'sched_setaffinity') and os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); "
     found = python(f"{on_one}{program}; {everywhere}", FALTUNG_NUM_THREADS="").stdout.split()
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("said, number", [("1", "1"), ("3,2", "3"), (" 2 ", "2")])
+def test_openmps_setting_is_followed(said: str, number: str) -> None:
+    program = "import faltung as ft; print(ft.get_num_threads())"
+    assert python(program, FALTUNG_NUM_THREADS="", OMP_NUM_THREADS=said).stdout.strip() == number
+    assert python(program, FALTUNG_NUM_THREADS="4", OMP_NUM_THREADS=said).stdout == "4\n"
+    for nonsense in ("", "many", "0", "-1"):
+        everywhere = python(program, FALTUNG_NUM_THREADS="", OMP_NUM_THREADS=nonsense).stdout
+        assert everywhere == python(program, FALTUNG_NUM_THREADS="").stdout

@@ -126,7 +126,8 @@ def test_lazy_modules():
 def test_a_forward_of_its_own_is_left_alone():
     layer = nn.Conv1d(3, 4, 3)
     layer.forward = lambda input: input
-    assert type(ft.accelerate(layer)) is nn.Conv1d
+    with pytest.warns(UserWarning, match="0 of 1 conv.* The model itself: this Conv1d has a forward of its own"):
+        assert type(ft.accelerate(layer)) is nn.Conv1d
     assert faltung.torch.report(layer).left == {"": "this Conv1d has a forward of its own"}
 
 
@@ -142,6 +143,20 @@ def test_the_report(capsys):
     }
     assert capsys.readouterr().out == f"{report}\n"
     assert str(report).startswith("faltung computes 2 of 4 convolutions.\n  0: Conv1d(3, 8, kernel_size=(5,), ")
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_a_model_of_which_nothing_is_computed_is_told_why_and_what_to_do():
+    advice = "or calls of faltung.torch.functional. faltung.torch.report.model. names them all."
+    models = {
+        "0 of 1 convolutions. 0: the weight is bfloat16": nn.Sequential(nn.Conv1d(3, 4, 5).bfloat16()),
+        "0 of 0 convolutions": nn.Sequential(nn.Linear(3, 4)),
+        "0 of 1 convolutions. 1: it is scripted": nn.Sequential(nn.ReLU(), torch.jit.script(nn.Conv1d(3, 4, 5))),
+    }
+    for told, plain in models.items():
+        with pytest.warns(UserWarning, match=f"accelerate: faltung computes {told}.*{advice}") as warned:
+            ft.accelerate(plain)
+        assert len(warned) == 1 and warned[0].filename == __file__
 
 
 def test_something_that_is_no_model():

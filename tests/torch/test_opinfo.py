@@ -1,4 +1,7 @@
-"""PyTorch's own operator tests as judge: every sample and every error of OpInfo for the convolutions."""
+"""PyTorch's own operator tests as judge: every sample and every error of OpInfo for the convolutions.
+
+One exception: "same" with a stride is an error there, and works here. OpInfo has no errors of transposed convolutions.
+"""
 
 import warnings
 
@@ -61,8 +64,8 @@ def test_gradcheck_and_gradgradcheck_of_every_small_sample(name):
         def call(*tensors, arguments=arguments, options=options):
             return getattr(F, name)(*tensors, *arguments[len(tensors) - 1 :], **options)
 
-        assert torch.autograd.gradcheck(call, tensors, fast_mode=size > 60)
-        assert torch.autograd.gradgradcheck(call, tensors, fast_mode=size > 60)
+        assert torch.autograd.gradcheck(call, tensors, fast_mode=size > 60, check_batched_grad=True)
+        assert torch.autograd.gradgradcheck(call, tensors, fast_mode=size > 60, check_batched_grad=True)
         checked += 1
     assert checked >= 6
 
@@ -81,5 +84,5 @@ def test_every_error_input_raises(name, number, error):
         y = getattr(F, name)(sample.input, *sample.args, **sample.kwargs)
         assert y.shape[2:] == tuple(-(-size // 2) for size in sample.input.shape[2:])
         return
-    with pytest.raises((RuntimeError, ValueError)):
+    with pytest.raises(error.error_type, match=error.error_regex):
         getattr(F, name)(sample.input, *sample.args, **sample.kwargs)

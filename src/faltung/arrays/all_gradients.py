@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np  # noqa: F401  # for the examples
 from numpy.typing import ArrayLike, NDArray
 
-from faltung.arrays.calls import Calls, also, copied, copies_of, facts_of, key_of
+from faltung.arrays.calls import Calls, also, arrays_of, copied, copies_of, facts_of, key_of
 from faltung.arrays.gradients import check_dy
-from faltung.operators.convolution import Convolution, as_array, compile_spec
+from faltung.operators.convolution import Convolution, compile_spec
 from faltung.operators.epilogue_gradient import EpilogueGradient, epilogue_gradient_of
 from faltung.operators.gradients import InputGradient, KernelGradient, input_gradient_of, kernel_gradient_of
 from faltung.spec import spec_from_call
@@ -72,8 +72,7 @@ def conv_gradients(
     [(8, 100, 16), (3, 16, 32), (32,)]
     """
     options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision))
-    x, kernel, dy = as_array(x), as_array(kernel), as_array(dy)
-    bias, y = (None if array is None else as_array(array) for array in (bias, y))
+    x, kernel, dy, bias, y = arrays_of("conv_gradients", x, kernel, dy, bias, y)
     key = key_of("conv_gradients", options, x, kernel, bias, (*also(array=dy), *also(array=y)))
     prepared = _calls.find(key)
     if prepared is None:

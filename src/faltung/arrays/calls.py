@@ -6,6 +6,9 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from faltung.errors import DtypeError
+from faltung.operators.convolution import as_array
+from faltung.spec import named
 from faltung.spec.options import ConvOptions
 
 Array = NDArray[Any]
@@ -13,6 +16,15 @@ Prepared = TypeVar("Prepared")
 Key = tuple[Any, ...]
 
 MOST_CALLS = 4096
+
+
+def arrays_of(function: str, *values: Any) -> list[Any]:
+    """What a function was given, as arrays; None stays None."""
+    try:
+        return [None if value is None else as_array(value) for value in values]
+    except DtypeError as error:
+        with named(function):
+            raise error
 
 
 class Calls(Generic[Prepared]):

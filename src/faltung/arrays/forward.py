@@ -7,8 +7,8 @@ from typing import Any
 from numpy import ndarray
 from numpy.typing import NDArray
 
-from faltung.arrays.calls import Calls, copied, facts_of, is_in_order, key_of
-from faltung.operators.convolution import Convolution, as_array
+from faltung.arrays.calls import Calls, arrays_of, copied, facts_of, is_in_order, key_of
+from faltung.operators.convolution import Convolution
 from faltung.plan.in_place import strides_in_place
 from faltung.spec import spec_from_call
 from faltung.spec.options import ConvOptions
@@ -76,7 +76,7 @@ def convolve(
 ) -> Array:
     """Convolve arrays, or what becomes some; ``function`` is the name of the public function that was called."""
     if type(x) is not ndarray or type(kernel) is not ndarray or (bias is not None and type(bias) is not ndarray):
-        x, kernel, bias = as_array(x), as_array(kernel), None if bias is None else as_array(bias)
+        x, kernel, bias = arrays_of(function, x, kernel, bias)
     key = key_of(function, options, x, kernel, bias)
     prepared = _calls.find(key)
     if prepared is None:

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np  # noqa: F401  # for the examples
 from numpy.typing import ArrayLike, NDArray
 
-from faltung.arrays.calls import Calls, also, copied, copies_of, key_of
+from faltung.arrays.calls import Calls, also, arrays_of, copied, copies_of, key_of
 from faltung.errors import DtypeError, ShapeError
-from faltung.operators.convolution import as_array
 from faltung.operators.gradients import InputGradient, KernelGradient, input_gradient_of, kernel_gradient_of
 from faltung.operators.out import check_out
 from faltung.spec import ConvSpec, named, spec_from_call
@@ -66,7 +65,7 @@ def input_gradient(
     (8, 100, 16)
     """
     options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, None, in_effect(precision))
-    dy, kernel = as_array(dy), as_array(kernel)
+    dy, kernel = arrays_of("input_gradient", dy, kernel)
     key = key_of("input_gradient", options, dy, kernel, None, also(input_shape))
     prepared = _input_gradients.find(key)
     if prepared is None:
@@ -122,7 +121,7 @@ def kernel_gradient(
     (3, 16, 32)
     """
     options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, None, in_effect(precision))
-    x, dy = as_array(x), as_array(dy)
+    x, dy = arrays_of("kernel_gradient", x, dy)
     key = key_of("kernel_gradient", options, x, dy, None, also(kernel_size))
     prepared = _kernel_gradients.find(key)
     if prepared is None:

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np  # noqa: F401  # for the examples
 from numpy.typing import ArrayLike, NDArray
 
-from faltung.arrays.calls import Calls, also, copied, copies_of, key_of
-from faltung.operators.convolution import as_array
+from faltung.arrays.calls import Calls, also, arrays_of, copied, copies_of, key_of
 from faltung.operators.out import check_out
 from faltung.operators.separable import Separable, separable_of
 from faltung.spec import named, spec_from_call
@@ -68,8 +67,8 @@ def separable_conv1d(
     (8, 96, 64)
     """
     options = ConvOptions(stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision))
-    arrays = as_array(x), as_array(depthwise_kernel), as_array(pointwise_kernel)
-    return _convolve("separable_conv1d", 1, *arrays, None if bias is None else as_array(bias), options, out)
+    arrays = arrays_of("separable_conv1d", x, depthwise_kernel, pointwise_kernel, bias)
+    return _convolve("separable_conv1d", 1, *arrays, options, out)
 
 
 def separable_conv2d(
@@ -115,8 +114,8 @@ def separable_conv2d(
     (1, 30, 30, 24)
     """
     options = ConvOptions(stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision))
-    arrays = as_array(x), as_array(depthwise_kernel), as_array(pointwise_kernel)
-    return _convolve("separable_conv2d", 2, *arrays, None if bias is None else as_array(bias), options, out)
+    arrays = arrays_of("separable_conv2d", x, depthwise_kernel, pointwise_kernel, bias)
+    return _convolve("separable_conv2d", 2, *arrays, options, out)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from faltung.arrays.calls import Calls, also, copied, copies_of, facts_of, key_of
-from faltung.operators.convolution import as_array
+from faltung.arrays.calls import Calls, also, arrays_of, copied, copies_of, facts_of, key_of
 from faltung.operators.gradients import InputGradient, input_gradient_of
 from faltung.operators.out import check_out
 from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
@@ -197,7 +196,7 @@ def _convolve(
     out: Array | None,
 ) -> Array:
     """Convolve arrays, or what becomes some, transposed."""
-    x, kernel, bias = as_array(x), as_array(kernel), None if bias is None else as_array(bias)
+    x, kernel, bias = arrays_of(function, x, kernel, bias)
     key = key_of(function, options, x, kernel, bias, also(output_padding))
     prepared = _calls.find(key)
     if prepared is None:

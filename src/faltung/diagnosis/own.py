@@ -25,9 +25,9 @@ def of_error(error: FaltungError) -> Diagnosis:
 
 def _of_call(request: dict[str, Any]) -> Diagnosis | None:
     (shape, dtype), (kernel_shape, kernel_dtype) = request.pop("x"), request.pop("kernel")
-    name, _ = str(request.pop("function")), request.pop("rank", None)
+    name, host, _ = str(request.pop("function")), request.pop("host", "faltung"), request.pop("rank", None)
     said = {key: value for key, value in request.items() if value is not None}
     with contextlib.suppress(Exception):  # options so wrong that no layer can be drawn from them
-        program = of_call("faltung", name, tuple(kernel_shape), said, kernel_dtype)
+        program = of_call(host, name, tuple(kernel_shape), said, kernel_dtype)
         return examine(program, Data(tuple(shape), dtype, "numpy"))
     return None

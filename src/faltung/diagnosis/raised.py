@@ -42,7 +42,7 @@ class explain_errors(contextlib.ContextDecorator):
         self._stack.close()
         self._stack = contextlib.ExitStack()
         call, self._last_call[:] = [*self._last_call], []
-        if not isinstance(error, Exception) or (isinstance(error, ShapeError) and error.request is not None):
+        if not isinstance(error, Exception) or _explains_itself(error):
             return
         found = of_error(error, call[0] if call else None)
         if found is not None and not found.ok:
@@ -52,7 +52,7 @@ class explain_errors(contextlib.ContextDecorator):
 def explained(error: Exception, diagnosis: Diagnosis) -> Exception:
     """Return an error that says what a diagnosis says and is caught as the original would be."""
     message = f"{str(error).splitlines()[0] if str(error) else type(error).__name__}\n\n{diagnosis}"
-    kinds: tuple[type, ...] = (ShapeError,) if isinstance(error, ShapeError) else (ShapeError, type(error))
+    kinds = (type(error),) if isinstance(error, ShapeError) else (ShapeError, type(error))
     try:
         new: Any = type("ExplainedError", kinds, {"__module__": "faltung"})(message)
     except TypeError:  # an error of another make
@@ -63,7 +63,7 @@ def explained(error: Exception, diagnosis: Diagnosis) -> Exception:
 
 def of_error(error: BaseException, call: Any = None) -> Diagnosis | None:
     """Return the diagnosis of an error from the layers and inputs on its way; None if there are none."""
-    if isinstance(error, FaltungError):
+    if isinstance(error, FaltungError) and not _is_of_host(error):
         own: Diagnosis = error.diagnosis
         return own
     for model, data in _suspects(error):
@@ -74,7 +74,16 @@ def of_error(error: BaseException, call: Any = None) -> Diagnosis | None:
     if call is not None:
         with contextlib.suppress(Exception):
             return diagnose(*call)
-    return None
+    return error.diagnosis if isinstance(error, FaltungError) else None
+
+
+def _is_of_host(error: BaseException) -> bool:
+    """Is it an error of ours in the words of a framework? What led to it is then among the framework's frames."""
+    return isinstance(error, FaltungError) and "host" in (error.request or {})
+
+
+def _explains_itself(error: Exception) -> bool:
+    return isinstance(error, ShapeError) and error.request is not None and not _is_of_host(error)
 
 
 def _suspects(error: BaseException) -> Iterator[tuple[Any, Any]]:

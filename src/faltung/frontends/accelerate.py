@@ -4,10 +4,12 @@ Frameworks are found among the modules that are loaded, never imported: who has 
 """
 
 import sys
+import warnings
 from importlib import import_module
 from typing import TypeVar
 
 from faltung.errors import ModelError
+from faltung.frontends.report import Report
 
 Model = TypeVar("Model")
 
@@ -31,6 +33,9 @@ def accelerate(model: Model, *, copy: bool = False, verbose: bool = False) -> Mo
         copy: change a deep copy and leave the model as it is; default False.
         verbose: print the report; default False.
 
+    Warns:
+        UserWarning: if faltung computes none of the model's convolutions; it says why, and what to do.
+
     Raises:
         ModelError: if the model is not one of a framework that faltung knows.
 
@@ -44,8 +49,11 @@ def accelerate(model: Model, *, copy: bool = False, verbose: bool = False) -> Mo
     if framework is not None:
         replace = import_module(f"faltung.{framework}.replace")
         changed: Model = replace.accelerate(model, copy=copy)
+        report: Report = replace.report(changed)
         if verbose:
-            print(replace.report(changed))
+            print(report)
+        if not report.computed:
+            warnings.warn(f"accelerate: {report.in_short()} {replace.REMEDY}", stacklevel=2)
         return changed
     got = f"{type(model).__module__}.{type(model).__qualname__}"
     raise ModelError(f"accelerate: model must be a keras.Model or a torch.nn.Module; got {got}. Pass the model itself.")

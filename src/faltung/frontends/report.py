@@ -10,6 +10,13 @@ class Report:
     computed: dict[str, str]
     left: dict[str, str]
 
+    def in_short(self) -> str:
+        """How many convolutions faltung computes, and why the first of the others is left alone, in two sentences."""
+        head = f"faltung computes {len(self.computed)} of {len(self.computed) + len(self.left)} convolutions."
+        for name, reason in self.left.items():
+            return f"{head} {name or 'The model itself'}: {reason}."
+        return head
+
     def __str__(self) -> str:
         total = len(self.computed) + len(self.left)
         lines = [f"faltung computes {len(self.computed)} of {total} convolutions."]

@@ -14,6 +14,12 @@ from faltung.keras.base import OURS, LayerByFaltung
 from faltung.spec.dtype import COMPUTED
 from faltung.spec.rules import spoken
 
+REMEDY = (
+    "Convolutions are computed in float32 and float64, where they are keras.layers.Conv1D and the like. "
+    "faltung.keras.report(model) names them all."
+)
+"""What to do where faltung computes none."""
+
 STOCK = {ours: stock for stock, ours in OURS.items()}
 
 

@@ -1,5 +1,6 @@
 """A compiled convolution: `conv = compile(spec)`, then `conv(x, kernel, bias)` as often as you like."""
 
+import sys
 from functools import lru_cache
 
 import numpy as np
@@ -135,8 +136,29 @@ class Convolution:
         return launch.assembly_of(self.plan.kernel) if isinstance(self.plan, Plan) else ""
 
 
+HOMES = {
+    "torch.Tensor": "faltung.torch.functional",
+    "jax.Array": "faltung.jax",
+    "tensorflow.Tensor": "faltung.tensorflow",
+    "tensorflow.Variable": "faltung.tensorflow",
+}
+"""Classes of frameworks → whose functions compute with them: as arrays they would lose their gradients in silence."""
+
+
 def as_array(value: ArrayLike) -> Array:
-    """The value as an array; of objects if its rows differ in length, which check_dtype explains."""
+    """The value as an array; of objects if its rows differ in length, which check_dtype explains.
+
+    Raises:
+        DtypeError: if it is a framework's tensor.
+    """
+    if type(value) is np.ndarray:
+        return value
+    for name, home in HOMES.items():
+        framework, _, kind_name = name.partition(".")
+        kind = getattr(sys.modules.get(framework), kind_name, None)  # never imported by us
+        if isinstance(kind, type) and isinstance(value, kind):
+            rule = f"faltung's functions on arrays take NumPy's; got a {name}"
+            raise DtypeError(f"{rule}. Use {home}, which returns one too, or pass its numbers as an array.")
     try:
         return np.asarray(value)
     except ValueError:

@@ -5,7 +5,9 @@ import logging
 import operator
 import os
 import signal
+import sys
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import SupportsIndex, TypeVar
 
@@ -17,6 +19,8 @@ from faltung.runtime.locks import lock_across_forks
 
 SPIN_MICROSECONDS = 500
 """How long an idle worker spins before it sleeps: waking a sleeping one takes about this long on a virtual machine."""
+
+MOST_THREADS = 1024
 
 log = logging.getLogger("faltung")
 _lock = lock_across_forks()
@@ -111,6 +115,7 @@ def immortal(thing: Kept) -> Kept:
 
 
 _num_threads: int | None = None
+_host: Callable[[], int] | None = None
 _pool: Pool | None = None
 _place = immortal((ctypes.c_int64 * 1)())
 _has_native_callers = False
@@ -119,9 +124,12 @@ _has_native_callers = False
 def current() -> Pool:
     """The pool for the present setting, started if need be."""
     global _pool
+    num_threads = get_num_threads()
     with _lock:
-        if _pool is None:
-            _pool = Pool(get_num_threads())
+        if _pool is None or _pool.num_threads != num_threads:
+            if _pool is not None:
+                _pool.close()
+            _pool = Pool(num_threads)
             _place[0] = _pool.address
         return _pool
 
@@ -136,29 +144,47 @@ def place() -> int:
 
 
 def get_num_threads() -> int:
-    """How many threads a call may use: set_num_threads, else FALTUNG_NUM_THREADS, else the processors we may run on."""
-    global _num_threads
-    if _num_threads is None:
-        wanted = os.environ.get("FALTUNG_NUM_THREADS", "")
-        if wanted:
-            _num_threads = _checked(wanted, "FALTUNG_NUM_THREADS")
-        else:
-            has_affinity = hasattr(os, "sched_getaffinity")
-            _num_threads = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return _num_threads
+    """How many threads a call may use.
+
+    What set_num_threads was told, else FALTUNG_NUM_THREADS; else what PyTorch says where it is loaded: it is told by
+    torch.set_num_threads, and 1 in a DataLoader's worker; else OMP_NUM_THREADS, else the processors we may run on.
+    """
+    if _num_threads is not None:
+        return _num_threads
+    if _host is not None:
+        return _host()
+    return _usual() if "torch" not in sys.modules else _as_pytorch_says()
 
 
 def set_num_threads(num_threads: int) -> None:
     """Use `num_threads` threads from the next call on, for the whole process."""
-    global _num_threads, _pool
-    with _lock:
-        _num_threads = _checked(num_threads, "set_num_threads")
-        if _pool is not None and _pool.num_threads != _num_threads:
-            _pool.close()
-            _pool = None
-            _place[0] = 0
-            if _has_native_callers:
-                current()
+    global _num_threads
+    _num_threads = _checked(num_threads, "set_num_threads")
+    if _has_native_callers:
+        current()
+
+
+@cache
+def _usual() -> int:
+    """The number for this process, if no host tells another."""
+    global _num_threads
+    if wanted := os.environ.get("FALTUNG_NUM_THREADS", ""):
+        _num_threads = _checked(wanted, "FALTUNG_NUM_THREADS")
+        return _num_threads
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if wanted.isdecimal() and int(wanted) > 0:
+        return min(int(wanted), MOST_THREADS)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _as_pytorch_says() -> int:
+    """PyTorch's number, unless the environment has one for us; from then on PyTorch is asked at once."""
+    global _host
+    number = _usual()
+    if _num_threads is None:
+        _host = getattr(sys.modules["torch"], "get_num_threads", None)  # None while it is being imported
+        number = _host() if _host is not None else number
+    return number
 
 
 def _checked(value: SupportsIndex | str, name: str) -> int:
@@ -166,8 +192,8 @@ def _checked(value: SupportsIndex | str, name: str) -> int:
         number = int(value) if isinstance(value, str) else 0 if isinstance(value, bool) else operator.index(value)
     except (TypeError, ValueError):
         number = 0
-    if not 1 <= number <= 1024:
-        rule = f"{name}: the number of threads must be between 1 and 1024"
+    if not 1 <= number <= MOST_THREADS:
+        rule = f"{name}: the number of threads must be between 1 and {MOST_THREADS}"
         raise FaltungError(f"{rule}; got {value!r}. Use {os.cpu_count()}.")
     return number
 

@@ -12,12 +12,14 @@ Read it in this order: `private.py` (what PyTorch tells by private names only), 
 watching), `options.py` (a call's options, and the dispatcher's words for them), `operators.py` (the three operators and
 their derivatives), `dispatch.py` (what an operator is to PyTorch), `batching.py` (vmap), `bias.py` (the gradient of a
 bias), `fast_path.py` (without derivatives), `coverage.py` (what goes to PyTorch's own kernel), `calls.py` (which of
-these ways), `functional.py`, `modules.py`, `why.py`, `replace.py` (ft.accelerate). `threads.py` borrows PyTorch's
-threads, from the first computation on.
+these ways), `stock.py` (PyTorch's kernel, paddings written out), `answers.py` (PyTorch's own errors), `functional.py`,
+`likeness.py` (classes that pass for PyTorch's), `scripted.py` (for TorchScript), `modules.py`, `why.py`, `replace.py`
+(ft.accelerate, and back). `flops.py` and `fusing.py` tell tools of us. `threads.py` borrows PyTorch's threads,
+from the first computation on.
 """
 
 from faltung.frontends.report import Report
-from faltung.torch import functional
+from faltung.torch import functional, fusing
 from faltung.torch.modules import (
     Conv1d,
     Conv2d,
@@ -32,7 +34,7 @@ from faltung.torch.modules import (
     LazyConvTranspose2d,
     LazyConvTranspose3d,
 )
-from faltung.torch.replace import report
+from faltung.torch.replace import report, restore
 from faltung.torch.why import why
 
 __all__ = [
@@ -51,5 +53,8 @@ __all__ = [
     "Report",
     "functional",
     "report",
+    "restore",
     "why",
 ]
+
+fusing.register()

@@ -1,4 +1,4 @@
-"""torch.func.vmap over the operators: many convolutions as one.
+"""vmap over the operators: many convolutions as one. Axes are merged by reshape, the one word that every vmap knows.
 
 Where the first operand differs between them and the kernel does not, they are more samples of one convolution. Where
 kernels differ, or are computed (a kernel gradient for each), they are groups of one convolution: the channels of all
@@ -6,9 +6,12 @@ of them side by side.
 """
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from torch import Tensor
+
+from faltung.torch import private
 
 
 def batched(operator: Callable[..., Tensor], *, is_kernel_gradient: bool) -> Callable[..., tuple[Tensor, int]]:
@@ -25,8 +28,8 @@ def batched(operator: Callable[..., Tensor], *, is_kernel_gradient: bool) -> Cal
         operands, dims, options = inputs[:num_operands], in_dims[:num_operands], inputs[-1]
         if not is_kernel_gradient and dims[1:] == (None, None):
             samples = operands[0].movedim(dims[0], 0)
-            result = operator(samples.flatten(0, 1), *inputs[1:])
-            return result.unflatten(0, samples.shape[:2]), 0
+            result = operator(samples.reshape(count * samples.shape[1], *samples.shape[2:]), *inputs[1:])
+            return result.reshape(*samples.shape[:2], *result.shape[1:]), 0
         joined = [
             None if operand is None else _side_by_side(operand, dim, count, axis)
             for operand, dim, axis in zip(operands, dims, operand_axes, strict=True)
@@ -47,3 +50,25 @@ def _side_by_side(operand: Tensor, dim: int | None, count: int, axis: int) -> Te
         many = operand.movedim(dim, axis)
     shape = many.shape
     return many.reshape(*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :])
+
+
+def batched_in_gradients(rule: Callable[..., tuple[Tensor, int]]) -> Callable[..., Tensor]:
+    """Return what serves the vmap of old under the same rule.
+
+    `torch.autograd.grad(is_grads_batched=True)`, and so `jacobian(vectorize=True)`, still run on it. It knows no
+    rules: an operator itself takes the axis of the innermost vmap off its operands and puts it on the result.
+    """
+
+    def run(*inputs: Any) -> Tensor:
+        with private.innermost_vmap() as level:
+            bare: list[Any] = [private.without_batch(value, level) for value in inputs]
+            count = max(len(value) for value, given in zip(bare, inputs, strict=True) if value is not given)
+            dims: list[int | None] = []
+            for i, given in enumerate(inputs):
+                if is_other := bare[i] is not given and len(bare[i]) != count:
+                    bare[i] = bare[i][0]  # of another level only
+                dims.append(None if bare[i] is given or is_other else 0)
+            result, axis = rule(SimpleNamespace(batch_size=count), tuple(dims), *bare)
+        return private.with_batch(result, axis, level)
+
+    return run

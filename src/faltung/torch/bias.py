@@ -5,7 +5,7 @@ from torch import Tensor
 
 from faltung.operators.epilogue_gradient import bias_gradient_of
 from faltung.torch.coverage import COMPUTED
-from faltung.torch.private import is_in_forward_mode
+from faltung.torch.private import is_batched_by_old_vmap, is_in_forward_mode
 from faltung.torch.tensors import is_observed
 
 LEAST_NUMBERS = 2**15
@@ -17,7 +17,7 @@ elsewhere up to 5 times (15 channels, channels last)."""
 
 def sum_of_channels(dy: Tensor) -> Tensor:
     """The sum of dy, (N, C, *spatial), for each channel; differentiable, to any order."""
-    if type(dy) is Tensor and _is_ours(dy):
+    if type(dy) is Tensor and not is_batched_by_old_vmap(dy) and _is_ours(dy):
         shape = (dy.shape[0], *dy.shape[2:], dy.shape[1])
         total = dy.new_empty(dy.shape[1])
         bias_gradient_of(shape, True, COMPUTED[dy.dtype]).sum_at(dy.data_ptr(), total.data_ptr())

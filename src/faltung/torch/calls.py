@@ -9,36 +9,36 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from faltung.errors import FaltungError
 from faltung.spec import spec_from_call
 from faltung.spec.options import ConvOptions
-from faltung.torch import fast_path, operators
+from faltung.torch import answers, fast_path, operators, stock
 from faltung.torch.coverage import refusal
 from faltung.torch.options import (
     FIRST,
     in_torchs_order,
-    padding_pairs,
     per_axis,
     resolve,
-    spread,
     transposed_sizes,
     with_memory_order,
 )
 from faltung.torch.tensors import is_observed
 
-torchs = torch.nn.functional
-TORCHS_CONVOLVE: dict[int, Any] = {1: torchs.conv1d, 2: torchs.conv2d, 3: torchs.conv3d}
-TORCHS_TRANSPOSED: dict[int, Any] = {1: torchs.conv_transpose1d, 2: torchs.conv_transpose2d, 3: torchs.conv_transpose3d}
-
 
 def convolve(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Tensor:
     """Convolve, by faltung where it can."""
     given, x = x, in_torchs_order(rank, x, options)
-    if refusal(x, kernel, bias) is not None:
-        y = _by_pytorch(rank, x, kernel, bias, options)
-    elif x.dim() == rank + 1:
-        y = _convolve(rank, x[None], kernel, bias, options)[0]
-    else:
-        y = _convolve(rank, x, kernel, bias, options)
+    try:
+        if refusal(x, kernel, bias) is not None:
+            y = stock.convolve(rank, x, kernel, bias, options)
+        elif x.dim() == rank + 1:
+            y = _convolve(rank, x[None], kernel, bias, options)[0]
+        else:
+            y = _convolve(rank, x, kernel, bias, options)
+    except FaltungError as error:
+        y = answers.of_pytorch(error, stock.convolve, rank, x, kernel, bias, options)
+    except RuntimeError as error:
+        raise answers.with_place(error)  # noqa: B904  # the same error
     return y if x is given else y.movedim(-1 - rank, -1)
 
 
@@ -55,13 +55,17 @@ def convolve_transposed(
 ) -> Tensor:
     """Convolve transposed, by faltung where it can."""
     given, x = x, in_torchs_order(rank, x, options)
-    if refusal(x, kernel, bias) is not None or refusal_of_sizes(rank, x, kernel, output_padding, options) is not None:
-        stride, padding, dilation, groups, *_ = options
-        y = TORCHS_TRANSPOSED[rank](x, kernel, bias, stride, padding, output_padding, groups, dilation)
-    elif x.dim() == rank + 1:
-        y = _convolve_transposed(rank, x[None], kernel, bias, output_padding, options)[0]
-    else:
-        y = _convolve_transposed(rank, x, kernel, bias, output_padding, options)
+    try:
+        if refusal(x, kernel, bias) or refusal_of_sizes(rank, x, kernel, output_padding, options):
+            y = stock.convolve_transposed(rank, x, kernel, bias, output_padding, options)
+        elif x.dim() == rank + 1:
+            y = _convolve_transposed(rank, x[None], kernel, bias, output_padding, options)[0]
+        else:
+            y = _convolve_transposed(rank, x, kernel, bias, output_padding, options)
+    except FaltungError as error:
+        y = answers.of_pytorch(error, stock.convolve_transposed, rank, x, kernel, bias, output_padding, options)
+    except RuntimeError as error:
+        raise answers.with_place(error)  # noqa: B904  # the same error
     return y if x is given else y.movedim(-1 - rank, -1)
 
 
@@ -114,21 +118,3 @@ def refusal_of_sizes(rank: int, x: Tensor, kernel: Tensor, output_padding: Any, 
     if min(size + extra for size, extra in zip(least, more, strict=True)) < 1:
         return "the result would have no elements, which PyTorch explains"
     return None
-
-
-def _by_pytorch(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Tensor:
-    """The same convolution by PyTorch's own kernel, on an input padded first where it knows no such padding."""
-    stride, padding, dilation, groups, *_ = options
-    if options.padding_mode != "zeros" or not _is_torchs(padding, stride):
-        pairs = padding_pairs(rank, x, kernel, spread(rank, options, FIRST[rank]))
-        flat = [end for pair in reversed(pairs) for end in pair]
-        mode = "constant" if options.padding_mode == "zeros" else options.padding_mode
-        x, padding = torchs.pad(x, flat, mode), 0
-    return TORCHS_CONVOLVE[rank](x, kernel, bias, stride, padding, dilation, groups)
-
-
-def _is_torchs(padding: Any, stride: Any) -> bool:
-    """Is this padding one that PyTorch's convolutions know?"""
-    if isinstance(padding, str):
-        return padding == "valid" or (padding == "same" and set(per_axis(1, stride)) == {1})
-    return isinstance(padding, int) or all(isinstance(entry, int) for entry in padding)

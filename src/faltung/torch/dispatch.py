@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from faltung.torch import private
-from faltung.torch.batching import batched
+from faltung.torch.batching import batched, batched_in_gradients
 from faltung.torch.options import NUM_IN_SCHEMA, SCHEMA, from_schema, to_schema
 from faltung.torch.tensors import is_observed
 
@@ -46,7 +46,7 @@ class Operator:
     def __call__(self, *inputs: Any) -> Tensor:
         """Compute; `inputs` are the operands, the tensors among them first, and the options."""
         tensors = [operand for operand in inputs[:3] if isinstance(operand, Tensor)]
-        if is_observed(*tensors):
+        if is_observed(*tensors) or any(map(private.is_batched_by_old_vmap, tensors)):
             if private.are_transforms_active() and not torch.compiler.is_compiling():
                 return self.transformable.apply(*inputs)
             return self.registered(*inputs[:-1], *to_schema(inputs[-1]))
@@ -79,6 +79,8 @@ def _registered(
         qualified, lambda ctx, dy: (*derivative(ctx, dy), *(None,) * NUM_IN_SCHEMA), setup_context=remember
     )
     torch.library.register_vmap(qualified, lambda info, in_dims, *inputs: rule(info, in_dims, *whole(inputs)))
+    of_old = batched_in_gradients(rule)
+    torch.library.impl(qualified, "Batched", lambda *inputs: of_old(*whole(inputs)))
     return getattr(torch.ops.faltung, name).default
 
 

@@ -9,6 +9,7 @@ import inspect
 from typing import Any
 
 from torch import Tensor, nn
+from torch.jit import is_scripting
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from faltung.spec import named
@@ -16,16 +17,23 @@ from faltung.spec.layout import resolve_layout
 from faltung.spec.options import ConvOptions
 from faltung.spec.precision import PRECISIONS, in_effect
 from faltung.spec.rules import one_of
-from faltung.torch import calls
+from faltung.torch import calls, scripted
+from faltung.torch.likeness import Likeness, change_class
 from faltung.torch.options import FIRST, in_torchs_order
+from faltung.torch.stock import is_torchs
 
 
-class _Module(_ConvNd):
+class Module(_ConvNd, metaclass=Likeness):
     """What forward and transposed modules share: a rank, that of the class, and what PyTorch's constructors lack."""
 
     rank: int
+    stock: type[nn.Module]
+    """PyTorch's class that this one stands for."""
     layout: str | None = None
     precision: str | None = None
+
+    __constants__ = (*_ConvNd.__constants__, "rank", "written")
+    __jit_unused_properties__ = ("written", "qconfig")
 
     def _set_own(self, layout: str | None, precision: str | None) -> None:
         """Keep what is not the default of the class."""
@@ -50,13 +58,46 @@ class _Module(_ConvNd):
             in_effect(self.precision),
         )
 
+    @property
+    def written(self) -> scripted.Written:
+        """The options as TorchScript takes them."""
+        return scripted.written(self.rank, self.kernel_size, self.conv_options())
+
+    @property
+    def qconfig(self) -> Any:
+        """How PyTorch is to quantise this layer; None for not at all."""
+        if "qconfig" not in vars(self):
+            raise AttributeError("this layer has no qconfig")
+        return vars(self)["qconfig"]
+
+    @qconfig.setter
+    def qconfig(self, config: Any) -> None:
+        """Become PyTorch's layer, which it then quantises: from class to class, each compared by identity."""
+        vars(self)["qconfig"] = config
+        if config is not None and self.unknown_to_pytorch() is None:
+            self.become_stock()
+
+    def unknown_to_pytorch(self) -> str | None:
+        """What PyTorch's layer does not know of this one's options; None if it knows them all."""
+        if self.layout is not None:
+            return f"layout={self.layout!r}"
+        if not is_torchs(self.padding, self.stride):
+            return f"padding={self.padding!r} with stride={self.stride}"
+        return None
+
+    def become_stock(self) -> None:
+        """Change the class to PyTorch's."""
+        vars(self).pop("precision", None)
+        change_class(self, self.stock)
+
     def extra_repr(self) -> str:
+        """What stands between the parentheses: PyTorch's text, and what is not the default of ours."""
         layout = "" if self.layout is None else f", layout={self.layout}"
         precision = "" if self.precision is None else f", precision={self.precision}"
         return f"{super().extra_repr()}{layout}{precision}"
 
 
-class _Convolution(_Module):
+class _Convolution(Module):
     """The forward modules."""
 
     def __init__(self, *arguments: Any, layout: str | None = None, precision: str | None = None, **options: Any) -> None:
@@ -72,6 +113,10 @@ class _Convolution(_Module):
         self._set_own(layout, precision)
 
     def forward(self, input: Tensor) -> Tensor:
+        if is_scripting():
+            return scripted.convolve(
+                input, self.weight, self.bias, self.stride, self.dilation, self.groups, *self.written
+            )
         parameters = self._parameters  # where weights normally are, found in a tenth of the time
         weight, bias = parameters.get("weight"), parameters.get("bias")
         return self._conv_forward(input, self.weight if weight is None else weight, self.bias if bias is None else bias)
@@ -80,7 +125,7 @@ class _Convolution(_Module):
         return calls.convolve(self.rank, input, weight, bias, self.conv_options())
 
 
-class _Transposed(_Module, _ConvTransposeNd):
+class _Transposed(Module, _ConvTransposeNd):
     """The transposed modules."""
 
     def __init__(self, *arguments: Any, layout: str | None = None, precision: str | None = None, **options: Any) -> None:
@@ -88,6 +133,19 @@ class _Transposed(_Module, _ConvTransposeNd):
         self._set_own(layout, precision)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if is_scripting():
+            return scripted.convolve_transposed(
+                input,
+                self.weight,
+                self.bias,
+                self.stride,
+                self.padding,
+                self._output_padding(
+                    input, output_size, self.stride, self.padding, self.kernel_size, self.rank, self.dilation
+                ),
+                self.groups,
+                self.dilation,
+            )
         rank, options = self.rank, self.conv_options()
         sizes: Any = (self.stride, self.padding, self.kernel_size, rank, self.dilation)
         output_padding = self._output_padding(in_torchs_order(rank, input, options), output_size, *sizes)
@@ -107,6 +165,7 @@ class Conv1d(_Convolution, nn.Conv1d):
     """
 
     rank = 1
+    stock = nn.Conv1d
 
 
 class Conv2d(_Convolution, nn.Conv2d):
@@ -118,6 +177,7 @@ class Conv2d(_Convolution, nn.Conv2d):
     """
 
     rank = 2
+    stock = nn.Conv2d
 
 
 class Conv3d(_Convolution, nn.Conv3d):
@@ -129,6 +189,7 @@ class Conv3d(_Convolution, nn.Conv3d):
     """
 
     rank = 3
+    stock = nn.Conv3d
 
 
 class ConvTranspose1d(_Transposed, nn.ConvTranspose1d):
@@ -140,21 +201,24 @@ class ConvTranspose1d(_Transposed, nn.ConvTranspose1d):
     """
 
     rank = 1
+    stock = nn.ConvTranspose1d
 
 
 class ConvTranspose2d(_Transposed, nn.ConvTranspose2d):
     """`torch.nn.ConvTranspose2d`, computed by faltung."""
 
     rank = 2
+    stock = nn.ConvTranspose2d
 
 
 class ConvTranspose3d(_Transposed, nn.ConvTranspose3d):
     """`torch.nn.ConvTranspose3d`, computed by faltung."""
 
     rank = 3
+    stock = nn.ConvTranspose3d
 
 
-class _Lazy(_Module):
+class _Lazy(Module):
     """The lazy modules, whose constructors and rule for in_channels know nothing of ours."""
 
     def __init__(self, *arguments: Any, layout: str | None = None, precision: str | None = None, **options: Any) -> None:
@@ -169,42 +233,50 @@ class _Lazy(_Module):
 class LazyConv1d(_Lazy, nn.LazyConv1d, Conv1d):  # type: ignore[misc]
     """`torch.nn.LazyConv1d`: in_channels are those of the first input."""
 
+    stock = nn.LazyConv1d
     cls_to_become = Conv1d
 
 
 class LazyConv2d(_Lazy, nn.LazyConv2d, Conv2d):  # type: ignore[misc]
     """`torch.nn.LazyConv2d`: in_channels are those of the first input."""
 
+    stock = nn.LazyConv2d
     cls_to_become = Conv2d
 
 
 class LazyConv3d(_Lazy, nn.LazyConv3d, Conv3d):  # type: ignore[misc]
     """`torch.nn.LazyConv3d`: in_channels are those of the first input."""
 
+    stock = nn.LazyConv3d
     cls_to_become = Conv3d
 
 
 class LazyConvTranspose1d(_Lazy, nn.LazyConvTranspose1d, ConvTranspose1d):  # type: ignore[misc]
     """`torch.nn.LazyConvTranspose1d`: in_channels are those of the first input."""
 
+    stock = nn.LazyConvTranspose1d
     cls_to_become = ConvTranspose1d
 
 
 class LazyConvTranspose2d(_Lazy, nn.LazyConvTranspose2d, ConvTranspose2d):  # type: ignore[misc]
     """`torch.nn.LazyConvTranspose2d`: in_channels are those of the first input."""
 
+    stock = nn.LazyConvTranspose2d
     cls_to_become = ConvTranspose2d
 
 
 class LazyConvTranspose3d(_Lazy, nn.LazyConvTranspose3d, ConvTranspose3d):  # type: ignore[misc]
     """`torch.nn.LazyConvTranspose3d`: in_channels are those of the first input."""
 
+    stock = nn.LazyConvTranspose3d
     cls_to_become = ConvTranspose3d
 
 
 OURS: dict[type[nn.Module], type[nn.Module]] = {
-    getattr(nn, name): globals()[name]
-    for kind in ("Conv", "ConvTranspose", "LazyConv", "LazyConvTranspose")
-    for name in (f"{kind}1d", f"{kind}2d", f"{kind}3d")
+    ours.stock: ours
+    for ours in (
+        *(Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d),
+        *(LazyConv1d, LazyConv2d, LazyConv3d, LazyConvTranspose1d, LazyConvTranspose2d, LazyConvTranspose3d),
+    )
 }
 """PyTorch's modules → ours."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from faltung.arrays import forward, gradients, transposed
 from faltung.spec.options import ConvOptions
-from faltung.torch import threads
+from faltung.torch import flops, threads
 from faltung.torch.bias import sum_of_channels
 from faltung.torch.dispatch import Operator
 from faltung.torch.options import Ints, lies_last, output_sizes, transposed_sizes
@@ -151,3 +151,5 @@ kernel_gradient = Operator(
     fake=_fake_kernel_gradient,
     derivative=_derive_kernel_gradient,
 )
+
+flops.register()

@@ -48,7 +48,7 @@ def in_torchs_order(rank: int, x: Tensor, options: ConvOptions) -> Tensor:
 
 def per_axis(rank: int, value: Any) -> tuple[Any, ...]:
     """One entry for each spatial axis, as PyTorch reads an int or a list; a list of another length is refused later."""
-    if isinstance(value, int):
+    if isinstance(value, int) or not hasattr(value, "__len__"):
         return (value,) * rank
     return tuple(value) * rank if len(value) == 1 else tuple(value)
 
@@ -72,17 +72,18 @@ def resolve(rank: int, x: Tensor, kernel: Tensor, options: ConvOptions) -> ConvO
     """Resolved options of a convolution of x, (N, C, *spatial)."""
     options = with_memory_order(rank, x, kernel, options)
     others: Any = options[2:]
-    return ConvOptions(options.stride, padding_pairs(rank, x, kernel, options), *others)
+    return ConvOptions(options.stride, padding_pairs(rank, x, kernel.shape[2:], options), *others)
 
 
-def padding_pairs(rank: int, x: Tensor, kernel: Tensor, options: ConvOptions) -> Any:
+def padding_pairs(rank: int, x: Tensor, kernel_size: Ints, options: ConvOptions) -> Any:
     """(low, high) for each spatial axis, from options with an entry for each axis."""
     sizes = windows = (0,) * rank  # of which only words ask
     steps: Any = options.stride
     with named(f"conv{rank}d"):
         if isinstance(options.padding, str):
-            sizes, windows = tuple(x.shape[-rank:]), windows_of(kernel.shape[2:], options)
+            windows = windows_of(kernel_size, options)
             steps = checked_per_axis("stride", steps, spatial_axes(rank), minimum=1)
+            sizes = (1,) * rank if set(steps) == {1} else tuple(x.shape[-rank:])  # the same for every size
         return resolve_padding(options.padding, sizes, windows, steps, FIRST[rank])
 
 

@@ -4,11 +4,12 @@ Each has an answer for then. Three of them cannot be guessed: without them a cal
 batched or derived. They stand in MISSING, and PyTorch's own kernels compute everything, as `why` says.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import _C
+from torch import _C, Tensor
 from torch.autograd import forward_ad, profiler
 from torch.utils import _python_dispatch
 
@@ -56,3 +57,35 @@ is_traceable_wrapper: Callable[[object], bool] = getattr(
 
 LIBRARY: str | None = getattr(_C, "__file__", None)
 """The file of PyTorch's own library; None, the program itself, if it does not tell."""
+
+
+# ---- the vmap of old, which torch.autograd.grad(is_grads_batched=True) runs on
+
+is_batched_by_old_vmap: Callable[[Tensor], bool] = getattr(
+    getattr(_C, "_functorch", None), "is_legacy_batchedtensor", lambda tensor: False
+)
+"""Has the tensor an axis that only the vmap of old sees?"""
+
+
+@contextmanager
+def innermost_vmap() -> Iterator[int]:
+    """The level of the innermost vmap of old, which is left for the time of the block."""
+    _C._vmapmode_increment_nesting()
+    level = _C._vmapmode_decrement_nesting()
+    _C._vmapmode_decrement_nesting()
+    try:
+        yield level
+    finally:
+        _C._vmapmode_increment_nesting()
+
+
+def without_batch(value: Any, level: int) -> Any:
+    """A batched tensor with the axis of that level in front, of size 1 where it has none; anything else as it is."""
+    if isinstance(value, Tensor) and is_batched_by_old_vmap(value):
+        return torch._remove_batch_dim(value, level, 1, 0)
+    return value
+
+
+def with_batch(tensor: Tensor, axis: int, level: int) -> Tensor:
+    """The tensor with that axis hidden: what a vmap of old calls batched."""
+    return torch._add_batch_dim(tensor, axis, level)

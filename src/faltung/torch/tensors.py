@@ -68,6 +68,5 @@ def is_observed(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> bool:
         or private.are_transforms_active()
         or private.num_dispatch_modes() > 0
         or private.is_function_mode_active()
-        or private.tracing_state() is not None
         or private.is_profiled()
     )

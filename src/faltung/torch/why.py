@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
@@ -12,6 +13,7 @@ from faltung.spec.precision import in_effect
 from faltung.torch import functional
 from faltung.torch.calls import refusal_of_sizes
 from faltung.torch.coverage import refusal
+from faltung.torch.likeness import unparametrized
 from faltung.torch.modules import OURS
 from faltung.torch.options import FIRST, in_torchs_order
 
@@ -43,6 +45,8 @@ def why(convolution: nn.Module | Callable[..., Tensor], x: Tensor, *arguments: A
 def reason_of_module(module: nn.Module, x: Tensor | None = None) -> str | None:
     """Return why faltung does not compute this module, for any x or for this one; None if it does."""
     kind = type(module)
+    if isinstance(module, torch.jit.ScriptModule):
+        return "it is scripted, and TorchScript computes it; accelerate the model before it is scripted"
     if not isinstance(module, _ConvNd):
         return f"{kind.__name__} is not a convolution"
     if "forward" in vars(module):
@@ -59,12 +63,6 @@ def reason_of_module(module: nn.Module, x: Tensor | None = None) -> str | None:
         options: ConvOptions = module.conv_options()  # type: ignore[operator]  # it is one of ours
         return _refusal_of_sizes(len(module.kernel_size), x, module.weight, module.output_padding, options)
     return reason
-
-
-def unparametrized(module: nn.Module) -> type[nn.Module]:
-    """Return the module's class as it was before `torch.nn.utils.parametrize` made one for it alone."""
-    kind = type(module)
-    return kind.__bases__[0] if nn.utils.parametrize.is_parametrized(module) else kind
 
 
 def _reason_of_function(
