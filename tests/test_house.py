@@ -46,6 +46,7 @@ LAYERS = [
 BY_NAME = {
     "faltung.__init__": "what explains, shows and diagnoses is imported when it is first used: import faltung is light",
     "faltung.frontends.accelerate": "the framework whose model was given, of those that are loaded",
+    "faltung.frontends.saved": "the layers of ours that a saved model asks for",
     "faltung.keras.backend": "the file of the backend that Keras runs on",
 }
 """The modules that import others of ours by a string, and why."""

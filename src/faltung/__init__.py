@@ -17,6 +17,7 @@ from faltung.arrays.gradients import input_gradient, kernel_gradient
 from faltung.arrays.separable import separable_conv1d, separable_conv2d
 from faltung.arrays.transposed import conv1d_transpose, conv2d_transpose, conv3d_transpose
 from faltung.errors import CodegenError, DtypeError, FaltungError, ModelError, ShapeError, UnsupportedConvError
+from faltung.frontends import saved
 from faltung.frontends.accelerate import accelerate
 from faltung.operators.convolution import Convolution, compile
 from faltung.runtime.pool import get_num_threads, set_num_threads
@@ -79,3 +80,4 @@ def _explain_error(error: FaltungError) -> object:
 
 
 errors.explain_error = _explain_error
+saved.make_known()

@@ -96,6 +96,8 @@ class LayerByFaltung(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Compute the layer: by faltung, or by Keras's own call where faltung does not compute with such tensors."""
+        if backend.is_exporting(inputs) and self._is_computed_by_keras(len(inputs.shape)):
+            return super().call(inputs)
         weights = [None if weight is None else ops.convert_to_tensor(weight) for weight in self._operands()]
         reason = backend.refusal(inputs, *weights)
         if reason is None:

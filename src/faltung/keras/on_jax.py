@@ -2,6 +2,7 @@
 
 import jax
 
+from faltung.frontends.exporting import is_traced_to_be_written
 from faltung.jax import open_sizes, operators
 from faltung.jax.activation import FUNCTIONS
 from faltung.keras.request import Request, Shape, spec_of, transposed_spec_of
@@ -14,6 +15,11 @@ def refusal(x: jax.Array) -> str | None:
     """Return why Keras's own call computes with this array."""
     platform = jax.default_backend()
     return None if platform == "cpu" else f"JAX computes on {platform}, and faltung on processors"
+
+
+def is_exporting(x: jax.Array) -> bool:
+    """Is a function traced that others will run?"""
+    return isinstance(x, jax.core.Tracer) and is_traced_to_be_written()
 
 
 def convolve(x: jax.Array, kernel: jax.Array, bias: jax.Array | None, request: Request) -> jax.Array:
