@@ -40,6 +40,7 @@ LAYERS = [
     "explanation",
     "pages",
     "bench",
+    "fuzz",
     "demo",
     "cli",
 ]
@@ -127,7 +128,7 @@ def test_what_is_asked_needs_neither_numpy_nor_llvm(module: str) -> None:
     assert {name.split(".")[0] for name in imports(MODULES[module])}.isdisjoint({"numpy", "llvmlite"})
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) not in ("reference", "bench")])
+@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) not in ("reference", "bench", "fuzz")])
 def test_the_oracle_computes_nothing_that_it_judges(module: str) -> None:
     assert not any(f"{name}.".startswith("faltung.reference.") for name in imports(MODULES[module]))
 

@@ -14,7 +14,11 @@ BACKEND = keras.backend.backend()
 X = np.random.default_rng(0).normal(size=(2, 32, 4)).astype("f4")
 # Of Keras's formats those whose packages are at hand, and that it can write on the backend: a SavedModel on PyTorch, and
 # OpenVINO on JAX, fail on stock models too; ONNX on TensorFlow needs tf2onnx, on JAX jax2onnx, LiteRT on PyTorch its own.
-FORMATS = {"tensorflow": ["tf_saved_model", "openvino", "litert"], "jax": ["tf_saved_model"], "torch": ["onnx", "openvino"]}
+FORMATS = {
+    "tensorflow": ["tf_saved_model", "openvino", "litert"],
+    "jax": ["tf_saved_model"],
+    "torch": ["onnx", "openvino"],
+}
 SUFFIXES = {"tf_saved_model": "", "onnx": ".onnx", "openvino": ".xml", "litert": ".tflite"}
 
 
@@ -75,7 +79,7 @@ def test_export(kind, tmp_path):
     expected = new_model().predict(X, verbose=0)
     np.testing.assert_allclose(model.predict(X, verbose=0), expected, rtol=1e-4, atol=1e-5)  # compiled, and ours
     path = tmp_path / f"model{SUFFIXES[kind]}"
-    model.export(path, format=kind, verbose=False)
+    model.export(str(path), format=kind, verbose=False)
     np.testing.assert_allclose(globals()[f"run_{kind}"](path), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -98,4 +102,6 @@ def test_options_of_ours_are_exported_too(kind, tmp_path):
     layers = [keras.Input((32, 4)), faltung.keras.Conv1D(8, 5, padding="same", padding_mode="circular", strides=2)]
     model = keras.Sequential(layers)
     model.export(tmp_path / "model", format=kind, verbose=False)
-    np.testing.assert_allclose(run_tf_saved_model(tmp_path / "model"), model.predict(X, verbose=0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        run_tf_saved_model(tmp_path / "model"), model.predict(X, verbose=0), rtol=1e-4, atol=1e-5
+    )

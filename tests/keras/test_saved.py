@@ -62,7 +62,9 @@ else:
 """
     import faltung.frontends.saved as saved
 
-    program = program.replace("FILE", repr(saved.__file__)).replace('sys.modules["numpy"] = sys  # nothing of it is used\n', "")
+    program = program.replace("FILE", repr(saved.__file__)).replace(
+        'sys.modules["numpy"] = sys  # nothing of it is used\n', ""
+    )
     subprocess.run([sys.executable, "-I", "-S", "-c", program], check=True)
 
 

@@ -125,7 +125,9 @@ def test_every_option_in_tensorflows_words(rank, options, is_open):
     kernel_shape = (8, 4 // groups, *(2, 3, 2)[:rank]) if first else (*(2, 3, 2)[:rank], 4 // groups, 8)
     kernel = tf.constant(RANDOM.normal(size=kernel_shape))
     channel = len(shape) - 1 if conv.is_channels_last else 1
-    signature = tf.TensorSpec([None if is_open and axis != channel else size for axis, size in enumerate(shape)], x.dtype)
+    signature = tf.TensorSpec(
+        [None if is_open and axis != channel else size for axis, size in enumerate(shape)], x.dtype
+    )
     y = operators.convolve(conv, x, kernel)
     ours = tf.function(lambda x: stock.convolve(conv, x, kernel), input_signature=[signature])
     np.testing.assert_allclose(ours(x), y, rtol=1e-9, atol=1e-9)

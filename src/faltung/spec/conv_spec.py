@@ -19,7 +19,7 @@ from faltung.spec.layout import (
     spatial_axes,
 )
 from faltung.spec.options import Activation, Padding, Sizes
-from faltung.spec.rules import check_groups, integer, named, one_of, per_axis, plain, sequence
+from faltung.spec.rules import brief, check_groups, integer, named, one_of, per_axis, plain, sequence
 
 PRECISIONS = ("high", "exact")
 
@@ -123,7 +123,7 @@ class ConvSpec:
                 check_axis(self, index)
 
             if not isinstance(bias, bool):
-                raise ShapeError(f"bias must be True or False; got {bias!r}. The numbers go to the call.")
+                raise ShapeError(f"bias must be True or False; got {brief(bias)}. The numbers go to the call.")
             put("bias", bias)
             name, parameter = resolve_activation(activation, activation_parameter)
             put("activation", name)

@@ -42,7 +42,9 @@ class Words:
         """The padding at both ends of each axis, numbers or tensors where the sizes are."""
         word = self.padding.lower() if isinstance(self.padding, str) else ""
         if not word.startswith("same"):
-            return list(resolve_padding(self.padding, (0,) * self.rank, self.windows, self.stride, layouts(self.rank)[0]))
+            return list(
+                resolve_padding(self.padding, (0,) * self.rank, self.windows, self.stride, layouts(self.rank)[0])
+            )
         pairs = []
         for size, window, stride in zip(sizes, self.windows, self.stride, strict=True):
             missing = (-(-size // stride) - 1) * stride + window - size
