@@ -1,4 +1,4 @@
-"""Keras's own `export` on stock and accelerated models: the same files can be written, and they give the same numbers."""
+"""Keras's own `export` on stock and accelerated models: the same files, and the same numbers."""
 
 import subprocess
 import sys
@@ -12,8 +12,9 @@ import faltung.keras
 
 BACKEND = keras.backend.backend()
 X = np.random.default_rng(0).normal(size=(2, 32, 4)).astype("f4")
-# Of Keras's formats those whose packages are at hand, and that it can write on the backend: a SavedModel on PyTorch, and
-# OpenVINO on JAX, fail on stock models too; ONNX on TensorFlow needs tf2onnx, on JAX jax2onnx, LiteRT on PyTorch its own.
+# Of Keras's formats those that it writes on the backend with the packages at hand. A SavedModel on PyTorch, and
+# OpenVINO on JAX, fail on stock models too; ONNX on TensorFlow needs tf2onnx, on JAX
+# jax2onnx, LiteRT on PyTorch litert-torch.
 FORMATS = {
     "tensorflow": ["tf_saved_model", "openvino", "litert"],
     "jax": ["tf_saved_model"],

@@ -63,9 +63,8 @@ def explained(error: Exception, diagnosis: Diagnosis) -> Exception:
 
 def of_error(error: BaseException, call: Any = None) -> Diagnosis | None:
     """Return the diagnosis of an error from the layers and inputs on its way; None if there are none."""
-    if isinstance(error, FaltungError):
-        own: Diagnosis = error.diagnosis
-        return own
+    if isinstance(error, FaltungError) and error.request is not None:
+        return error.diagnosis  # type: ignore[no-any-return]
     for model, data in _suspects(error):
         with contextlib.suppress(Exception):  # a suspect that cannot be read is none
             found = diagnose(model, data)
@@ -74,7 +73,7 @@ def of_error(error: BaseException, call: Any = None) -> Diagnosis | None:
     if call is not None:
         with contextlib.suppress(Exception):
             return diagnose(*call)
-    return None
+    return error.diagnosis if isinstance(error, FaltungError) else None
 
 
 def _suspects(error: BaseException) -> Iterator[tuple[Any, Any]]:

@@ -1,4 +1,4 @@
-"""Is a function traced in order to be written? Then it holds its host's own operators: a reader need not have faltung."""
+"""Is a function traced to be written? Then it holds its host's own operators: a reader need not have faltung."""
 
 import sys
 

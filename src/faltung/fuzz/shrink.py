@@ -1,5 +1,6 @@
 """The smallest call that still fails in the same way."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -23,7 +24,7 @@ def shrink(case: Case, complaint: str, most_calls: int = 300) -> Case:
 
 def _kind(complaint: str) -> str:
     """What a complaint is about, without its values."""
-    return complaint.split(":")[0].rstrip("0123456789").removeprefix("1 ")[:40]
+    return re.sub(r"\d+", "#", complaint.split(":")[0])[:40]
 
 
 def _smaller(case: Case) -> Iterator[Case]:
@@ -31,6 +32,12 @@ def _smaller(case: Case) -> Iterator[Case]:
     for name in case.arguments:
         if name == "bias" or name in ConvOptions._fields or name == "output_padding":
             yield case.without(name)
+    arrays = {name: value for name, value in case.arguments.items() if isinstance(value, Numbers)}
+    for size in {size for array in arrays.values() for size in array.shape if size > 1}:  # channels of several arrays
+        for less in (1, size // 2):
+            shapes = {name: tuple(less if each == size else each for each in a.shape) for name, a in arrays.items()}
+            smaller = {name: replace(array, shape=shapes[name]) for name, array in arrays.items()}
+            yield replace(case, arguments=case.arguments | smaller)
     for name, value in case.arguments.items():
         for simpler in _simpler(value):
             yield case.with_argument(name, simpler)

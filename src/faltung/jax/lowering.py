@@ -4,6 +4,7 @@ Elsewhere is every other device, and every program that `jax.export` writes: who
 """
 
 import ctypes
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from jax import Array, lax
 from jax.extend.core import Primitive
 from jax.interpreters import mlir
 
+from faltung.frontends.threads import follow, of_xla
 from faltung.jax.activation import activated
 from faltung.runtime.locks import lock_across_forks
 from faltung.spec import ConvSpec
@@ -56,6 +58,7 @@ def _target(primitive: str, address: Callable[[ConvSpec], int], spec: ConvSpec) 
     name = f"{primitive}: {spec.to_text()}"
     with _lock:
         if name not in _registered:
+            follow(of_xla(os.environ.get("XLA_FLAGS", ""), os.environ.get("NPROC", "")))
             handler = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(address(spec))
             jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(handler), platform="cpu")
             _registered.add(name)
