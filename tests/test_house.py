@@ -41,6 +41,7 @@ LAYERS = [
     "explanation",
     "pages",
     "bench",
+    "fuzz",
     "demo",
     "cli",
 ]
@@ -48,6 +49,7 @@ BY_NAME = {
     "faltung.__init__": "what explains, shows and diagnoses is imported when it is first used: import faltung is light",
     "faltung.frontends.accelerate": "the framework whose model was given, of those that are loaded",
     "faltung.frontends.compile": "the reader of the host whose model was given",
+    "faltung.frontends.saved": "the layers of ours that a saved model asks for",
     "faltung.keras.backend": "the file of the backend that Keras runs on",
 }
 """The modules that import others of ours by a string, and why."""
@@ -128,7 +130,7 @@ def test_what_is_asked_needs_neither_numpy_nor_llvm(module: str) -> None:
     assert {name.split(".")[0] for name in imports(MODULES[module])}.isdisjoint({"numpy", "llvmlite"})
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) not in ("reference", "bench")])
+@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) not in ("reference", "bench", "fuzz")])
 def test_the_oracle_computes_nothing_that_it_judges(module: str) -> None:
     assert not any(f"{name}.".startswith("faltung.reference.") for name in imports(MODULES[module]))
 

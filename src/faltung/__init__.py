@@ -25,6 +25,7 @@ from faltung.errors import (
     ShapeError,
     UnsupportedConvError,
 )
+from faltung.frontends import saved
 from faltung.frontends.accelerate import accelerate
 from faltung.frontends.compile import compile
 from faltung.operators.convolution import Convolution
@@ -98,3 +99,4 @@ def _explain_error(error: FaltungError) -> object:
 
 
 errors.explain_error = _explain_error
+saved.make_known()

@@ -306,3 +306,11 @@ def test_the_code_of_the_page_has_short_lines() -> None:
     for path in PAGES.iterdir():
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             assert len(line) <= 120, f"{path.name}:{number}"
+
+
+def test_a_hostile_name_stays_data(keras: Any) -> None:
+    layers = [keras.Input((9, 2)), keras.layers.Conv1D(4, 3), keras.layers.Conv1D(4, 3)]
+    page = ft.show(keras.Sequential(layers, name="<!--<script>"), (1, 9, 2))
+    told = page.html.partition('id="told">')[2].partition("</script>")[0]
+    assert "<" not in told  # "<!--<script>" would make the browser read on past the end of the element
+    assert json.loads(told)["title"] == page.title and "<!--<script>" in page.title

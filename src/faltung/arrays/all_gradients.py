@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from faltung.arrays.calls import Calls, also, arrays_of, copied, copies_of, facts_of, key_of
 from faltung.arrays.gradients import check_dy
+from faltung.arrays.memory import check_memory
 from faltung.operators.convolution import Convolution, compile_spec
 from faltung.operators.epilogue_gradient import EpilogueGradient, epilogue_gradient_of
 from faltung.operators.gradients import InputGradient, KernelGradient, input_gradient_of, kernel_gradient_of
@@ -108,7 +109,8 @@ def _prepare(
     x: Array, kernel: Array, dy: Array, bias: Array | None, y: Array | None, options: ConvOptions
 ) -> _PreparedAll:
     """Check the call, plan and compile all that it needs."""
-    spec = spec_from_call("conv_gradients", *facts_of(x, kernel, bias), options=options)
+    facts = facts_of(x, kernel, bias)
+    spec = check_memory("conv_gradients", spec_from_call("conv_gradients", *facts, options=options))
     check_dy("conv_gradients", spec, dy)
     if y is not None:
         check_dy("conv_gradients", spec, y, "y")

@@ -8,6 +8,7 @@ from numpy import ndarray
 from numpy.typing import NDArray
 
 from faltung.arrays.calls import Calls, arrays_of, copied, facts_of, is_in_order, key_of
+from faltung.arrays.memory import check_memory
 from faltung.operators.convolution import Convolution
 from faltung.plan.in_place import strides_in_place
 from faltung.spec import spec_from_call
@@ -56,7 +57,7 @@ def prepare(
     """Check the call, plan and compile it."""
     if kernel_shape is not None:
         kernel = kernel.reshape(kernel_shape)
-    spec = spec_from_call(function, *facts_of(x, kernel, bias), rank=rank, options=options)
+    spec = check_memory(function, spec_from_call(function, *facts_of(x, kernel, bias), rank=rank, options=options))
     strides = strides_in_place(spec, x)
     copies = (strides is None, not is_in_order(kernel), bias is not None and not is_in_order(bias))
     convolution = Convolution(spec, strides)

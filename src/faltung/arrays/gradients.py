@@ -7,14 +7,22 @@ import numpy as np  # noqa: F401  # for the examples
 from numpy.typing import ArrayLike, NDArray
 
 from faltung.arrays.calls import Calls, also, arrays_of, copied, copies_of, key_of
+from faltung.arrays.memory import check_memory
 from faltung.errors import DtypeError, ShapeError
 from faltung.operators.gradients import InputGradient, KernelGradient, input_gradient_of, kernel_gradient_of
 from faltung.operators.out import check_out
 from faltung.spec import ConvSpec, named, spec_from_call
-from faltung.spec.layout import join_kernel_shape, resolve_kernel_layout, resolve_layout, split_shape
+from faltung.spec.layout import (
+    RANKS,
+    join_kernel_shape,
+    resolve_kernel_layout,
+    resolve_layout,
+    spatial_axes,
+    split_shape,
+)
 from faltung.spec.options import ConvOptions, Padding, Sizes
 from faltung.spec.precision import in_effect
-from faltung.spec.rules import plain
+from faltung.spec.rules import brief, integer, per_axis, plain, sequence
 
 Array = NDArray[Any]
 
@@ -69,8 +77,8 @@ def input_gradient(
     key = key_of("input_gradient", options, dy, kernel, None, also(input_shape))
     prepared = _input_gradients.find(key)
     if prepared is None:
-        facts = (tuple(input_shape), dy.dtype.name, kernel.shape, kernel.dtype.name)
-        spec = spec_from_call("input_gradient", *facts, options=options)
+        facts = (_shape(input_shape), dy.dtype.name, kernel.shape, kernel.dtype.name)
+        spec = check_memory("input_gradient", spec_from_call("input_gradient", *facts, options=options))
         check_dy("input_gradient", spec, dy)
         shape, copies = spec.input_shape, copies_of(dy, kernel)
         prepared = _PreparedGradient("input_gradient", input_gradient_of(spec), shape, ("dy", "kernel"), copies)
@@ -126,7 +134,7 @@ def kernel_gradient(
     prepared = _kernel_gradients.find(key)
     if prepared is None:
         facts = (x.shape, x.dtype.name, _kernel_shape(x, dy, kernel_size, options), dy.dtype.name)
-        spec = spec_from_call("kernel_gradient", *facts, options=options)
+        spec = check_memory("kernel_gradient", spec_from_call("kernel_gradient", *facts, options=options))
         check_dy("kernel_gradient", spec, dy)
         shape, copies = spec.kernel_shape, copies_of(x, dy)
         prepared = _PreparedGradient("kernel_gradient", kernel_gradient_of(spec), shape, ("x", "dy"), copies)
@@ -159,7 +167,14 @@ class _PreparedGradient:
 def _kernel_shape(x: Array, dy: Array, kernel_size: int | tuple[int, ...], options: ConvOptions) -> tuple[int, ...]:
     """The shape of the kernel, from the channels of x and dy."""
     with named("kernel_gradient"):
-        sizes = (kernel_size,) * (dy.ndim - 2) if isinstance(kernel_size, int) else tuple(kernel_size)
+        given = sequence(kernel_size)
+        rank = dy.ndim - 2 if given is None else len(given)
+        if rank not in RANKS:
+            rule = "kernel_size must be an integer, or one for each of one to three axes"
+            raise ShapeError(
+                f"{rule}; got {plain(kernel_size)} and dy of shape {plain(dy.shape)}. Give an entry for each axis."
+            )
+        sizes = per_axis("kernel_size", kernel_size, spatial_axes(rank), minimum=1)
         layout = resolve_layout(options.layout, len(sizes))
         for name, array in (("x", x), ("dy", dy)):
             if array.ndim < len(layout):
@@ -167,8 +182,17 @@ def _kernel_shape(x: Array, dy: Array, kernel_size: int | tuple[int, ...], optio
                 raise ShapeError(f"{rule}; got shape {plain(array.shape)}. Use arrays as the convolution has them.")
         inputs, outputs = (split_shape(layout, array.shape)[1] for array in (x, dy))
         kernel_layout = resolve_kernel_layout(options.kernel_layout, len(sizes))
-        groups = options.groups
-        return join_kernel_shape(kernel_layout, sizes, inputs // groups if groups else inputs, outputs)
+        groups = integer("groups", options.groups, minimum=1)
+        return join_kernel_shape(kernel_layout, sizes, inputs // groups, outputs)
+
+
+def _shape(input_shape: object) -> tuple[int, ...]:
+    """The sizes of an input that the caller named."""
+    with named("input_gradient"):
+        sizes = sequence(input_shape)
+        if sizes is None:
+            raise ShapeError(f"input_shape must be the shape of x; got {brief(input_shape)}. Give x.shape.")
+        return tuple(integer("input_shape", size, minimum=0) for size in sizes)
 
 
 def check_dy(function: str, spec: ConvSpec, dy: Array, name: str = "dy") -> None:

@@ -7,6 +7,7 @@ import numpy as np  # noqa: F401  # for the examples
 from numpy.typing import ArrayLike, NDArray
 
 from faltung.arrays.calls import Calls, also, arrays_of, copied, copies_of, key_of
+from faltung.arrays.memory import check_memory
 from faltung.operators.out import check_out
 from faltung.operators.separable import Separable, separable_of
 from faltung.spec import named, spec_from_call
@@ -185,4 +186,4 @@ def _prepare(
         )
         facts = (between, dtype, pointwise_kernel.shape, dtype, *of_bias)
         pointwise = spec_from_call(function, *facts, rank=rank, options=of_pointwise)
-    return separable_of(depthwise, pointwise)
+    return separable_of(check_memory(function, depthwise), check_memory(function, pointwise))

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from faltung.arrays.calls import Calls, also, arrays_of, copied, copies_of, facts_of, key_of
+from faltung.arrays.memory import check_result
 from faltung.operators.gradients import InputGradient, input_gradient_of
 from faltung.operators.out import check_out
 from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
@@ -202,6 +203,7 @@ def _convolve(
     if prepared is None:
         facts = facts_of(x, kernel, bias)
         spec = adjoint_spec(function, *facts, rank=rank, options=options, output_padding=output_padding)
+        check_result(function, spec)
         copies, is_longer = copies_of(x, kernel, bias), spec.output_shape != x.shape
         prepared = _calls.keep(key, _PreparedTransposed(function, input_gradient_of(spec), copies, is_longer))
     return prepared(x, kernel, bias, out)

@@ -63,7 +63,7 @@ def explained(error: Exception, diagnosis: Diagnosis) -> Exception:
 
 def of_error(error: BaseException, call: Any = None) -> Diagnosis | None:
     """Return the diagnosis of an error from the layers and inputs on its way; None if there are none."""
-    if isinstance(error, FaltungError) and not _is_of_host(error):
+    if isinstance(error, FaltungError) and error.request is not None and not _is_of_host(error):
         own: Diagnosis = error.diagnosis
         return own
     for model, data in _suspects(error):

@@ -16,9 +16,11 @@ Read it in this order: `operators.py` (three primitives and their derivatives), 
 
 from faltung.jax.functional import conv, conv1d, conv2d, conv3d
 from faltung.jax.general import conv_general_dilated, why
+from faltung.jax.lowering import by_lax
 from faltung.jax.transposed import conv1d_transpose, conv2d_transpose, conv3d_transpose
 
 __all__ = [
+    "by_lax",
     "conv",
     "conv1d",
     "conv1d_transpose",

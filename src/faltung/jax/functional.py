@@ -7,7 +7,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from faltung.arrays.calls import facts_of
-from faltung.jax import operators
+from faltung.jax import no_channels, open_sizes, operators
 from faltung.spec import spec_from_call
 from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
 from faltung.spec.precision import in_effect
@@ -202,7 +202,16 @@ def _convolve(
     function: str, rank: int | None, x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None, options: ConvOptions
 ) -> Array:
     arrays = arrays_of(x, kernel, bias)
-    return operators.conv(spec_from_call(function, *facts_of(*arrays), rank=rank, options=options), *arrays)
+
+    def compute(x: Array, kernel: Array, bias: Array | None) -> Array:
+        if open_sizes.is_open(x):
+            return open_sizes.conv(function, rank, x, kernel, bias, options)
+        spec = spec_from_call(function, *facts_of(x, kernel, bias), rank=rank, options=options)
+        return operators.conv(spec, x, kernel, bias)
+
+    if 0 in arrays[1].shape and arrays[0].ndim >= arrays[1].ndim > 2:
+        return no_channels.convolve(compute, *arrays, options)
+    return compute(*arrays)
 
 
 def arrays_of(*values: ArrayLike | None) -> tuple[Any, ...]:

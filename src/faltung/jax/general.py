@@ -9,6 +9,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from faltung.jax import operators
+from faltung.jax.open_sizes import is_open
 from faltung.spec import ConvOptions, spec_from_call
 from faltung.spec.dtype import COMPUTED
 from faltung.spec.geometry import output_size, window_size
@@ -111,6 +112,10 @@ def refusal(
         return "lhs_dilation is asked for, which in faltung is a transposed convolution"
     if batch_group_count != 1 or out_sharding is not None:
         return "batch_group_count or out_sharding is asked for"
+    if is_open(lhs) or is_open(rhs):
+        return "some sizes are open"
+    if 0 in rhs.shape:
+        return "there are no channels or no taps"
     layout, kernel_layout, out_layout = _layouts(lhs, rhs, dimension_numbers)
     if layout is None or kernel_layout is None or out_layout != layout:
         return "dimension_numbers name an order of axes that no kernel of faltung reads"

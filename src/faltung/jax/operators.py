@@ -18,7 +18,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
 from faltung.jax import lowering
-from faltung.jax.activation import activated, pushed
+from faltung.jax.activation import pushed
 from faltung.jax.batching import as_samples, channels_of_data, outputs_of_kernel
 from faltung.jax.batching import register as register_batching
 from faltung.operators import handlers
@@ -36,6 +36,8 @@ layer_p = Primitive("faltung.layer")
 
 def conv(spec: ConvSpec, x: Array, kernel: Array, bias: Array | None = None) -> Array:
     """The convolution that the spec describes, activation included; with a bias if one is given."""
+    if lowering.is_by_lax():
+        return lowering.finished(spec, lowering.convolve_by_lax(spec, x, kernel), bias)
     if bias is None and spec.activation is None:
         return convolve(spec, x, kernel)
     bias = jnp.zeros(spec.out_channels, spec.dtype) if bias is None else bias
@@ -50,10 +52,8 @@ def conv_transpose(spec: ConvSpec, x: Array, kernel: Array, bias: Array | None =
     """
     if x.shape != spec.output_shape:
         x = jnp.pad(x, [(0, want - have) for want, have in zip(spec.output_shape, x.shape, strict=True)])
-    y = input_gradient(spec, x, kernel)
-    if bias is not None:
-        y += _along_channels(spec, bias)
-    return activated(y, spec.activation, spec.activation_parameter)
+    compute = lowering.input_gradient_by_lax if lowering.is_by_lax() else input_gradient
+    return lowering.finished(spec, compute(spec, x, kernel), bias)
 
 
 def convolve(spec: ConvSpec, x: Array, kernel: Array) -> Array:
@@ -93,8 +93,14 @@ def _define(primitive: Primitive, shape: Any) -> None:
     def result(*_: ShapedArray, spec: ConvSpec) -> ShapedArray:
         return ShapedArray(shape(spec), np.dtype(spec.dtype))
 
+    compiled = jax.jit(primitive.bind, static_argnames="spec")
+
+    def compute(*arrays: Array, spec: ConvSpec) -> Array:
+        with jax.disable_jit(False):  # where that is on, the compiled call would come back here
+            return compiled(*arrays, spec=spec)
+
     primitive.def_abstract_eval(result)
-    primitive.def_impl(jax.jit(primitive.bind, static_argnames="spec"))
+    primitive.def_impl(compute)
 
 
 _define(convolve_p, lambda spec: spec.output_shape)
@@ -142,13 +148,11 @@ def _batch_layer(arrays: tuple[Array, ...], dims: tuple[int | None, ...], *, spe
 
 
 def _layer_in_parts(spec: ConvSpec, x: Array, kernel: Array, bias: Array) -> Array:
-    y = convolve(spec, x, kernel) + _along_channels(spec, bias)
-    return activated(y, spec.activation, spec.activation_parameter)
+    return lowering.finished(spec, convolve(spec, x, kernel), bias)
 
 
 def _layer_by_lax(spec: ConvSpec, x: Array, kernel: Array, bias: Array) -> Array:
-    y = lowering.convolve_by_lax(spec, x, kernel) + _along_channels(spec, bias)
-    return activated(y, spec.activation, spec.activation_parameter)
+    return lowering.finished(spec, lowering.convolve_by_lax(spec, x, kernel), bias)
 
 
 register_batching(convolve_p, (channels_of_data, outputs_of_kernel), channels_of_data)

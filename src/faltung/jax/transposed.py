@@ -5,8 +5,9 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from faltung.arrays.calls import facts_of
-from faltung.jax import operators
+from faltung.jax import open_sizes, operators
 from faltung.jax.functional import arrays_of
+from faltung.spec import ConvSpec
 from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
 from faltung.spec.transposed import adjoint_spec
 from faltung.spec.precision import in_effect
@@ -154,6 +155,11 @@ def _convolve_transposed(
     output_padding: Sizes | None,
 ) -> Array:
     arrays = arrays_of(x, kernel, bias)
-    facts = facts_of(*arrays)
-    spec = adjoint_spec(function, *facts, rank=rank, options=options, output_padding=output_padding)
-    return operators.conv_transpose(spec, *arrays)
+    _, *facts = facts_of(*arrays)
+
+    def spec_of(shape: tuple[int, ...]) -> ConvSpec:
+        return adjoint_spec(function, shape, *facts, rank=rank, options=options, output_padding=output_padding)
+
+    if open_sizes.is_open(arrays[0]):
+        return open_sizes.conv_transpose(spec_of, *arrays)
+    return operators.conv_transpose(spec_of(arrays[0].shape), *arrays)

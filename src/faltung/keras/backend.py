@@ -1,8 +1,8 @@
 """Which framework computes, and what goes to Keras's own call.
 
-A module for each of Keras's backends, found by its name when the first layer is called, gives three functions:
-`refusal(x)`, `convolve(x, kernel, bias, request)` and `convolve_transposed` of the same; x has one batch axis. Its
-TOGETHER are the activations that it computes in the same pass.
+A module for each of Keras's backends, found by its name when the first layer is called, gives four functions:
+`refusal(x)`, `is_exporting(x)`, `convolve(x, kernel, bias, request)` and `convolve_transposed` of the same; x has one
+batch axis. Its TOGETHER are the activations that it computes in the same pass.
 """
 
 import math
@@ -40,6 +40,11 @@ def refusal(x: Any, *weights: Any) -> str | None:
         return f"the numbers are {spoken(sorted(dtypes), 'and')}, and faltung computes in {' or in '.join(COMPUTED)}"
     reason: str | None = _framework().refusal(x)
     return reason
+
+
+def is_exporting(x: Any) -> bool:
+    """Is the layer traced in order to be written, so that it had better be Keras's own?"""
+    return bool(keras.backend.backend() in BACKENDS and _framework().is_exporting(x))
 
 
 def convolve(x: Any, kernel: Any, bias: Any | None, request: Request, activation: Activation = None) -> Any:

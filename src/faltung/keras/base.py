@@ -97,10 +97,13 @@ class LayerByFaltung(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Compute the layer: by faltung, or by Keras's own call where faltung does not compute with such tensors."""
+        if backend.is_exporting(inputs) and self._is_computed_by_keras(len(inputs.shape)):
+            return super().call(inputs)
         weights = [None if weight is None else ops.convert_to_tensor(weight) for weight in self._operands()]
         reason = backend.refusal(inputs, *weights)
         if reason is None:
-            return self._convolve(inputs, *weights)
+            with named(self.place):
+                return self._convolve(inputs, *weights)
         if self._is_computed_by_keras(len(inputs.shape)):
             return super().call(inputs)
         return self._in_float32(reason, inputs, weights)
@@ -127,6 +130,11 @@ class LayerByFaltung(keras.layers.Layer):
         return {name: value for name, (value, default) in own.items() if value != default}
 
     # ---- who computes
+
+    @property
+    def place(self) -> str:
+        """Where the layer is in its model and what it is, as errors name it."""
+        return f"{self.path or self.name} ({self.stock.__name__})"
 
     @property
     def is_last(self) -> bool:
@@ -171,6 +179,7 @@ class LayerByFaltung(keras.layers.Layer):
     def _explain(self, error: ValueError, input_shape: OpenShape) -> None:
         """Add our remedy to an error of Keras's, if we would refuse the request too."""
         try:
-            self._output_shape(input_shape)
+            with named(self.place):
+                self._output_shape(input_shape)
         except ShapeError as ours:
             error.add_note(str(ours))

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from faltung.keras.request import Request, transposed_spec_of
-from faltung.tensorflow import operators
+from faltung.tensorflow import exporting, operators
 from faltung.tensorflow.activation import SLOPES, activated
 from faltung.tensorflow.open_conv import OpenConv
 
@@ -19,6 +19,11 @@ def refusal(x: tf.Tensor) -> str | None:
     """Return why Keras's own call computes with this tensor."""
     others = [device.device_type for device in tf.config.list_logical_devices() if device.device_type != "CPU"]
     return f"TensorFlow may place tensors on {others[0]}, and faltung computes on processors" if others else None
+
+
+def is_exporting(x: tf.Tensor) -> bool:
+    """Is a graph traced that others will run?"""
+    return exporting.is_exporting()
 
 
 def convolve(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, request: Request) -> tf.Tensor:

@@ -15,6 +15,11 @@ def refusal(x: Tensor) -> str | None:
     return coverage.refusal(x, x, None)
 
 
+def is_exporting(x: Tensor) -> bool:
+    """Is the layer traced into a program that others will run?"""
+    return torch.jit.is_tracing() or torch.onnx.is_in_onnx_export() or torch.compiler.is_exporting()
+
+
 def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, request: Request) -> Tensor:
     """Convolve."""
     options, kernel = request.options._replace(kernel_layout="OIW"), _in_torchs_order(kernel)

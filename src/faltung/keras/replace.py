@@ -4,6 +4,7 @@ Weights, names, the graph of a functional model and every reference from elsewhe
 """
 
 import copy as copying
+import warnings
 from typing import Any
 
 import keras
@@ -25,7 +26,17 @@ STOCK = {ours: stock for stock, ours in OURS.items()}
 
 def accelerate(model: Any, *, copy: bool = False) -> Any:
     """Return the model, or a copy, with faltung computing its convolutions."""
-    return _with_classes(OURS, model, copy)
+    model = _with_classes(OURS, model, copy)
+    done = report(model)
+    if done.left and not done.computed:
+        place, reason = next(iter(done.left.items()))
+        remedy = 'Build the model under the policy "float32", or give these layers dtype="float32"'
+        remedy = remedy if " computes in " in reason else "faltung.keras.report(model) lists them"
+        warnings.warn(
+            f"accelerate: faltung computes none of {len(done.left)} convolutions; {place}: {reason}. {remedy}.",
+            stacklevel=3,
+        )
+    return model
 
 
 def restore(model: Any, *, copy: bool = False) -> Any:

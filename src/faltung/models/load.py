@@ -1,6 +1,7 @@
 """Models named on the command line: a .keras or .onnx file, an object in a Python module or file, or a spec's text."""
 
 import sys
+from collections.abc import Callable
 from importlib import import_module, util
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ def load(name: str) -> Any:
     """Return the model that a word on the command line means."""
     path = Path(name)
     if path.suffix in (".keras", ".h5"):
-        return _needs("keras", path).saving.load_model(path, compile=False)
+        keras = _needs("keras", path)
+        return _read(path, lambda: keras.saving.load_model(path, compile=False))
     if path.suffix == ".onnx":
-        return _needs("onnx", path).load(path)
+        onnx = _needs("onnx", path)
+        return _read(path, lambda: onnx.load(path))
     if ":" in name and not name.startswith("conv"):
         return _from_module(name)
     return ConvSpec.from_text(name)
@@ -28,6 +31,16 @@ def _needs(package: str, path: Path) -> Any:
         return import_module(package)
     except ModuleNotFoundError:
         raise ShapeError(f"doctor: reading {path.name} needs {package}; got none. Use pip install {package}.") from None
+
+
+def _read(path: Path, load: Callable[[], Any]) -> Any:
+    """What is in a model file; of what its library says against it, the cause in one line."""
+    try:
+        return load()
+    except Exception as error:  # a library raises whatever its parts do
+        lines = str(error).split("Exception encountered: ")[-1].strip().splitlines() or [type(error).__name__]
+        cause = lines[0].split(". Full object config")[0].rstrip(".")
+        raise ShapeError(f"doctor: the model file must be readable; got {str(path)!r}: {cause[:300]}.") from error
 
 
 def _from_module(name: str) -> Any:

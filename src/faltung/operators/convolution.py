@@ -17,6 +17,7 @@ from faltung.runtime import buffers, launch, processor
 from faltung.runtime.launch import Array, Launch
 from faltung.spec import ConvSpec, named
 from faltung.spec.dtype import check_dtype
+from faltung.spec.rules import brief
 
 
 class Convolution:
@@ -168,7 +169,7 @@ def as_array(value: ArrayLike) -> Array:
 def compile_spec(spec: ConvSpec) -> Convolution:
     """Plan and compile a convolution for contiguous arrays; equal specs share one."""
     if not isinstance(spec, ConvSpec):
-        got = f"{spec!r} of type {type(spec).__name__}"
+        got = f"{brief(spec)} of type {type(spec).__name__}"
         raise ShapeError(f"compile: spec must be a ConvSpec; got {got}. Use ConvSpec.from_text(…).")
     return _compiled(spec)
 

@@ -16,7 +16,7 @@ NUM_CHECKED = 48
 
 def as_json(told: dict[str, Any]) -> str:
     """Return the JSON that a script element of a page may hold."""
-    return json.dumps(told, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    return json.dumps(told, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def of_operations(operations: Iterable[Operation]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from faltung.errors import ShapeError
-from faltung.spec.rules import one_of, sequence
+from faltung.spec.rules import brief, one_of, sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,9 @@ def resolve_activation(activation: object, parameter: object) -> tuple[str | Non
     pair = sequence(activation)
     if pair is not None:
         if len(pair) != 2 or parameter is not None:
-            raise ShapeError(f"activation must be a name or (name, parameter); got {activation!r}, {parameter!r}.")
+            raise ShapeError(
+                f"activation must be a name or (name, parameter); got {brief(activation)}, {brief(parameter)}."
+            )
         activation, parameter = pair
     name = None
     if activation is not None:
@@ -86,7 +88,7 @@ def resolve_activation(activation: object, parameter: object) -> tuple[str | Non
         return name, default
     if default is None:
         takers = " and ".join(taker for taker, value in ACTIVATIONS.items() if value is not None)
-        raise ShapeError(f"only {takers} take a parameter; got {parameter!r} for {name or 'no activation'}.")
+        raise ShapeError(f"only {takers} take a parameter; got {brief(parameter)} for {name or 'no activation'}.")
     if isinstance(parameter, bool | str) or not hasattr(parameter, "__float__") or not math.isfinite(float(parameter)):
-        raise ShapeError(f"the parameter of {name} must be a finite number; got {parameter!r}.")
+        raise ShapeError(f"the parameter of {name} must be a finite number; got {brief(parameter)}.")
     return name, float(parameter) + 0.0  # not -0.0, so that equal specs have equal texts

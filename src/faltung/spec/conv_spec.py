@@ -20,7 +20,7 @@ from faltung.spec.layout import (
 )
 from faltung.spec.options import Activation, Padding, Sizes
 from faltung.spec.precision import PRECISIONS
-from faltung.spec.rules import check_groups, integer, named, one_of, per_axis, plain, sequence
+from faltung.spec.rules import brief, check_groups, integer, named, one_of, per_axis, plain, sequence
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -122,7 +122,7 @@ class ConvSpec:
                 check_axis(self, index)
 
             if not isinstance(bias, bool):
-                raise ShapeError(f"bias must be True or False; got {bias!r}. The numbers go to the call.")
+                raise ShapeError(f"bias must be True or False; got {brief(bias)}. The numbers go to the call.")
             put("bias", bias)
             name, parameter = resolve_activation(activation, activation_parameter)
             put("activation", name)

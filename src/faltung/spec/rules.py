@@ -43,9 +43,9 @@ def integer(what: str, value: object, *, minimum: int | None = None) -> int:
         number = None
     if number is None:
         remedy = f"Use {value:.0f}." if isinstance(value, float) and value.is_integer() else "Use a whole number."
-        raise ShapeError(f"{what} must be an integer; got {value!r} of type {type(value).__name__}. {remedy}")
+        raise ShapeError(f"{what} must be an integer; got {brief(value)} of type {type(value).__name__}. {remedy}")
     if minimum is not None and number < minimum:
-        raise ShapeError(f"{what} must be at least {minimum}; got {number}. Use {minimum} or more.")
+        raise ShapeError(f"{what} must be at least {minimum}; got {brief(number)}. Use {minimum} or more.")
     return number
 
 
@@ -86,16 +86,16 @@ def one_of(what: str, value: object, allowed: Sequence[str]) -> str:
     """
     folded = {name.lower(): name for name in allowed}
     if not isinstance(value, str):
-        raise ShapeError(f"{what} must be {spoken(allowed)}; got {value!r}. Give its name.")
+        raise ShapeError(f"{what} must be {spoken(allowed)}; got {brief(value)}. Give its name.")
     if value.lower() not in folded:
-        raise ShapeError(f"{what} must be {spoken(allowed)}; got {value!r}. {did_you_mean(value, allowed)}")
+        raise ShapeError(f"{what} must be {spoken(allowed)}; got {brief(value)}. {did_you_mean(value, allowed)}")
     return folded[value.lower()]
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """Return a remedy for a misspelled word."""
     folded = {name.lower(): name for name in allowed}
-    close = difflib.get_close_matches(word.lower(), folded, n=1)
+    close = difflib.get_close_matches(word[:LONGEST_SHOWN].lower(), folded, n=1)
     return f"Did you mean {folded[close[0]]!r}?" if close else "Use one of these."
 
 
@@ -126,6 +126,24 @@ def plain(value: object) -> str:
     '(1, (2, 3))'
     """
     entries = sequence(value)
+    if entries is not None and len(entries) > 12:
+        return f"({', '.join(map(plain, entries[:3]))}, … {len(entries)} entries)"
     if entries is not None:
         return f"({', '.join(map(plain, entries))}{',' if len(entries) == 1 else ''})"
-    return repr(operator.index(value)) if hasattr(value, "__index__") and not isinstance(value, bool) else repr(value)
+    return brief(operator.index(value)) if hasattr(value, "__index__") and not isinstance(value, bool) else brief(value)
+
+
+LONGEST_SHOWN = 80
+
+
+def brief(value: object) -> str:
+    """Return what a message shows of a value that somebody gave: one line, and of a long one its two ends.
+
+    >>> brief("9" * 5000)
+    "'999999999999999999999999999999… …99999999'"
+    """
+    try:
+        shown = " ".join(repr(value).split())
+    except Exception:  # whatever an odd object does; an int of thousands of digits refuses to be printed, too
+        shown = f"a {type(value).__name__} that cannot be printed"
+    return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:31]}… …{shown[-9:]}"

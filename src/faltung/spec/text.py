@@ -16,7 +16,7 @@ from faltung.errors import ShapeError, UnsupportedConvError
 from faltung.spec.activation import ACTIVATIONS, ALIASES
 from faltung.spec.geometry import PADDING_MODES, PADDINGS
 from faltung.spec.layout import KERNEL_LAYOUTS, LAYOUTS, RANKS, kernel_layouts, layouts, spatial_axes
-from faltung.spec.rules import did_you_mean, spoken
+from faltung.spec.rules import brief, did_you_mean, spoken
 
 if TYPE_CHECKING:
     from faltung.spec.conv_spec import ConvSpec
@@ -45,6 +45,8 @@ def parse_spec(text: str) -> dict[str, Any]:
     >>> parse_spec("conv1d n8 w100 ic3 oc16 kw3 same")["padding"]
     'same'
     """
+    if not isinstance(text, str):
+        raise ShapeError(f"a spec is a line of text; got {brief(text)}. Give one such as 'conv1d n1 w9 ic1 oc1 kw3'.")
     function, *tokens = text.split() or [""]
     axes = _axes(function)
     letters = {letter: (field, "") for letter, field in COUNTS.items()}
@@ -54,12 +56,12 @@ def parse_spec(text: str) -> dict[str, Any]:
     for token in map(str.lower, tokens):
         field, axis, value = _read(function, token, letters)
         if (field, axis) in said:
-            raise ShapeError(f"each thing is said once; got {token!r} and another {field} before. Drop one.")
+            raise ShapeError(f"each thing is said once; got {brief(token)} and another {field} before. Drop one.")
         said[field, axis] = value
 
     missing = [letter for letter, (field, axis) in letters.items() if field in REQUIRED and (field, axis) not in said]
     if missing:
-        raise ShapeError(f"{function} needs {spoken(missing, 'and')}; got {text!r}. Add {missing[0]}3, say.")
+        raise ShapeError(f"{function} needs {spoken(missing, 'and')}; got {brief(text)}. Add {missing[0]}3, say.")
     arguments = {field: value for (field, axis), value in said.items() if not axis}
     for field in {field for field, axis in said if axis}:
         if field in arguments:
@@ -71,9 +73,11 @@ def parse_spec(text: str) -> dict[str, Any]:
 def _axes(function: str) -> str:
     ranks = {f"conv{rank}d": rank for rank in RANKS}
     if function.removesuffix("_transpose") in ranks and function not in ranks:
-        raise UnsupportedConvError(f"a transposed convolution has no spec; got {function!r}. Give its forward one.")
+        raise UnsupportedConvError(
+            f"a transposed convolution has no spec; got {brief(function)}. Give its forward one."
+        )
     if function not in ranks:
-        raise ShapeError(f"a spec begins with {spoken(ranks)}; got {function!r}.")
+        raise ShapeError(f"a spec begins with {spoken(ranks)}; got {brief(function)}.")
     return spatial_axes(ranks[function])
 
 
@@ -89,7 +93,7 @@ def _read(function: str, token: str, letters: dict[str, tuple[str, str]]) -> tup
     match = re.fullmatch(r"([a-z]+)(-?\d[-\dx:]*)", token)
     if match is None or match[1] not in letters:
         rule = f"words of {function} are {', '.join(letters)} with a number, and {spoken(WORDS, 'and')}"
-        raise ShapeError(f"{rule}; got {token!r}. {did_you_mean(token, WORDS)}")
+        raise ShapeError(f"{rule}; got {brief(token)}. {did_you_mean(token, WORDS)}")
     field, axis = letters[match[1]]
     splitter = {"batch": "x", "padding": ":"}.get(field, " ")
     numbers = tuple(_number(int, part, token) for part in match[2].split(splitter))
@@ -102,7 +106,7 @@ def _number(kind: type[int] | type[float], digits: str, token: str) -> int | flo
     try:
         return kind(digits)
     except ValueError:
-        raise ShapeError(f"{token!r} needs a number after its letters; got {digits!r}.") from None
+        raise ShapeError(f"{brief(token)} needs a number after its letters; got {brief(digits)}.") from None
 
 
 def print_spec(spec: "ConvSpec") -> str:

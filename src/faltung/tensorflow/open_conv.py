@@ -33,6 +33,11 @@ class OpenConv:
         """Is the channel the last axis of x?"""
         return (self.options.layout or "NWC").upper().endswith("C")
 
+    @property
+    def is_kernel_outputs_first(self) -> bool:
+        """Is the output channel the first axis of the kernel?"""
+        return self._kernel_layout.startswith("O")
+
     def kernel_size(self, kernel: tuple[int, ...]) -> tuple[int, ...]:
         """The taps of a kernel of this shape."""
         return split_kernel_shape(self._kernel_layout, kernel)[0]
@@ -44,7 +49,7 @@ class OpenConv:
     def output_shape(self, x: Sizes, kernel: Sizes, x_dtype: str, kernel_dtype: str) -> Sizes:
         """The sizes of the result that follow from the sizes known, or one error that explains what is wrong."""
         channel = len(x) - 1 if self.is_channels_last else 1
-        inputs = kernel[1 if self._kernel_layout.startswith("O") else -2]
+        inputs = kernel[1 if self.is_kernel_outputs_first else -2]
         groups = self.options.groups
         channels = (inputs or 1) * groups if isinstance(groups, int) else 1
         filled = tuple(

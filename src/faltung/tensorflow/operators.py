@@ -10,7 +10,9 @@ import tensorflow as tf
 
 from faltung.arrays import forward, gradients
 from faltung.spec import ConvSpec
+from faltung.tensorflow import stock
 from faltung.tensorflow.activation import SLOPES, activated
+from faltung.tensorflow.exporting import is_exporting, refuse_if_saved
 from faltung.tensorflow.open_conv import OpenConv
 from faltung.tensorflow.tensors import Array, Sizes, Tensor, as_it_stands, computed, known_shape
 
@@ -74,6 +76,10 @@ class Shape:
         """All sizes; `arrays` are the values of `tensors`."""
         return tuple(map(int, arrays[0])) if arrays else self.sizes  # type: ignore[return-value]
 
+    def known_or_tensors(self) -> list[Any]:
+        """All sizes, those that are not known as tensors."""
+        return [self.tensors[0][axis] if size is None else size for axis, size in enumerate(self.sizes)]
+
 
 def _words(open_conv: OpenConv) -> dict[str, Any]:
     """The options as keywords of faltung's gradients on arrays, which have no activation."""
@@ -95,11 +101,19 @@ def convolve(open_conv: OpenConv, x: Tensor, kernel: Tensor, bias: Tensor | None
         sizes = known_shape("x", x), known_shape("kernel", kernel)
         return open_conv.output_shape(*sizes, x.dtype.name, kernel.dtype.name)
 
+    if is_exporting():
+        shape()  # refuses what is wrong
+        y = stock.convolve(linear, x, kernel)
+        if bias is not None:
+            y += bias if open_conv.is_channels_last else tf.reshape(bias, (-1, *[1] * rank))
+        return activated(y, name, None)  # type: ignore[arg-type]  # of SLOPES, by its name alone
+
     @tf.custom_gradient
     def operator(x: Tensor, kernel: Tensor, *bias: Tensor) -> Any:
         y = computed(compute, (x, kernel, *bias), shape)
 
         def derivative(dy: Tensor) -> Any:
+            refuse_if_saved(open_conv.function)
             if name is not None:
                 dy = dy * SLOPES[str(name)](y)
             return (
@@ -126,9 +140,13 @@ def input_gradient(open_conv: OpenConv, dy: Tensor, kernel: Tensor, shape: Shape
     def compute(dy: Array, kernel: Array, *sizes: Array) -> Array:
         return gradients.input_gradient(dy, kernel, shape.of_arrays(sizes), **_words(open_conv))
 
+    if is_exporting():
+        return stock.input_gradient(open_conv, dy, kernel, shape.known_or_tensors())
+
     @tf.custom_gradient
     def operator(dy: Tensor, kernel: Tensor) -> Any:
         def derivative(ddx: Tensor) -> Any:
+            refuse_if_saved(open_conv.function)
             by_kernel = kernel_gradient(open_conv, ddx, dy, Shape.of("kernel", kernel))
             return convolve(open_conv, ddx, kernel), by_kernel
 

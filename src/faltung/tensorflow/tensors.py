@@ -1,12 +1,14 @@
 """Tensors as arrays and back, on the same memory, and functions of arrays as TensorFlow operations."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from faltung.errors import ShapeError
+from faltung.frontends.threads import follow
 from faltung.runtime.buffers import VECTOR_ALIGNMENT
 
 Array = NDArray[Any]
@@ -31,11 +33,18 @@ def as_tensor(array: Array) -> Tensor:
 
 def computed(function: Callable[..., Array], tensors: Sequence[Tensor], shape: Callable[[], Sizes]) -> Tensor:
     """The tensor `function(*arrays)`: computed at once, or inside a graph, of this shape, whenever it runs."""
+    _follow_threads()
     if tf.executing_eagerly():
         return as_tensor(function(*map(_as_array, tensors)))
     result = tf.numpy_function(function, tensors, tensors[0].dtype, stateful=False)
     result.set_shape(shape())
     return result
+
+
+@cache
+def _follow_threads() -> None:
+    """Take TensorFlow's number of threads, which stays what it is once TensorFlow has computed anything."""
+    follow(tf.config.threading.get_intra_op_parallelism_threads())
 
 
 def _as_array(tensor: Tensor) -> Array:
