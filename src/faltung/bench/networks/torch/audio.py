@@ -137,7 +137,8 @@ def hifigan_v3() -> nn.Module:
 
     def residual(width: int, kernel_size: int, dilations: tuple[int, int]) -> nn.Sequential:
         def step(dilation: int) -> Sum:
-            conv = nn.Conv1d(width, width, kernel_size, padding="same", dilation=dilation)
+            padding = dilation * (kernel_size - 1) // 2
+            conv = nn.Conv1d(width, width, kernel_size, padding=padding, dilation=dilation)
             return Sum([nn.Identity(), nn.Sequential(nn.LeakyReLU(0.1), conv)])
 
         return nn.Sequential(*(step(dilation) for dilation in dilations))
