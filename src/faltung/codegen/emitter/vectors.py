@@ -56,10 +56,6 @@ class Vectors(Values):
     def square_root(self, a: Value) -> Value:
         return self.b.call(self._intrinsic(f"llvm.sqrt.{self._suffix}", self.vector, self.vector), [a])
 
-    def number(self, count: Int) -> Value:
-        """An integer as a number, in every lane."""
-        return self._splat(self.b.sitofp(self.i64(count), self.element), self.vector)
-
     def mantissa_and_exponent(self, a: Value, exponent_width: int, least: float) -> tuple[Value, Value]:
         """m and k with a = m * 2**k and least <= m < 2 * least, for positive normal numbers."""
         mantissa = 8 * self.element_bytes - 1 - exponent_width
