@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ import numpy as np
 
 from faltung import reference
 from faltung.algorithms.choose import FORWARD, KERNEL_GRADIENT, offers
-from faltung.bench.kinds import KINDS, Array, data, random_kernel, random_spec
+from faltung.bench.kinds import KINDS, Array, data, random_kernels, random_spec
 from faltung.bench.markdown import PREFACE
 from faltung.operators.executor import executor_of
 from faltung.plan.adjoint import adjoint_problems
@@ -138,15 +139,26 @@ NOT_NEGATIVE = ("not negative", "zeros but one")
 
 
 def measure(
-    rng: np.random.Generator, num_specs: int, found: Numbers, torch: "Callable[[Sum], Array | None] | None" = None
-) -> None:
-    """Compute that many random convolutions, or a gradient of each, on data of every kind."""
-    kernels = [random_kernel(rng) for _ in range(min(NUM_KERNELS, num_specs))]
+    rng: np.random.Generator,
+    num_specs: int,
+    found: Numbers,
+    torch: "Callable[[Sum], Array | None] | None" = None,
+    seconds: float = math.inf,
+) -> int:
+    """Compute that many random convolutions, or a gradient of each, on data of every kind; returns how many it were.
+
+    It ends sooner where the time is up.
+    """
+    end = monotonic() + seconds
+    kernels = random_kernels(rng, min(NUM_KERNELS, num_specs))
     for number in range(num_specs):
+        if monotonic() > end:
+            return number
         spec = random_spec(rng, kernels[number % len(kernels)])
         function = FUNCTIONS[(number + number // len(kernels)) % len(FUNCTIONS)]
         for kind in KINDS:
             compare(sums_of(rng, spec, function, kind), kind, found, torch)
+    return num_specs
 
 
 def compare(sum_: Sum, kind: str, found: Numbers, torch: "Callable[[Sum], Array | None] | None" = None) -> None:
@@ -241,11 +253,12 @@ each of twelve kinds, computed by every algorithm that could serve, whether or n
 @click.option("--seed", default=0)
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Where the page goes; default: stdout.")
 @click.option("--torch/--no-torch", "with_torch", default=True, help="Beside PyTorch's own.")
-def main(specs: int, seed: int, out: Path | None, with_torch: bool) -> None:
+@click.option("--seconds", default=math.inf, help="End sooner where the time is up.")
+def main(specs: int, seed: int, out: Path | None, with_torch: bool, seconds: float) -> None:
     """Measure, write the page, and fail where an algorithm of ours breaks the rule."""
     found: Numbers = {}
-    measure(np.random.default_rng(seed), specs, found, by_torch if with_torch else None)
-    page = document(found, specs, seed)
+    done = measure(np.random.default_rng(seed), specs, found, by_torch if with_torch else None, seconds)
+    page = document(found, done, seed)
     if out is None:
         click.echo(page)
     else:
