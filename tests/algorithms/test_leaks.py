@@ -116,5 +116,3 @@ def test_tiles_that_are_summed_directly_do_not_depend_on_the_threads() -> None:
     finally:
         ft.set_num_threads(threads)
     assert results[0] == results[1] == results[2]
-
-

@@ -71,7 +71,9 @@ def conv_gradients(
     >>> [gradient.shape for gradient in gradients]
     [(8, 100, 16), (3, 16, 32), (32,)]
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     x, kernel, dy = as_array(x), as_array(kernel), as_array(dy)
     bias, y = (None if array is None else as_array(array) for array in (bias, y))
     key = key_of("conv_gradients", options, x, kernel, bias, (*also(array=dy), *also(array=y)))

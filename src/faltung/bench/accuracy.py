@@ -177,8 +177,9 @@ def compare(sum_: Sum, kind: str, found: Numbers, torch: "Callable[[Sum], Array 
         same = (result == direct) | (np.isnan(result) & np.isnan(direct))
         misplaced = int((~np.where(is_finite, np.isfinite(result), same)).sum())
         negative = int((result < 0).sum()) if kind in NOT_NEGATIVE and sum_.function == "forward" else 0
+        units = units[is_compared & np.isfinite(unit)]
         errors = found.setdefault((name, kind), Errors())
-        errors.add(units[is_compared], misplaced, negative, f"{sum_.function}, {name}, {kind}: {sum_.spec.to_text()}")
+        errors.add(units, misplaced, negative, f"{sum_.function}, {name}, {kind}: {sum_.spec.to_text()}")
 
 
 def by_torch(sum_: Sum) -> Array | None:
@@ -228,8 +229,14 @@ def document(found: Numbers, num_specs: int, seed: int) -> str:
     lines = [RULE.format(num_specs=num_specs, seed=seed)]
     for title, value in (
         ("The worst error, in units of the rule (8 are allowed)", lambda e: f"{e.worst:.2g}"),
-        ("The root mean square of the errors, in the same units", lambda e: f"{math.sqrt(e.squares / max(e.count, 1)):.1g}"),
-        ("Numbers that are NaN or infinite where direct summation's are not, or the other way", lambda e: str(e.misplaced)),
+        (
+            "The root mean square of the errors, in the same units",
+            lambda e: f"{math.sqrt(e.squares / max(e.count, 1)):.1g}",
+        ),
+        (
+            "Numbers that are NaN or infinite where direct summation's are not, or the other way",
+            lambda e: str(e.misplaced),
+        ),
         ("Negative sums of products that are not negative", lambda e: str(e.negative)),
     ):
         lines += [f"## {title}", ""]
@@ -242,6 +249,29 @@ def document(found: Numbers, num_specs: int, seed: int) -> str:
 
 
 RULE = """# Accuracy
+
+The rule: an element differs from the exact sum by at most `n*eps*sum(|x||w|)` with `precision="exact"`, direct summation,
+and by at most 8 times that with `"high"`, the default, which admits sums of sums (Toom-Cook along w) and Fourier
+transforms. n is the number of products, and the sum of magnitudes is over the output's *own window*: what lies outside
+stays outside. Windows of zeros give exactly the bias; NaN and infinities reach the outputs whose windows hold them, and no
+other; sums of products that are not negative are not negative.
+
+Both fast ways mix numbers that an output does not see, which cancel up to rounding. So they are used only where the numbers
+are alike, and everything else is summed directly, tile by tile, block by block:
+
+- forward and input gradient by Toom-Cook: no number of a tile, over all its channels, is larger than 1/2 of the sum of `|x|`
+  over the window of each of its outputs;
+- the kernel: each tap of an output channel weighs, over all input channels, at least 1/8 of the largest number of that
+  channel, or all zeros; else the whole kernel is summed directly;
+- kernel gradient by Toom-Cook: by `sum |x| / max |x|`, the sparsest channel of x and that of dy have enough positions in
+  effect to coincide three times;
+- FFT: the quietest part of each window has at least 1/16 of the mean energy of its block, and the taps of an output weigh
+  four times the largest of them.
+
+What this does not cover, since it looks at the inputs and at the kernel and not at their products: channels of very
+different size whose large ones meet taps that are zero; positions in x and dy of a kernel gradient that are many and never
+coincide, as every second one of each; long kernels whose taps fall by more than about `n` from one end to the other, at the
+ends of a line. `precision="exact"`, of a call or of the process (`faltung.precision("exact")`), covers all.
 
 `python -m faltung.bench.accuracy` made this page: {num_specs} random convolutions and gradients (seed {seed}) on data of
 each of twelve kinds, computed by every algorithm that could serve, whether or not it would be chosen, and by PyTorch.

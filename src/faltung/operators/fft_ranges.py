@@ -101,9 +101,9 @@ def _energies(inputs: Array, chunk: int, dilation: int) -> Array:
     cut = _cut(inputs, chunk)
     if dilation == 1:
         return _squares(cut).sum(axis=2, dtype=np.float64)
-    return dilation * np.minimum.reduce([
-        _squares(cut[..., phase::dilation]).sum(axis=2, dtype=np.float64) for phase in range(dilation)
-    ])
+    return dilation * np.minimum.reduce(
+        [_squares(cut[..., phase::dilation]).sum(axis=2, dtype=np.float64) for phase in range(dilation)]
+    )
 
 
 def _cut(numbers: Array, chunk: int) -> Array:
