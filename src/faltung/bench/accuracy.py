@@ -130,7 +130,7 @@ def sums_of(rng: np.random.Generator, spec: ConvSpec, function: str, kind: str) 
         taps = rng.standard_normal(spec.kernel_shape).astype(spec.dtype)
         return Sum(spec, function, (data(rng, kind, spec.output_shape, spec.dtype), taps), None)
     kinds = (kind, "normal") if rng.random() < 0.5 else ("normal", kind)
-    x, dy = (data(rng, k, shape, spec.dtype) for k, shape in zip(kinds, (spec.input_shape, spec.output_shape)))
+    x, dy = (data(rng, k, shape, spec.dtype) for k, shape in zip(kinds, (spec.input_shape, spec.output_shape), strict=True))
     return Sum(spec, function, (x, dy), None)
 
 

@@ -31,7 +31,7 @@ class FftGradientLaunch:
         plan, problem = self.plan, self.plan.problem
         inputs, arriving, taps = input_view(problem, x), output_view(problem, dy), kernel_view(problem, dw)
         with quiet():
-            is_even = are_even(inputs, arriving)
+            is_even = are_even(problem, inputs, arriving)
         if not is_even:
             self._direct(x, dy, bias, dw)
             return

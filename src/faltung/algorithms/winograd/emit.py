@@ -307,7 +307,7 @@ class _Block:
         with e.loop("product", k.products) as product:
             tile = self._cleared(channels)
             weights, staged = packed.moved(product=product), self.staged.moved(tile=first, product=product)
-            for segment, step, rows in self._steps(staged):
+            for _, step, rows in self._steps(staged):
                 with e.loop("ic", k.inputs) as ic:
                     self._accumulate(tile, rows.moved(c=ic), weights.moved(step=e.add(step, ic)))
             self._keep(tile, product)
