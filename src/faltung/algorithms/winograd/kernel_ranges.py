@@ -1,8 +1,8 @@
 """Which kernels may be summed fast: those in which no tap of an output channel is all but missing.
 
 Where a window hangs over an edge, or meets zeros, only some taps meet a number: the sum of their products is what the
-rounding is held against. A kernel with a tap that weighs less than LEAST_TAP of the largest number, in any of its output
-channels, is summed directly altogether. An output channel of zeros only is no matter.
+rounding is held against. A kernel with a tap that weighs less than LEAST_TAP of the largest number, in any of its
+output channels, is summed directly altogether. An output channel of zeros only is no matter.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ LEAST_TAP = 1 / 8
 
 
 def _each_panel(e: Emitter, kernel: WinogradKernel, place: Value) -> Buffer:
-    """Beside the packed kernel, for each panel and step: what its lightest tap weighs (0) and its largest number (1)."""
+    """Beside the packed kernel, for each panel and step: what the lightest tap weighs (0), the largest number (1)."""
     width = kernel.vectors * e.lanes
     return e.buffer(place, panel=kernel.tap_segments * 2 * width, step=2 * width, kind=width, oc=1)
 
@@ -34,7 +34,9 @@ class TapMasses:
         e, k = self.e, self.kernel
         self.lanes = range(0, k.vectors * e.lanes, e.lanes)
         self.masses = {lane: [e.vector_variable(f"mass_{t}") for t in range(k.segment_taps)] for lane in self.lanes}
-        self.least, self.largest = ({lane: e.vector_variable(name) for lane in self.lanes} for name in ("least", "most"))
+        self.least, self.largest = (
+            {lane: e.vector_variable(name) for lane in self.lanes} for name in ("least", "most")
+        )
         for lane in self.lanes:
             self.least[lane].set(e.splat(huge(e)))
             self.largest[lane].set(e.splat(0.0))

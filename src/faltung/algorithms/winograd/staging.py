@@ -64,7 +64,7 @@ class TileStaging:
         """Stage the tiles of one line that lies at `source`.
 
         first: the index along w at which tile 0 begins; limit: what lies at it and beyond is zero; size: the line's,
-        for its padding; place(tile, channel): where the products of a vector of channels go; tracking looks at the numbers.
+        for its padding; place(tile, channel): where the products of a vector of channels go; tracking looks on.
         """
         if self.kernel.is_channels_last:
             self._stage(source, first, limit, size, place, tracking)
@@ -206,4 +206,11 @@ def stage_input(
         def place(tile: Int, c: Int, here: Buffer = target) -> Buffer:
             return here.moved(tile=tile, c=c)
 
-        staging.emit(source, e.sub(e.mul(block.ow, k.components), p.sizes.low_w), limit, p.sizes.in_w, place, tracking_of(plane, line))
+        staging.emit(
+            source,
+            e.sub(e.mul(block.ow, k.components), p.sizes.low_w),
+            limit,
+            p.sizes.in_w,
+            place,
+            tracking_of(plane, line),
+        )
