@@ -1,12 +1,14 @@
 """Transposed convolutions on NumPy arrays: the adjoint of the forward convolution, with bias and activation."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from faltung.arrays.calls import Calls, also, arrays_of, copied, copies_of, facts_of, key_of
+from faltung.arrays.no_channels import copied_to, without_channels
 from faltung.operators.gradients import InputGradient, input_gradient_of
 from faltung.operators.out import check_out
 from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
@@ -199,6 +201,11 @@ def _convolve(
     key = key_of(function, options, x, kernel, bias, also(output_padding))
     prepared = _calls.find(key)
     if prepared is None:
+        if 0 in kernel.shape:
+            of_stand_ins = partial(_convolve, function, rank, options=options, output_padding=output_padding, out=None)
+            y = without_channels(of_stand_ins, x, kernel, bias, options, is_transposed=True)
+            if y is not None:
+                return y if out is None else copied_to(function, out, y)
         facts = facts_of(x, kernel, bias)
         spec = adjoint_spec(function, *facts, rank=rank, options=options, output_padding=output_padding)
         copies, is_longer = copies_of(x, kernel, bias), spec.output_shape != x.shape
