@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from numpy import ndarray
@@ -82,9 +83,8 @@ def convolve(
     prepared = _calls.find(key)
     if prepared is None:
         if 0 in kernel.shape and function.startswith("conv"):
-            y = without_channels(
-                lambda *arrays: convolve(function, rank, *arrays, options, None), x, kernel, bias, options
-            )
+            of_stand_ins: Any = partial(convolve, function, rank, options=options, out=None)
+            y = without_channels(of_stand_ins, x, kernel, bias, options)
             if y is not None:
                 return y if out is None else copied_to(function, out, y)
         prepared = _calls.keep(key, prepare(function, rank, x, kernel, bias, options))

@@ -202,7 +202,9 @@ def _convolve(
     prepared = _calls.find(key)
     if prepared is None:
         if 0 in kernel.shape:
-            of_stand_ins = partial(_convolve, function, rank, options=options, output_padding=output_padding, out=None)
+            of_stand_ins: Any = partial(
+                _convolve, function, rank, options=options, output_padding=output_padding, out=None
+            )
             y = without_channels(of_stand_ins, x, kernel, bias, options, is_transposed=True)
             if y is not None:
                 return y if out is None else copied_to(function, out, y)
