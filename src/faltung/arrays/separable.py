@@ -68,8 +68,8 @@ def separable_conv1d(
     (8, 96, 64)
     """
     options = ConvOptions(stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision))
-    arrays = arrays_of("separable_conv1d", x, depthwise_kernel, pointwise_kernel, bias)
-    return _convolve("separable_conv1d", 1, *arrays, options, out)
+    x, depthwise, pointwise, bias = arrays_of("separable_conv1d", x, depthwise_kernel, pointwise_kernel, bias)
+    return _convolve("separable_conv1d", 1, x, depthwise, pointwise, bias, options, out)
 
 
 def separable_conv2d(
@@ -115,8 +115,8 @@ def separable_conv2d(
     (1, 30, 30, 24)
     """
     options = ConvOptions(stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision))
-    arrays = arrays_of("separable_conv2d", x, depthwise_kernel, pointwise_kernel, bias)
-    return _convolve("separable_conv2d", 2, *arrays, options, out)
+    x, depthwise, pointwise, bias = arrays_of("separable_conv2d", x, depthwise_kernel, pointwise_kernel, bias)
+    return _convolve("separable_conv2d", 2, x, depthwise, pointwise, bias, options, out)
 
 
 @dataclass(frozen=True, slots=True)
