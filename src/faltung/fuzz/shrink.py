@@ -46,7 +46,9 @@ def _smaller(case: Case) -> Iterator[Case]:
 def _simpler(value: Any) -> Iterator[Any]:
     if isinstance(value, Numbers):
         yield from (
-            replace(value, **{field: plain}) for field, plain in PLAIN.items() if getattr(value, field) != plain
+            replace(value, **{field: plain})
+            for field, plain in PLAIN.items()
+            if getattr(value, field) != plain  # type: ignore[arg-type]  # both are words
         )
         for axis, size in enumerate(value.shape):
             for less in {1, size // 2, size - 1}:
