@@ -211,14 +211,14 @@ def _convolve(
 ) -> Array:
     arrays = arrays_of(x, kernel, bias)
 
-    def compute(x: Array, kernel: Array, bias: Array | None) -> Array:
+    def compute(x: Any, kernel: Any, bias: Any) -> Array:
         if open_sizes.is_open(x):
             return open_sizes.conv(function, rank, x, kernel, bias, options)
         spec = spec_from_call(function, *facts_of(x, kernel, bias), rank=rank, options=options)
         return operators.conv(spec, x, kernel, bias)
 
     if 0 in arrays[1].shape and arrays[0].ndim >= arrays[1].ndim > 2:
-        return no_channels.convolve(compute, *arrays, options)
+        return no_channels.convolve(compute, arrays[0], arrays[1], arrays[2], options)
     return compute(*arrays)
 
 
