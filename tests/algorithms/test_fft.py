@@ -166,7 +166,11 @@ def test_nan_and_infinity_stay_where_they_belong(special: float) -> None:
     x[0, 30_000] = special
     y = ft.compile(spec)(x, kernel)
     assert ft.compile(spec).algorithm == "fft"
-    assert y.tobytes() == ft.compile(spec.replace(precision="exact"))(x, kernel).tobytes()
+    direct = ft.compile(spec.replace(precision="exact"))(x, kernel)
+    is_finite = np.isfinite(direct)
+    np.testing.assert_array_equal(y[~is_finite], direct[~is_finite])
+    bound = reference.bound(np.nan_to_num(x, posinf=0, neginf=0), kernel, spec=spec)
+    assert (abs(y[is_finite] - direct[is_finite]) <= bound[is_finite]).all()
     assert np.isfinite(y).sum() == y.size - 1001
     dy = random_dy(spec, 0)
     dw = ft.kernel_gradient(x, dy, 1001)

@@ -57,7 +57,9 @@ def conv1d(
     >>> conv1d(np.ones((8, 100, 16)), np.ones((7, 16, 32)), padding="same", activation="relu").shape
     (8, 100, 32)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     return convolve("conv1d", 1, x, kernel, bias, options, out)
 
 
@@ -107,7 +109,9 @@ def conv2d(
     >>> conv2d(np.ones((1, 32, 32, 3)), np.ones((3, 3, 3, 32)), stride=2, padding="same").shape
     (1, 16, 16, 32)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     return convolve("conv2d", 2, x, kernel, bias, options, out)
 
 
@@ -157,7 +161,9 @@ def conv3d(
     >>> conv3d(np.ones((1, 8, 8, 8, 2)), np.ones((3, 3, 3, 2, 4))).shape
     (1, 6, 6, 6, 4)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     return convolve("conv3d", 3, x, kernel, bias, options, out)
 
 
@@ -204,5 +210,7 @@ def conv(
     >>> conv(np.ones((1, 32, 32, 3)), np.ones((3, 3, 3, 8))).shape
     (1, 30, 30, 8)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     return convolve("conv", None, x, kernel, bias, options, out)

@@ -7,9 +7,9 @@ from faltung.arrays import forward
 from faltung.arrays.forward import Array, convolve
 from faltung.spec import named
 from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
+from faltung.spec.precision import in_effect
 from faltung.spec.request import one_dtype
 from faltung.spec.separable import depthwise_shape
-from faltung.spec.precision import in_effect
 
 
 def depthwise_conv1d(
@@ -55,7 +55,9 @@ def depthwise_conv1d(
     >>> depthwise_conv1d(np.ones((8, 100, 16)), np.ones((5, 16, 2)), padding="same").shape
     (8, 100, 32)
     """
-    options = ConvOptions(stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     return convolve("depthwise_conv1d", 1, x, kernel, bias, options, out, _prepare)
 
 
@@ -99,7 +101,9 @@ def depthwise_conv2d(
     >>> depthwise_conv2d(np.ones((1, 32, 32, 16)), np.ones((3, 3, 16, 1)), stride=2, padding="same").shape
     (1, 16, 16, 16)
     """
-    options = ConvOptions(stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     return convolve("depthwise_conv2d", 2, x, kernel, bias, options, out, _prepare)
 
 

@@ -11,8 +11,8 @@ from faltung.arrays.memory import check_result
 from faltung.operators.gradients import InputGradient, input_gradient_of
 from faltung.operators.out import check_out
 from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
-from faltung.spec.transposed import adjoint_spec
 from faltung.spec.precision import in_effect
+from faltung.spec.transposed import adjoint_spec
 
 Array = NDArray[Any]
 
@@ -65,7 +65,9 @@ def conv1d_transpose(
     >>> conv1d_transpose(np.ones((8, 50, 32)), np.ones((4, 16, 32)), stride=2, padding="same").shape
     (8, 100, 16)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, "zeros", activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, "zeros", activation, in_effect(precision)
+    )
     return _convolve("conv1d_transpose", 1, x, kernel, bias, options, output_padding, out)
 
 
@@ -111,7 +113,9 @@ def conv2d_transpose(
     >>> conv2d_transpose(np.ones((1, 8, 8, 32)), np.ones((3, 3, 16, 32)), stride=2).shape
     (1, 17, 17, 16)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, "zeros", activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, "zeros", activation, in_effect(precision)
+    )
     return _convolve("conv2d_transpose", 2, x, kernel, bias, options, output_padding, out)
 
 
@@ -157,7 +161,9 @@ def conv3d_transpose(
     >>> conv3d_transpose(np.ones((1, 4, 4, 4, 8)), np.ones((3, 3, 3, 2, 8))).shape
     (1, 6, 6, 6, 2)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, "zeros", activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, "zeros", activation, in_effect(precision)
+    )
     return _convolve("conv3d_transpose", 3, x, kernel, bias, options, output_padding, out)
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ import numpy as np
 
 from faltung import reference
 from faltung.algorithms.choose import FORWARD, KERNEL_GRADIENT, offers
-from faltung.bench.kinds import KINDS, Array, data, random_kernel, random_spec
+from faltung.bench.kinds import KINDS, Array, data, random_kernels, random_spec
 from faltung.bench.markdown import PREFACE
 from faltung.operators.executor import executor_of
 from faltung.plan.adjoint import adjoint_problems
@@ -129,7 +130,7 @@ def sums_of(rng: np.random.Generator, spec: ConvSpec, function: str, kind: str) 
         taps = rng.standard_normal(spec.kernel_shape).astype(spec.dtype)
         return Sum(spec, function, (data(rng, kind, spec.output_shape, spec.dtype), taps), None)
     kinds = (kind, "normal") if rng.random() < 0.5 else ("normal", kind)
-    x, dy = (data(rng, k, shape, spec.dtype) for k, shape in zip(kinds, (spec.input_shape, spec.output_shape)))
+    x, dy = (data(rng, k, shape, spec.dtype) for k, shape in zip(kinds, (spec.input_shape, spec.output_shape), strict=True))
     return Sum(spec, function, (x, dy), None)
 
 
@@ -138,15 +139,26 @@ NOT_NEGATIVE = ("not negative", "zeros but one")
 
 
 def measure(
-    rng: np.random.Generator, num_specs: int, found: Numbers, torch: "Callable[[Sum], Array | None] | None" = None
-) -> None:
-    """Compute that many random convolutions, or a gradient of each, on data of every kind."""
-    kernels = [random_kernel(rng) for _ in range(min(NUM_KERNELS, num_specs))]
+    rng: np.random.Generator,
+    num_specs: int,
+    found: Numbers,
+    torch: "Callable[[Sum], Array | None] | None" = None,
+    seconds: float = math.inf,
+) -> int:
+    """Compute that many random convolutions, or a gradient of each, on data of every kind; returns how many it were.
+
+    It ends sooner where the time is up.
+    """
+    end = monotonic() + seconds
+    kernels = random_kernels(rng, min(NUM_KERNELS, num_specs))
     for number in range(num_specs):
+        if monotonic() > end:
+            return number
         spec = random_spec(rng, kernels[number % len(kernels)])
         function = FUNCTIONS[(number + number // len(kernels)) % len(FUNCTIONS)]
         for kind in KINDS:
             compare(sums_of(rng, spec, function, kind), kind, found, torch)
+    return num_specs
 
 
 def compare(sum_: Sum, kind: str, found: Numbers, torch: "Callable[[Sum], Array | None] | None" = None) -> None:
@@ -165,8 +177,9 @@ def compare(sum_: Sum, kind: str, found: Numbers, torch: "Callable[[Sum], Array 
         same = (result == direct) | (np.isnan(result) & np.isnan(direct))
         misplaced = int((~np.where(is_finite, np.isfinite(result), same)).sum())
         negative = int((result < 0).sum()) if kind in NOT_NEGATIVE and sum_.function == "forward" else 0
+        units = units[is_compared & np.isfinite(unit)]
         errors = found.setdefault((name, kind), Errors())
-        errors.add(units[is_compared], misplaced, negative, f"{sum_.function}, {name}, {kind}: {sum_.spec.to_text()}")
+        errors.add(units, misplaced, negative, f"{sum_.function}, {name}, {kind}: {sum_.spec.to_text()}")
 
 
 def by_torch(sum_: Sum) -> Array | None:
@@ -216,8 +229,14 @@ def document(found: Numbers, num_specs: int, seed: int) -> str:
     lines = [RULE.format(num_specs=num_specs, seed=seed)]
     for title, value in (
         ("The worst error, in units of the rule (8 are allowed)", lambda e: f"{e.worst:.2g}"),
-        ("The root mean square of the errors, in the same units", lambda e: f"{math.sqrt(e.squares / max(e.count, 1)):.1g}"),
-        ("Numbers that are NaN or infinite where direct summation's are not, or the other way", lambda e: str(e.misplaced)),
+        (
+            "The root mean square of the errors, in the same units",
+            lambda e: f"{math.sqrt(e.squares / max(e.count, 1)):.1g}",
+        ),
+        (
+            "Numbers that are NaN or infinite where direct summation's are not, or the other way",
+            lambda e: str(e.misplaced),
+        ),
         ("Negative sums of products that are not negative", lambda e: str(e.negative)),
     ):
         lines += [f"## {title}", ""]
@@ -231,6 +250,29 @@ def document(found: Numbers, num_specs: int, seed: int) -> str:
 
 RULE = """# Accuracy
 
+The rule: an element differs from the exact sum by at most `n*eps*sum(|x||w|)` with `precision="exact"`, direct summation,
+and by at most 8 times that with `"high"`, the default, which admits sums of sums (Toom-Cook along w) and Fourier
+transforms. n is the number of products, and the sum of magnitudes is over the output's *own window*: what lies outside
+stays outside. Windows of zeros give exactly the bias; NaN and infinities reach the outputs whose windows hold them, and no
+other; sums of products that are not negative are not negative.
+
+Both fast ways mix numbers that an output does not see, which cancel up to rounding. So they are used only where the numbers
+are alike, and everything else is summed directly, tile by tile, block by block:
+
+- forward and input gradient by Toom-Cook: no number of a tile, over all its channels, is larger than 1/2 of the sum of `|x|`
+  over the window of each of its outputs;
+- the kernel: each tap of an output channel weighs, over all input channels, at least 1/8 of the largest number of that
+  channel, or all zeros; else the whole kernel is summed directly;
+- kernel gradient by Toom-Cook: by `sum |x| / max |x|`, the sparsest channel of x and that of dy have enough positions in
+  effect to coincide three times;
+- FFT: the quietest part of each window has at least 1/16 of the mean energy of its block, and the taps of an output weigh
+  four times the largest of them.
+
+What this does not cover, since it looks at the inputs and at the kernel and not at their products: channels of very
+different size whose large ones meet taps that are zero; positions in x and dy of a kernel gradient that are many and never
+coincide, as every second one of each; long kernels whose taps fall by more than about `n` from one end to the other, at the
+ends of a line. `precision="exact"`, of a call or of the process (`faltung.precision("exact")`), covers all.
+
 `python -m faltung.bench.accuracy` made this page: {num_specs} random convolutions and gradients (seed {seed}) on data of
 each of twelve kinds, computed by every algorithm that could serve, whether or not it would be chosen, and by PyTorch.
 """
@@ -241,11 +283,12 @@ each of twelve kinds, computed by every algorithm that could serve, whether or n
 @click.option("--seed", default=0)
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Where the page goes; default: stdout.")
 @click.option("--torch/--no-torch", "with_torch", default=True, help="Beside PyTorch's own.")
-def main(specs: int, seed: int, out: Path | None, with_torch: bool) -> None:
+@click.option("--seconds", default=math.inf, help="End sooner where the time is up.")
+def main(specs: int, seed: int, out: Path | None, with_torch: bool, seconds: float) -> None:
     """Measure, write the page, and fail where an algorithm of ours breaks the rule."""
     found: Numbers = {}
-    measure(np.random.default_rng(seed), specs, found, by_torch if with_torch else None)
-    page = document(found, specs, seed)
+    done = measure(np.random.default_rng(seed), specs, found, by_torch if with_torch else None, seconds)
+    page = document(found, done, seed)
     if out is None:
         click.echo(page)
     else:

@@ -59,10 +59,14 @@ def data(rng: Rng, kind: str, shape: tuple[int, ...], dtype: str = "float32") ->
     return KINDS[kind](rng, rng.standard_normal(shape)).astype(dtype)
 
 
-def random_kernel(rng: Rng) -> dict[str, Any]:
-    """What a program is made for: rank, channels, taps, and how windows lie."""
-    rank = int(rng.choice((1, 1, 1, 2, 2, 3)))
-    is_long = rank == 1 and rng.random() < 0.25
+def random_kernels(rng: Rng, count: int) -> list[dict[str, Any]]:
+    """What programs are made for, every fifth of them long enough for an FFT."""
+    return [_random_kernel(rng, number % 5 == 4) for number in range(count)]
+
+
+def _random_kernel(rng: Rng, is_long: bool) -> dict[str, Any]:
+    """Rank, channels, taps, and how windows lie."""
+    rank = 1 if is_long else int(rng.choice((1, 1, 2, 2, 3)))
     channels = (1, 2, 16) if is_long else (8, 16, 24, 33, 64)
     taps = (64, 101, 200) if is_long else (3, 4, 5, 7, 9) if rank == 1 else (3, 5) if rank == 2 else (3,)
     ic, oc = (int(rng.choice(channels)) for _ in range(2))

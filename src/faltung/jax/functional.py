@@ -56,7 +56,9 @@ def conv1d(
     >>> conv1d(jnp.ones((8, 100, 16)), jnp.ones((7, 16, 32)), padding="causal", activation="relu").shape
     (8, 100, 32)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     return _convolve("conv1d", 1, x, kernel, bias, options)
 
 
@@ -102,7 +104,9 @@ def conv2d(
     >>> conv2d(jnp.ones((1, 32, 32, 3)), jnp.ones((3, 3, 3, 32)), stride=2, padding="same").shape
     (1, 16, 16, 32)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     return _convolve("conv2d", 2, x, kernel, bias, options)
 
 
@@ -148,7 +152,9 @@ def conv3d(
     >>> conv3d(jnp.ones((1, 8, 8, 8, 2)), jnp.ones((3, 3, 3, 2, 4))).shape
     (1, 6, 6, 6, 4)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     return _convolve("conv3d", 3, x, kernel, bias, options)
 
 
@@ -194,7 +200,9 @@ def conv(
     >>> conv(jnp.ones((1, 32, 32, 3)), jnp.ones((3, 3, 3, 8))).shape
     (1, 30, 30, 8)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     return _convolve("conv", None, x, kernel, bias, options)
 
 

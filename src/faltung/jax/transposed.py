@@ -9,8 +9,8 @@ from faltung.jax import open_sizes, operators
 from faltung.jax.functional import arrays_of
 from faltung.spec import ConvSpec
 from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
-from faltung.spec.transposed import adjoint_spec
 from faltung.spec.precision import in_effect
+from faltung.spec.transposed import adjoint_spec
 
 
 def conv1d_transpose(
@@ -53,7 +53,9 @@ def conv1d_transpose(
     >>> conv1d_transpose(jnp.ones((8, 50, 32)), jnp.ones((4, 16, 32)), stride=2, padding="same").shape
     (8, 100, 16)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, "zeros", activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, "zeros", activation, in_effect(precision)
+    )
     return _convolve_transposed("conv1d_transpose", 1, x, kernel, bias, options, output_padding)
 
 
@@ -97,7 +99,9 @@ def conv2d_transpose(
     >>> conv2d_transpose(jnp.ones((1, 8, 8, 32)), jnp.ones((3, 3, 16, 32)), stride=2).shape
     (1, 17, 17, 16)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, "zeros", activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, "zeros", activation, in_effect(precision)
+    )
     return _convolve_transposed("conv2d_transpose", 2, x, kernel, bias, options, output_padding)
 
 
@@ -141,7 +145,9 @@ def conv3d_transpose(
     >>> conv3d_transpose(jnp.ones((1, 4, 4, 4, 8)), jnp.ones((3, 3, 3, 2, 8))).shape
     (1, 6, 6, 6, 2)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, "zeros", activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, "zeros", activation, in_effect(precision)
+    )
     return _convolve_transposed("conv3d_transpose", 3, x, kernel, bias, options, output_padding)
 
 

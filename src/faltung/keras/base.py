@@ -45,7 +45,9 @@ class LayerByFaltung(keras.layers.Layer):
     precision: str | None = None
     padding_modes: tuple[str, ...] = PADDING_MODES
 
-    def __init__(self, *arguments: Any, padding_mode: str = "zeros", precision: str | None = None, **given: Any) -> None:
+    def __init__(
+        self, *arguments: Any, padding_mode: str = "zeros", precision: str | None = None, **given: Any
+    ) -> None:
         name = self.stock.__name__
         call = inspect.signature(super().__init__).bind(*arguments, **given)
         kept = withhold(call.arguments, self.rank, name, words=self.keras_paddings)

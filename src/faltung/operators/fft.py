@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from faltung.algorithms.choose import choose_kernel
 from faltung.algorithms.fft.edges import edges_of, part_of
 from faltung.algorithms.fft.plan import FftPlan, dense_outputs, multiplies_matrices, window_of
-from faltung.operators.fft_ranges import are_alike, is_kernel_even, uneven_blocks
 from faltung.operators.activation import activate
+from faltung.operators.fft_ranges import are_alike, is_kernel_even, uneven_blocks
 from faltung.operators.padding import SOURCES
 from faltung.plan.problem import Problem
 from faltung.runtime import pool, processor

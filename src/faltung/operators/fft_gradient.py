@@ -5,9 +5,9 @@ from functools import cached_property
 import numpy as np
 
 from faltung.algorithms.fft.plan import FftGradientPlan, dense_outputs, multiplies_matrices, window_of
-from faltung.operators.fft_ranges import are_even
 from faltung.algorithms.kernel_gradient import plan as direct
 from faltung.operators.fft import Spectra, input_view, kernel_view, output_view, products_of_matrices, windows_of
+from faltung.operators.fft_ranges import are_even
 from faltung.runtime import pool, processor
 from faltung.runtime.launch import Array, Launch
 from faltung.runtime.python_threads import on_threads
@@ -31,7 +31,7 @@ class FftGradientLaunch:
         plan, problem = self.plan, self.plan.problem
         inputs, arriving, taps = input_view(problem, x), output_view(problem, dy), kernel_view(problem, dw)
         with quiet():
-            is_even = are_even(inputs, arriving)
+            is_even = are_even(problem, inputs, arriving)
         if not is_even:
             self._direct(x, dy, bias, dw)
             return

@@ -1,7 +1,7 @@
 """What an FFT may sum: where no number outweighs what a window sees.
 
-The rounding of a transform spreads over its whole block, at about eps times the root mean square of all inputs there. So
-of every window some part must be as loud as the block, up to LEAST_SHARE of its mean energy: a chunk of half a window,
+The rounding of a transform spreads over its whole block, at about eps times the root mean square of all inputs there.
+So of every window some part must be as loud as the block, up to LEAST_SHARE of its mean energy: a chunk of half a window,
 which each window inside the input covers whole, or the first or last inputs, which each window over an end covers.
 Spikes, silence beside loudness, zeros, NaN and infinities fail; a block of zeros is fine, since its spectrum is exactly
 zero. With a dilation, every phase is a sequence of its own. All of it runs inside `quiet`.
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from faltung.algorithms.fft.edges import reach_of
 from faltung.algorithms.fft.plan import FftPlan, dense_outputs, window_of
+from faltung.plan.problem import Problem
 
 Array = NDArray[Any]
 
@@ -30,7 +31,7 @@ TINY = 1e-30
 
 
 def are_alike(plan: FftPlan, x: Array, start: int, num_blocks: int) -> bool:
-    """Are all chunks of these blocks' inputs about as loud, so that no block is uneven? True of most data, soon seen."""
+    """Are all chunks of these blocks' inputs about as loud, so that none is uneven? True of most data, soon seen."""
     problem = plan.problem
     if problem.padding_mode not in ("zeros", None) or problem.dilation[0] > 1:
         return False
@@ -57,7 +58,7 @@ def uneven_blocks(plan: FftPlan, x: Array, windows: Array, start: int) -> Array 
     problem, size = plan.problem, plan.size
     chunk = chunk_of(size, window_of(problem))
     energies = _energies(windows, chunk, problem.dilation[0])  # n, g, block, chunk
-    total = energies.sum(axis=-1)
+    total = (energies if problem.dilation[0] == 1 else _energies(windows, chunk, 1)).sum(axis=-1)
     least = LEAST_SHARE * total
     begins = np.arange(windows.shape[3]) * plan.block
     first, last = _inside(plan, start, windows.shape[3])
@@ -83,7 +84,7 @@ def _inside(plan: FftPlan, start: int, num_blocks: int) -> tuple[int, int]:
 
 
 def _ends(plan: FftPlan, x: Array, start: int, begins: Array) -> Iterator[tuple[Array, int, Array]]:
-    """At both ends that are padded with zeros: the energy (n, g) of the inputs there, how many, which blocks hang over."""
+    """At both ends, where padded with zeros: the energy (n, g) of the inputs, how many, which blocks hang over."""
     problem = plan.problem
     if problem.padding_mode != "zeros":
         return
@@ -101,9 +102,9 @@ def _energies(inputs: Array, chunk: int, dilation: int) -> Array:
     cut = _cut(inputs, chunk)
     if dilation == 1:
         return _squares(cut).sum(axis=2, dtype=np.float64)
-    return dilation * np.minimum.reduce([
-        _squares(cut[..., phase::dilation]).sum(axis=2, dtype=np.float64) for phase in range(dilation)
-    ])
+    return dilation * np.minimum.reduce(
+        [_squares(cut[..., phase::dilation]).sum(axis=2, dtype=np.float64) for phase in range(dilation)]
+    )
 
 
 def _cut(numbers: Array, chunk: int) -> Array:
@@ -132,32 +133,39 @@ def is_kernel_even(taps: Array) -> bool:
     return bool((((total > LEAST_TAPS * largest) & (largest < 1 / TINY)) | (largest == 0)).all())
 
 
-def are_even(x: Array, dy: Array) -> bool:
+def are_even(problem: Problem, x: Array, dy: Array) -> bool:
     """May a kernel gradient be summed from the spectra of x (n, g, in, w) and dy (n, g, out, w)?
 
     A channel has sum x**2 / max x**2 positions in effect; those of two channels coincide, at each lag, in their product
-    over the number of all. That must be more than one for the sparsest.
+    over the number of all. That must be more than one for the sparsest. Positions at the ends, which some taps do not
+    meet, count for nothing in the sum.
     """
-    positions = dy.shape[0] * dy.shape[3]
+    (stride,), (low,), (in_size,) = problem.stride, problem.low, problem.in_size
+    span = window_of(problem) - 1
+    first, last = max(span - low, 0), min((problem.out_size[0] - 1) * stride - low + 1, in_size)
+    begin, end = -(-max(low, 0) // stride), min((in_size - 1 + low - span) // stride + 1, problem.out_size[0])
+    if first >= last or begin >= end:
+        return False
+    pairs = (x, x[..., first:last]), (dy, dy[..., begin:end])
     for share_of in (_share_at_most, _share):
-        shares = [share_of(numbers) for numbers in (x, dy)]
-        if all(share < 1.0001 for share in shares) and shares[0] * shares[1] * positions < 1:
+        shares = [share_of(numbers, inner) for numbers, inner in pairs]
+        if all(share < in_size for share in shares) and shares[0] * shares[1] * dy.shape[0] * dy.shape[3] < 1:
             return True
     return False
 
 
-def _share(numbers: Array) -> float:
-    """The largest share that one number has in the energy of its channel; NaN or infinity where one is not finite."""
+def _share(numbers: Array, inner: Array) -> float:
+    """The largest share of one number in the energy of its channel; NaN or infinity where one is not finite."""
     largest = np.maximum(numbers.max(axis=(0, 3)), -numbers.min(axis=(0, 3))).astype(np.float64) ** 2
-    energy = _squares(numbers).sum(axis=0, dtype=np.float64)
+    energy = _squares(inner).sum(axis=0, dtype=np.float64)
     return float(np.where(largest == 0, 0, np.where(_is_safe(energy), largest / energy, np.inf)).max())
 
 
-def _share_at_most(numbers: Array) -> float:
+def _share_at_most(numbers: Array, inner: Array) -> float:
     """No less than that share, and sooner found: that of a few neighbours together."""
     cut = _cut(numbers, NEIGHBOURS)
     each, behind = _squares(cut), _squares(numbers[..., cut.shape[-2] * NEIGHBOURS :])
-    energy = each.sum(axis=(0, 3), dtype=np.float64)
+    energy = _squares(inner).sum(axis=0, dtype=np.float64)
     largest = np.maximum(each.max(axis=(0, 3)), behind.max(axis=0))
     return float(np.where(_is_safe(energy), largest / energy, np.inf).max())
 

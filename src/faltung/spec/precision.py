@@ -9,7 +9,7 @@ PRECISIONS = ("high", "exact")
 _default = "high"
 
 
-class precision:  # noqa: N801  a function that is also a context manager
+class precision:
     """Set the precision of everything that is not told one, in the whole process: all threads, all front-ends.
 
     ``precision("exact")`` stays; ``with precision("exact"):`` puts back what was before. It is read when a convolution

@@ -100,7 +100,9 @@ class Module(_ConvNd, metaclass=Likeness):
 class _Convolution(Module):
     """The forward modules."""
 
-    def __init__(self, *arguments: Any, layout: str | None = None, precision: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, layout: str | None = None, precision: str | None = None, **options: Any
+    ) -> None:
         call = inspect.signature(super().__init__).bind(*arguments, **options)
         padding = call.arguments.get("padding", 0)
         # PyTorch's refuse these, or some strides with them
@@ -128,7 +130,9 @@ class _Convolution(Module):
 class _Transposed(Module, _ConvTransposeNd):
     """The transposed modules."""
 
-    def __init__(self, *arguments: Any, layout: str | None = None, precision: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, layout: str | None = None, precision: str | None = None, **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self._set_own(layout, precision)
 
@@ -221,7 +225,9 @@ class ConvTranspose3d(_Transposed, nn.ConvTranspose3d):
 class _Lazy(Module):
     """The lazy modules, whose constructors and rule for in_channels know nothing of ours."""
 
-    def __init__(self, *arguments: Any, layout: str | None = None, precision: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, layout: str | None = None, precision: str | None = None, **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self._set_own(layout, precision)
 

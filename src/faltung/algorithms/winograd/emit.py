@@ -18,7 +18,15 @@ from dataclasses import dataclass
 
 from faltung.algorithms.winograd.kernel import WinogradKernel, WinogradParameters
 from faltung.algorithms.winograd.kernel_ranges import TapMasses, kernel_is_even
-from faltung.algorithms.winograd.ranges import Largest, Masses, Tracking, is_even, is_partial, tile_position, zero_or_huge
+from faltung.algorithms.winograd.ranges import (
+    Largest,
+    Masses,
+    Tracking,
+    is_even,
+    is_partial,
+    tile_position,
+    zero_or_huge,
+)
 from faltung.algorithms.winograd.staging import TileStaging, stage_input, weighted_sum
 from faltung.algorithms.winograd.toom_cook import Matrix, identity, matrices
 from faltung.codegen.block import Block
@@ -299,7 +307,7 @@ class _Block:
         with e.loop("product", k.products) as product:
             tile = self._cleared(channels)
             weights, staged = packed.moved(product=product), self.staged.moved(tile=first, product=product)
-            for segment, step, rows in self._steps(staged):
+            for _, step, rows in self._steps(staged):
                 with e.loop("ic", k.inputs) as ic:
                     self._accumulate(tile, rows.moved(c=ic), weights.moved(step=e.add(step, ic)))
             self._keep(tile, product)

@@ -34,7 +34,9 @@ class TapMasses:
         e, k = self.e, self.kernel
         self.lanes = range(0, k.vectors * e.lanes, e.lanes)
         self.masses = {lane: [e.vector_variable(f"mass_{t}") for t in range(k.segment_taps)] for lane in self.lanes}
-        self.least, self.largest = ({lane: e.vector_variable(name) for lane in self.lanes} for name in ("least", "most"))
+        self.least, self.largest = (
+            {lane: e.vector_variable(name) for lane in self.lanes} for name in ("least", "most")
+        )
         for lane in self.lanes:
             self.least[lane].set(e.splat(huge(e)))
             self.largest[lane].set(e.splat(0.0))

@@ -13,7 +13,7 @@ While inputs are staged, each tile of a line gets a lower bound of the sum, and 
 block where this is not enough are the largest numbers of its tiles looked up.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
 from typing import Protocol
 

@@ -206,4 +206,11 @@ def stage_input(
         def place(tile: Int, c: Int, here: Buffer = target) -> Buffer:
             return here.moved(tile=tile, c=c)
 
-        staging.emit(source, e.sub(e.mul(block.ow, k.components), p.sizes.low_w), limit, p.sizes.in_w, place, tracking_of(plane, line))
+        staging.emit(
+            source,
+            e.sub(e.mul(block.ow, k.components), p.sizes.low_w),
+            limit,
+            p.sizes.in_w,
+            place,
+            tracking_of(plane, line),
+        )

@@ -196,9 +196,7 @@ class _ProductSums:
 
             staging.emit(dy.moved(line=number), block.ow, limit, p.sizes.out_w, place, gradients)
 
-    def _add_panel(
-        self, block: Block, x: Buffer, dy: Buffer, partial: Buffer, vectors: int, add: "AddTile"
-    ) -> None:
+    def _add_panel(self, block: Block, x: Buffer, dy: Buffer, partial: Buffer, vectors: int, add: "AddTile") -> None:
         """All taps along d and h, segments and input channels of one product, or of one tap."""
         e, k = self.e, self.kernel
         kd, kh = k.tap_lines
@@ -224,16 +222,16 @@ class _ProductSums:
     def _add_plain(self, block: Block, x: Buffer, dy: Buffer, partial: Buffer, rows: int, vectors: int) -> None:
         """The same of inputs and gradients themselves, at the positions that are outputs: no zero meets a NaN."""
         e, k, p = self.e, self.kernel, self.p
-        with self._tile(partial, rows, vectors) as tile:
-            with (
-                e.loop("line", block.num_lines) as line,
-                e.loop("tile", p.block_tiles) as number,
-                e.loop("output", k.outputs) as j,
-            ):
-                here = {"line": line, "tile": number, "product": j}
-                w = e.add(tile_position(e, k, number), e.mul(j, k.dilation[-1]))
-                with e.when(e.compare(w, "<", block.width)):
-                    self._accumulate(tile, x.moved(**here), dy.moved(**here))
+        with (
+            self._tile(partial, rows, vectors) as tile,
+            e.loop("line", block.num_lines) as line,
+            e.loop("tile", p.block_tiles) as number,
+            e.loop("output", k.outputs) as j,
+        ):
+            here = {"line": line, "tile": number, "product": j}
+            w = e.add(tile_position(e, k, number), e.mul(j, k.dilation[-1]))
+            with e.when(e.compare(w, "<", block.width)):
+                self._accumulate(tile, x.moved(**here), dy.moved(**here))
 
     @contextmanager
     def _tile(self, partial: Buffer, rows: int, vectors: int) -> Iterator[RegisterTile]:
@@ -279,7 +277,9 @@ def _emit_total(e: Emitter, kernel: WinogradGradientKernel) -> None:
             target = dw.moved(ic=ic, **{axis: tap for axis, tap in (("d", d), ("h", h)) if axis in view})
             with e.loop("oc", k.out_channels, step=e.lanes) as oc:
                 sums = [
-                    _sum_of_chunks(e, p, _partial(e, k, call.workspace, k.products).moved(product=product, step=step, oc=oc))
+                    _sum_of_chunks(
+                        e, p, _partial(e, k, call.workspace, k.products).moved(product=product, step=step, oc=oc)
+                    )
                     for product in range(k.products)
                 ]
                 for t, weights in enumerate(zip(*g, strict=True)):

@@ -1,0 +1,118 @@
+"""Numbers outside the window stay out of a sum, whatever the data: the rule that docs/accuracy.md states."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from checking import preferring
+
+import faltung as ft
+from faltung.algorithms import choose
+from faltung.bench.accuracy import ALLOWED, FUNCTIONS, Numbers, compare, sums_of
+from faltung.bench.kinds import KINDS, random_kernels, random_spec
+
+FAR = (-9999.0, 1e6, 1e9, 1e20)
+LAYERS = [
+    "conv1d n2 w90 ic8 oc16 kw3 same f32",
+    "conv1d n2 w90 ic16 oc24 kw7 sw2 bias f32",
+    "conv1d n1 w120 ic24 oc16 kw9 causal f32",
+    "conv1d n2 w77 ic16 oc16 kw5 dw3 ncw oiw f32",
+    "conv2d n1 h9 w12 ic8 oc16 kh5 kw5 dw2 ph2 pw4 nchw oihw f32",
+    "conv3d n1 d5 h6 w9 ic16 oc8 kd3 kh3 kw3 same f32",
+    "conv1d n2 w700 ic2 oc2 kw101 same f32",
+]
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Toom-Cook computes whatever it can, also where it does not pay."""
+    monkeypatch.setattr(choose, "FORWARD", preferring("winograd"))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_kind_of_data_keeps_the_rule(layer: str, function: str) -> None:
+    found: Numbers = {}
+    for seed, kind in enumerate(KINDS):
+        compare(sums_of(np.random.default_rng(seed), ft.ConvSpec.from_text(layer), function, kind), kind, found)
+    assert any(name.startswith(("winograd", "fft")) for name, _ in found)
+    assert [line for errors in found.values() for line in errors.beyond] == []
+
+
+def test_random_convolutions_keep_the_rule() -> None:
+    rng, found = np.random.default_rng(20), Numbers()
+    for number, kernel in enumerate(random_kernels(rng, 10)):
+        spec = random_spec(rng, kernel)
+        for kind in KINDS:
+            compare(sums_of(rng, spec, FUNCTIONS[number % 3], kind), kind, found)
+    assert [line for errors in found.values() for line in errors.beyond] == []
+
+
+@pytest.mark.parametrize("far", FAR)
+@pytest.mark.parametrize("layout", ["NWC", "NCW"])
+def test_a_far_number_leaks_into_no_other_output(far: float, layout: str) -> None:
+    rng = np.random.default_rng(0)
+    x, kernel = rng.standard_normal((1, 400, 64)).astype("f4"), rng.standard_normal((3, 64, 64)).astype("f4")
+    x[0, 200, 5] = far
+    results = []
+    for precision in ("high", "exact"):
+        data = x if layout == "NWC" else np.ascontiguousarray(x.transpose(0, 2, 1))
+        y = ft.conv1d(data, kernel, padding="same", layout=layout, precision=precision)
+        results.append(y if layout == "NWC" else y.transpose(0, 2, 1))
+    high, exact = (np.delete(y, [199, 200, 201], axis=1) for y in results)
+    assert np.abs(high - exact).max() < 2e-4
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
+def test_a_causal_layer_does_not_see_the_future(special: float) -> None:
+    rng = np.random.default_rng(0)
+    x, kernel = rng.standard_normal((1, 100, 16)).astype("f4"), rng.standard_normal((5, 16, 16)).astype("f4")
+    x[0, 50:] = special
+    y = ft.conv1d(x, kernel, padding="causal")
+    assert np.isfinite(y[0, :50]).all() and not np.isfinite(y[0, 50:]).any()
+    x[0, 51:] = 0
+    y = ft.conv1d(x, kernel, padding="causal")
+    assert np.argwhere(~np.isfinite(y[0]).all(axis=1)).ravel().tolist() == [50, 51, 52, 53, 54]
+    np.testing.assert_array_equal(y[0, 55:], 0)
+
+
+@pytest.mark.usefixtures("fast")
+def test_zeros_give_the_bias_and_what_is_not_negative_stays_so() -> None:
+    rng = np.random.default_rng(0)
+    x, kernel = np.zeros((1, 16, 16, 16), "f4"), rng.random((3, 3, 16, 16)).astype("f4")
+    x[0, 7, 7, 3] = 1e6
+    y = ft.conv2d(x, kernel, padding="same")
+    assert y.min() >= 0 and np.count_nonzero(y) == 9 * 16
+    bias = rng.standard_normal(16).astype("f4")
+    y = ft.conv2d(x, kernel, bias, padding="same")
+    assert (y[0, :6] == bias).all() and (y[0, 9:] == bias).all()
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize(
+    "change",
+    [lambda w: w * np.array([1e6, 1, 1e-6]).reshape(3, 1, 1), lambda w: w * np.array([1, 0, 0]).reshape(3, 1, 1)],
+    ids=["unlike taps", "a single tap"],
+)
+def test_taps_that_an_end_does_not_meet_leak_nothing(change: Callable[[Any], Any]) -> None:
+    rng = np.random.default_rng(0)
+    x, kernel = rng.standard_normal((2, 30, 16)).astype("f4"), change(rng.standard_normal((3, 16, 16))).astype("f4")
+    high, exact = (ft.conv1d(x, kernel, padding="same", precision=precision) for precision in ("high", "exact"))
+    own = ft.conv1d(np.abs(x), np.abs(kernel), padding="same", precision="exact")
+    assert (np.abs(high - exact) <= ALLOWED * 48 * 2.0**-23 * own).all()
+
+
+def test_tiles_that_are_summed_directly_do_not_depend_on_the_threads() -> None:
+    rng = np.random.default_rng(0)
+    x, kernel = rng.standard_normal((4, 300, 64)).astype("f4"), rng.standard_normal((3, 64, 64)).astype("f4")
+    x[1, 100, 3], x[3, 250:] = np.nan, 0
+    dy, threads, results = rng.standard_normal((4, 298, 64)).astype("f4"), ft.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            ft.set_num_threads(count)
+            results.append((ft.conv1d(x, kernel).tobytes(), ft.kernel_gradient(x, dy, 3).tobytes()))
+    finally:
+        ft.set_num_threads(threads)
+    assert results[0] == results[1] == results[2]
