@@ -79,12 +79,19 @@ def test_an_option_that_only_faltung_knows_keeps_our_words():
 
 
 @pytest.mark.parametrize("needs_gradient", [False, True])
-def test_no_input_channels_as_in_pytorch(needs_gradient):
-    bias = BIAS.clone().requires_grad_(needs_gradient)
+def test_no_input_channels_give_the_bias(needs_gradient):
     for shape, kernel in [((2, 0, 6, 9), (4, 0, 3, 3)), ((0, 6, 9), (4, 0, 3, 3)), ((2, 0, 6), (4, 0, 3))]:
-        call, name = (torch.ones(shape), torch.ones(kernel), bias), f"conv{len(kernel) - 2}d"
-        ours, theirs = (getattr(functions, name)(*call, padding=1) for functions in (F, nn.functional))
-        assert ours.shape == theirs.shape and torch.equal(ours, theirs)
+        operands = [torch.ones(shape), torch.ones(kernel), BIAS.clone()]
+        for operand in operands:
+            operand.requires_grad_(needs_gradient)
+        rank = len(kernel) - 2
+        y = getattr(F, f"conv{rank}d")(*operands, padding=1)  # PyTorch 2.13 itself returns (2, 0, 6, 9) in 2-D
+        assert y.shape == (*shape[: -1 - rank], 4, *shape[-rank:])
+        assert torch.equal(y, operands[2].reshape(4, *(1,) * rank).expand(y.shape))
+        if needs_gradient:
+            gradients = torch.autograd.grad(y.sum(), operands)
+            assert [gradient.shape for gradient in gradients] == [operand.shape for operand in operands]
+            assert torch.equal(gradients[2], torch.full((4,), float(y.numel() // 4)))
 
 
 def test_meta_tensors():

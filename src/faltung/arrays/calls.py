@@ -20,8 +20,9 @@ MOST_CALLS = 4096
 
 def arrays_of(function: str, *values: Any) -> list[Array]:
     """What a function was given, as arrays; None stays None."""
+    none: Any = None
     try:
-        return [value if value is None else as_array(value) for value in values]
+        return [none if value is None else as_array(value) for value in values]
     except DtypeError as error:
         with named(function):
             raise error

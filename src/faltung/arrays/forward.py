@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from numpy import ndarray
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from faltung.arrays.calls import Calls, arrays_of, copied, facts_of, is_in_order, key_of
 from faltung.arrays.memory import check_memory
+from faltung.arrays.no_channels import copied_to, without_channels
 from faltung.operators.convolution import Convolution
 from faltung.plan.in_place import strides_in_place
 from faltung.spec import spec_from_call
@@ -81,6 +83,11 @@ def convolve(
     key = key_of(function, options, x, kernel, bias)
     prepared = _calls.find(key)
     if prepared is None:
+        if 0 in kernel.shape and function.startswith("conv"):
+            of_stand_ins: Any = partial(convolve, function, rank, options=options, out=None)
+            y = without_channels(of_stand_ins, x, kernel, bias, options)
+            if y is not None:
+                return y if out is None else copied_to(function, out, y)
         prepared = _calls.keep(key, prepare(function, rank, x, kernel, bias, options))
     if out is None and prepared.run is not None:
         return prepared.run(x, kernel, bias)

@@ -70,8 +70,8 @@ def separable_conv1d(
     options = ConvOptions(
         stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision)
     )
-    arrays = arrays_of("separable_conv1d", x, depthwise_kernel, pointwise_kernel, bias)
-    return _convolve("separable_conv1d", 1, *arrays, options, out)
+    x, depthwise, pointwise, bias = arrays_of("separable_conv1d", x, depthwise_kernel, pointwise_kernel, bias)
+    return _convolve("separable_conv1d", 1, x, depthwise, pointwise, bias, options, out)
 
 
 def separable_conv2d(
@@ -119,8 +119,8 @@ def separable_conv2d(
     options = ConvOptions(
         stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision)
     )
-    arrays = arrays_of("separable_conv2d", x, depthwise_kernel, pointwise_kernel, bias)
-    return _convolve("separable_conv2d", 2, *arrays, options, out)
+    x, depthwise, pointwise, bias = arrays_of("separable_conv2d", x, depthwise_kernel, pointwise_kernel, bias)
+    return _convolve("separable_conv2d", 2, x, depthwise, pointwise, bias, options, out)
 
 
 @dataclass(frozen=True, slots=True)

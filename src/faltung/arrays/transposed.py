@@ -1,6 +1,7 @@
 """Transposed convolutions on NumPy arrays: the adjoint of the forward convolution, with bias and activation."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from faltung.arrays.calls import Calls, also, arrays_of, copied, copies_of, facts_of, key_of
 from faltung.arrays.memory import check_result
+from faltung.arrays.no_channels import copied_to, without_channels
 from faltung.operators.gradients import InputGradient, input_gradient_of
 from faltung.operators.out import check_out
 from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
@@ -207,6 +209,13 @@ def _convolve(
     key = key_of(function, options, x, kernel, bias, also(output_padding))
     prepared = _calls.find(key)
     if prepared is None:
+        if 0 in kernel.shape:
+            of_stand_ins: Any = partial(
+                _convolve, function, rank, options=options, output_padding=output_padding, out=None
+            )
+            y = without_channels(of_stand_ins, x, kernel, bias, options, is_transposed=True)
+            if y is not None:
+                return y if out is None else copied_to(function, out, y)
         facts = facts_of(x, kernel, bias)
         spec = adjoint_spec(function, *facts, rank=rank, options=options, output_padding=output_padding)
         check_result(function, spec)

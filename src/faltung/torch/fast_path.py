@@ -23,7 +23,7 @@ from faltung.runtime.launch import Launch
 from faltung.spec import spec_from_call
 from faltung.spec.options import ConvOptions
 from faltung.torch import operators, threads
-from faltung.torch.options import lies_last, of_spec, with_memory_order
+from faltung.torch.options import lies_last, of_spec, resolve, with_memory_order
 from faltung.torch.tensors import TO_FIRST, as_array, as_kernel
 
 Computation = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -81,6 +81,8 @@ def _as_tuple(value: Any) -> Any:
 def _prepare(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Computation:
     """Check the call, plan and compile it."""
     threads.share_once()
+    if x.shape[1] == kernel.shape[1] == 0:
+        return partial(_by_operator, options=resolve(rank, x, kernel, options))
     options = with_memory_order(rank, x, kernel, options)
     is_last = lies_last(options)
     array, (kernel_array, kernel_layout) = as_array(x, channels_last=is_last), as_kernel(kernel)

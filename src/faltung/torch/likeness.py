@@ -28,7 +28,7 @@ class Likeness(type):
 
 
 def _stands_for(kind: type) -> type:
-    return vars(kind).get("stock", kind)  # type: ignore[no-any-return]
+    return vars(kind).get("stock", kind)
 
 
 def unparametrized(module: nn.Module) -> type[nn.Module]:
@@ -42,7 +42,8 @@ def change_class(module: nn.Module, kind: type[nn.Module]) -> None:
     before = type(module)
     if before is not unparametrized(module):
         own = {name: value for name, value in vars(before).items() if name not in ("__dict__", "__weakref__")}
-        kind = type(kind)(before.__name__, (kind,), own)
+        metaclass: Any = type(kind)
+        kind = metaclass(before.__name__, (kind,), own)
     module.__class__ = kind
 
 

@@ -9,7 +9,7 @@ import inspect
 from typing import Any
 
 from torch import Tensor, nn
-from torch.jit import is_scripting
+from torch.jit import is_scripting  # type: ignore[attr-defined]
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from faltung.spec import named
@@ -22,17 +22,21 @@ from faltung.torch.likeness import Likeness, change_class
 from faltung.torch.options import FIRST, in_torchs_order
 from faltung.torch.stock import is_torchs
 
+# TorchScript makes lists of the tuples that it is given
+_scripted_convolve: Any = scripted.convolve
+_scripted_transposed: Any = scripted.convolve_transposed
+
 
 class Module(_ConvNd, metaclass=Likeness):
     """What forward and transposed modules share: a rank, that of the class, and what PyTorch's constructors lack."""
 
     rank: int
-    stock: type[nn.Module]
+    stock: Any
     """PyTorch's class that this one stands for."""
     layout: str | None = None
     precision: str | None = None
 
-    __constants__ = (*_ConvNd.__constants__, "rank", "written")
+    __constants__ = [*_ConvNd.__constants__, "rank", "written"]  # noqa: RUF012  # as PyTorch has it
     __jit_unused_properties__ = ("written", "qconfig")
 
     def _set_own(self, layout: str | None, precision: str | None) -> None:
@@ -116,7 +120,7 @@ class _Convolution(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         if is_scripting():
-            return scripted.convolve(
+            return _scripted_convolve(
                 input, self.weight, self.bias, self.stride, self.dilation, self.groups, *self.written
             )
         parameters = self._parameters  # where weights normally are, found in a tenth of the time
@@ -138,14 +142,20 @@ class _Transposed(Module, _ConvTransposeNd):
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         if is_scripting():
-            return scripted.convolve_transposed(
+            return _scripted_transposed(
                 input,
                 self.weight,
                 self.bias,
                 self.stride,
                 self.padding,
                 self._output_padding(
-                    input, output_size, self.stride, self.padding, self.kernel_size, self.rank, self.dilation
+                    input,
+                    output_size,
+                    self.stride,  # type: ignore[arg-type]
+                    self.padding,  # type: ignore[arg-type]
+                    self.kernel_size,  # type: ignore[arg-type]
+                    self.rank,
+                    self.dilation,  # type: ignore[arg-type]
                 ),
                 self.groups,
                 self.dilation,
@@ -169,7 +179,7 @@ class Conv1d(_Convolution, nn.Conv1d):
     """
 
     rank = 1
-    stock = nn.Conv1d
+    stock: Any = nn.Conv1d
 
 
 class Conv2d(_Convolution, nn.Conv2d):
@@ -181,7 +191,7 @@ class Conv2d(_Convolution, nn.Conv2d):
     """
 
     rank = 2
-    stock = nn.Conv2d
+    stock: Any = nn.Conv2d
 
 
 class Conv3d(_Convolution, nn.Conv3d):
@@ -193,7 +203,7 @@ class Conv3d(_Convolution, nn.Conv3d):
     """
 
     rank = 3
-    stock = nn.Conv3d
+    stock: Any = nn.Conv3d
 
 
 class ConvTranspose1d(_Transposed, nn.ConvTranspose1d):
@@ -205,21 +215,21 @@ class ConvTranspose1d(_Transposed, nn.ConvTranspose1d):
     """
 
     rank = 1
-    stock = nn.ConvTranspose1d
+    stock: Any = nn.ConvTranspose1d
 
 
 class ConvTranspose2d(_Transposed, nn.ConvTranspose2d):
     """`torch.nn.ConvTranspose2d`, computed by faltung."""
 
     rank = 2
-    stock = nn.ConvTranspose2d
+    stock: Any = nn.ConvTranspose2d
 
 
 class ConvTranspose3d(_Transposed, nn.ConvTranspose3d):
     """`torch.nn.ConvTranspose3d`, computed by faltung."""
 
     rank = 3
-    stock = nn.ConvTranspose3d
+    stock: Any = nn.ConvTranspose3d
 
 
 class _Lazy(Module):

@@ -17,6 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from faltung.arrays import forward, gradients, transposed
+from faltung.errors import ShapeError
 from faltung.spec.options import ConvOptions
 from faltung.torch import flops, threads
 from faltung.torch.bias import sum_of_channels
@@ -46,6 +47,8 @@ def _words(options: ConvOptions, kernel_layout: str = "OIW") -> dict[str, Any]:
 
 def _convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Tensor:
     threads.share_once()
+    if kernel.shape[0] == 0:  # PyTorch refuses it
+        raise ShapeError(f"conv{x.dim() - 2}d: the weight must have at least one output; got {tuple(kernel.shape)}.")
     is_last = lies_last(options)
     kernel_array, kernel_layout = as_kernel(kernel)
     if kernel_layout != options.kernel_layout:
@@ -76,6 +79,8 @@ def _derive_convolve(ctx: Any, dy: Tensor) -> tuple[Any, ...]:
 def _input_gradient(dy: Tensor, kernel: Tensor, bias: Tensor | None, in_size: Ints, options: ConvOptions) -> Tensor:
     threads.share_once()
     is_last = lies_last(options)
+    if kernel.shape[1] == 0:
+        return dy.new_empty((dy.shape[0], 0, *in_size))
     kernel_array, kernel_layout = as_kernel(kernel)
     arrays, words = (as_array(dy, channels_last=is_last), kernel_array), _words(options, kernel_layout)
     if bias is None:
@@ -112,6 +117,8 @@ def _derive_input_gradient(ctx: Any, ddx: Tensor) -> tuple[Any, ...]:
 def _kernel_gradient(x: Tensor, dy: Tensor, kernel_size: Ints, options: ConvOptions) -> Tensor:
     threads.share_once()
     is_last = lies_last(options)
+    if x.shape[1] == 0:
+        return x.new_empty((dy.shape[1], 0, *kernel_size))
     arrays = as_array(x, channels_last=is_last), as_array(dy, channels_last=is_last)
     return as_tensor(gradients.kernel_gradient(*arrays, tuple(kernel_size), **_words(options)))
 

@@ -24,7 +24,8 @@ def written(rank: int, kernel_size: Any, options: ConvOptions) -> Written:
     """
     options = spread(rank, options, (options.layout or FIRST[rank]))
     is_same = depends_on_size(options)
-    ends = [0] * 2 * rank if is_same else pad_ends(padding_pairs(rank, None, kernel_size, options))
+    no_input: Any = None  # nothing depends on its size
+    ends = [0] * 2 * rank if is_same else pad_ends(padding_pairs(rank, no_input, kernel_size, options))
     mode, odd_at_low = torchs_mode(options.padding_mode), str(options.padding).lower() == "same_lower"
     return lies_last(options), mode, is_same, odd_at_low, tuple(ends), tuple(windows_of(kernel_size, options))
 
