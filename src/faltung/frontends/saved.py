@@ -51,7 +51,8 @@ class _WaitsForKeras:
         sys.meta_path.remove(self)
         spec = util.find_spec("keras")
         if spec is not None and spec.loader is not None:
-            spec.loader = _ThenRegisters(spec.loader)
+            loader: Any = _ThenRegisters(spec.loader)
+            spec.loader = loader
         return spec
 
 

@@ -21,7 +21,7 @@ ARRAYS = ("x", "kernel", "dy", "bias", "depthwise_kernel", "pointwise_kernel")
 
 def expected(function: str, given: dict[str, Any]) -> tuple[Array | None, ...]:
     """The results, in the order in which the function gives them."""
-    arrays = {name: None if given.get(name) is None else np.asarray(given[name]) for name in ARRAYS}
+    arrays: dict[str, Any] = {name: None if given.get(name) is None else np.asarray(given[name]) for name in ARRAYS}
     x, kernel, dy, bias = (arrays[name] for name in ARRAYS[:4])
     options = ConvOptions(**{name: value for name, value in given.items() if name in ConvOptions._fields})
     named = re.search(r"conv(\d)d", function)

@@ -59,4 +59,4 @@ def _simpler(value: Any) -> Iterator[Any]:
         yield value // 2
 
 
-PLAIN = {"dtype": "float32", "order": "C"}
+PLAIN: dict[str, Any] = {"dtype": "float32", "order": "C"}

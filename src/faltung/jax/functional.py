@@ -207,9 +207,9 @@ def conv(
 
 
 def _convolve(
-    function: str, rank: int | None, x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None, options: ConvOptions
+    function: str, rank: int | None, x: Any, kernel: Any, bias: Any, options: ConvOptions
 ) -> Array:
-    arrays = arrays_of(x, kernel, bias)
+    x, kernel, bias = arrays_of(x, kernel, bias)
 
     def compute(x: Array, kernel: Array, bias: Array | None) -> Array:
         if open_sizes.is_open(x):
@@ -217,9 +217,9 @@ def _convolve(
         spec = spec_from_call(function, *facts_of(x, kernel, bias), rank=rank, options=options)
         return operators.conv(spec, x, kernel, bias)
 
-    if 0 in arrays[1].shape and arrays[0].ndim >= arrays[1].ndim > 2:
-        return no_channels.convolve(compute, *arrays, options)
-    return compute(*arrays)
+    if 0 in kernel.shape and x.ndim >= kernel.ndim > 2:
+        return no_channels.convolve(compute, x, kernel, bias, options)
+    return compute(x, kernel, bias)
 
 
 def arrays_of(*values: ArrayLike | None) -> tuple[Any, ...]:

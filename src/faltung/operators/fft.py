@@ -131,7 +131,7 @@ class FftLaunch:
             product = self._product(np.fft.rfft(windows, norm="ortho"), spectra[groups.start // plan.groups_per_task])
             dense = np.fft.irfft(product, plan.size, norm="ortho")[..., : plan.block]
             if not np.isfinite(dense.sum()):
-                too_large = ~np.isfinite(dense).all(axis=(1, 2, 4))
+                too_large: Array = ~np.isfinite(dense).all(axis=(1, 2, 4))
                 uneven = too_large if uneven is None else uneven | too_large
             dense = dense.reshape(*dense.shape[:-2], -1)[..., -start % stride : self._dense_outputs - start : stride]
             if bias is not None:
