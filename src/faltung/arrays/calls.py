@@ -79,7 +79,7 @@ def also(value: object = None, array: Array | None = None) -> Key:
 
 
 def facts_of(*arrays: Any) -> list[Any]:
-    """Shape and name of the element type of each array, NumPy's or JAX's, None and None for none: as spec/ takes them."""
+    """Shape and name of the element type of each array, None and None for none: as functions of spec/ take them."""
     facts: list[Any] = []
     for array in arrays:
         facts += (None, None) if array is None else (array.shape, array.dtype.name)

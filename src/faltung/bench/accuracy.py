@@ -223,22 +223,20 @@ def by_torch(sum_: Sum) -> Array | None:
     return dw if spec.kernel_layout.startswith("OI") else dw.transpose((*range(2, rank + 2), 1, 0))
 
 
+TABLES: dict[str, Callable[[Errors], str]] = {
+    "The worst error, in units of the rule (8 are allowed)": lambda e: f"{e.worst:.2g}",
+    "The root mean square of the errors, in the same units": lambda e: f"{math.sqrt(e.squares / max(e.count, 1)):.1g}",
+    "Numbers that are NaN or infinite where direct summation's are not, or the other way": lambda e: str(e.misplaced),
+    "Negative sums of products that are not negative": lambda e: str(e.negative),
+}
+"""What the page shows, table by table, and the cells of each."""
+
+
 def document(found: Numbers, num_specs: int, seed: int) -> str:
     """The tables of docs/accuracy.md."""
     names = sorted({name for name, _ in found}, key=lambda name: (name == "PyTorch", name != "direct", name))
     lines = [RULE.format(num_specs=num_specs, seed=seed)]
-    for title, value in (
-        ("The worst error, in units of the rule (8 are allowed)", lambda e: f"{e.worst:.2g}"),
-        (
-            "The root mean square of the errors, in the same units",
-            lambda e: f"{math.sqrt(e.squares / max(e.count, 1)):.1g}",
-        ),
-        (
-            "Numbers that are NaN or infinite where direct summation's are not, or the other way",
-            lambda e: str(e.misplaced),
-        ),
-        ("Negative sums of products that are not negative", lambda e: str(e.negative)),
-    ):
+    for title, value in TABLES.items():
         lines += [f"## {title}", ""]
         lines += ["| data | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
         for kind in KINDS:

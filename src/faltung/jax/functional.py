@@ -206,9 +206,7 @@ def conv(
     return _convolve("conv", None, x, kernel, bias, options)
 
 
-def _convolve(
-    function: str, rank: int | None, x: Any, kernel: Any, bias: Any, options: ConvOptions
-) -> Array:
+def _convolve(function: str, rank: int | None, x: Any, kernel: Any, bias: Any, options: ConvOptions) -> Array:
     x, kernel, bias = arrays_of(x, kernel, bias)
 
     def compute(x: Array, kernel: Array, bias: Array | None) -> Array:
