@@ -130,7 +130,9 @@ def sums_of(rng: np.random.Generator, spec: ConvSpec, function: str, kind: str) 
         taps = rng.standard_normal(spec.kernel_shape).astype(spec.dtype)
         return Sum(spec, function, (data(rng, kind, spec.output_shape, spec.dtype), taps), None)
     kinds = (kind, "normal") if rng.random() < 0.5 else ("normal", kind)
-    x, dy = (data(rng, k, shape, spec.dtype) for k, shape in zip(kinds, (spec.input_shape, spec.output_shape), strict=True))
+    x, dy = (
+        data(rng, k, shape, spec.dtype) for k, shape in zip(kinds, (spec.input_shape, spec.output_shape), strict=True)
+    )
     return Sum(spec, function, (x, dy), None)
 
 
@@ -185,6 +187,9 @@ def compare(sum_: Sum, kind: str, found: Numbers, torch: "Callable[[Sum], Array 
 def by_torch(sum_: Sum) -> Array | None:
     """PyTorch's own forward convolution and gradients, where it has such padding."""
     import torch
+    from torch.nn import grad as of_torch
+
+    grad: Any = of_torch  # it carries no types
 
     spec, rank = sum_.spec, sum_.spec.rank
     last = (0, rank + 1, *range(1, rank + 1))
@@ -199,7 +204,7 @@ def by_torch(sum_: Sum) -> Array | None:
 
     if any(low != high for low, high in spec.padding):
         return None
-    words = {
+    words: dict[str, Any] = {
         "stride": spec.stride,
         "padding": tuple(low for low, _ in spec.padding),
         "dilation": spec.dilation,
@@ -209,34 +214,36 @@ def by_torch(sum_: Sum) -> Array | None:
     if sum_.function == "forward":
         convolve = (torch.nn.functional.conv1d, torch.nn.functional.conv2d, torch.nn.functional.conv3d)[rank - 1]
         bias = None if sum_.bias is None else torch.from_numpy(sum_.bias)
-        y = convolve(first(a, spec.is_channels_last), taps(b), bias, **words).numpy()
+        y: Array = convolve(first(a, spec.is_channels_last), taps(b), bias, **words).numpy()
         return y.transpose((0, *range(2, rank + 2), 1)) if spec.is_channels_last else y
-    grad = torch.nn.grad
     if sum_.function == "input gradient":
         shape = (spec.num_samples, spec.in_channels, *spec.in_size)
         given = (grad.conv1d_input, grad.conv2d_input, grad.conv3d_input)[rank - 1]
-        dx = given(shape, taps(b), first(a, spec.is_channels_last), **words).numpy()
+        dx: Array = given(shape, taps(b), first(a, spec.is_channels_last), **words).numpy()
         return dx.transpose((0, *range(2, rank + 2), 1)) if spec.is_channels_last else dx
     shape = (spec.out_channels, spec.in_channels, *spec.kernel_size)
     given = (grad.conv1d_weight, grad.conv2d_weight, grad.conv3d_weight)[rank - 1]
-    dw = given(first(a, spec.is_channels_last), shape, first(b, spec.is_channels_last), **words).numpy()
+    dw: Array = given(first(a, spec.is_channels_last), shape, first(b, spec.is_channels_last), **words).numpy()
     return dw if spec.kernel_layout.startswith("OI") else dw.transpose((*range(2, rank + 2), 1, 0))
-
-
-TABLES: dict[str, Callable[[Errors], str]] = {
-    "The worst error, in units of the rule (8 are allowed)": lambda e: f"{e.worst:.2g}",
-    "The root mean square of the errors, in the same units": lambda e: f"{math.sqrt(e.squares / max(e.count, 1)):.1g}",
-    "Numbers that are NaN or infinite where direct summation's are not, or the other way": lambda e: str(e.misplaced),
-    "Negative sums of products that are not negative": lambda e: str(e.negative),
-}
-"""What the page shows, table by table, and the cells of each."""
 
 
 def document(found: Numbers, num_specs: int, seed: int) -> str:
     """The tables of docs/accuracy.md."""
     names = sorted({name for name, _ in found}, key=lambda name: (name == "PyTorch", name != "direct", name))
     lines = [RULE.format(num_specs=num_specs, seed=seed)]
-    for title, value in TABLES.items():
+    tables: tuple[tuple[str, Callable[[Errors], str]], ...] = (
+        ("The worst error, in units of the rule (8 are allowed)", lambda e: f"{e.worst:.2g}"),
+        (
+            "The root mean square of the errors, in the same units",
+            lambda e: f"{math.sqrt(e.squares / max(e.count, 1)):.1g}",
+        ),
+        (
+            "Numbers that are NaN or infinite where direct summation's are not, or the other way",
+            lambda e: str(e.misplaced),
+        ),
+        ("Negative sums of products that are not negative", lambda e: str(e.negative)),
+    )
+    for title, value in tables:
         lines += [f"## {title}", ""]
         lines += ["| data | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
         for kind in KINDS:
@@ -248,31 +255,33 @@ def document(found: Numbers, num_specs: int, seed: int) -> str:
 
 RULE = """# Accuracy
 
-The rule: an element differs from the exact sum by at most `n*eps*sum(|x||w|)` with `precision="exact"`, direct summation,
-and by at most 8 times that with `"high"`, the default, which admits sums of sums (Toom-Cook along w) and Fourier
-transforms. n is the number of products, and the sum of magnitudes is over the output's *own window*: what lies outside
-stays outside. Windows of zeros give exactly the bias; NaN and infinities reach the outputs whose windows hold them, and no
-other; sums of products that are not negative are not negative.
+The rule: an element differs from the exact sum by at most `n*eps*sum(|x||w|)` with `precision="exact"`, direct
+summation, and by at most 8 times that with `"high"`, the default, which admits sums of sums (Toom-Cook along w) and
+Fourier transforms. n is the number of products, and the sum of magnitudes is over the output's *own window*: what
+lies outside stays outside. Windows of zeros give exactly the bias; NaN and infinities reach the outputs whose
+windows hold them, and no other; sums of products that are not negative are not negative.
 
-Both fast ways mix numbers that an output does not see, which cancel up to rounding. So they are used only where the numbers
-are alike, and everything else is summed directly, tile by tile, block by block:
+Both fast ways mix numbers that an output does not see, which cancel up to rounding. So they are used only where the
+numbers are alike, and everything else is summed directly, tile by tile, block by block:
 
-- forward and input gradient by Toom-Cook: no number of a tile, over all its channels, is larger than 1/2 of the sum of `|x|`
-  over the window of each of its outputs;
-- the kernel: each tap of an output channel weighs, over all input channels, at least 1/8 of the largest number of that
-  channel, or all zeros; else the whole kernel is summed directly;
-- kernel gradient by Toom-Cook: by `sum |x| / max |x|`, the sparsest channel of x and that of dy have enough positions in
-  effect to coincide three times;
-- FFT: the quietest part of each window has at least 1/16 of the mean energy of its block, and the taps of an output weigh
-  four times the largest of them.
+- forward and input gradient by Toom-Cook: no number of a tile, over all its channels, is larger than 1/2 of the sum
+  of `|x|` over the window of each of its outputs;
+- the kernel: each tap of an output channel weighs, over all input channels, at least 1/8 of the largest number of
+  that channel, or all zeros; else the whole kernel is summed directly;
+- kernel gradient by Toom-Cook: by `sum |x| / max |x|`, the sparsest channel of x and that of dy have enough
+  positions in effect to coincide three times;
+- FFT: the quietest part of each window has at least 1/16 of the mean energy of its block, and the taps of an output
+  weigh four times the largest of them.
 
 What this does not cover, since it looks at the inputs and at the kernel and not at their products: channels of very
-different size whose large ones meet taps that are zero; positions in x and dy of a kernel gradient that are many and never
-coincide, as every second one of each; long kernels whose taps fall by more than about `n` from one end to the other, at the
-ends of a line. `precision="exact"`, of a call or of the process (`faltung.precision("exact")`), covers all.
+different size whose large ones meet taps that are zero; positions in x and dy of a kernel gradient that are many
+and never coincide, as every second one of each; long kernels whose taps fall by more than about `n` from one end to
+the other, at the ends of a line. `precision="exact"`, of a call or of the process (`faltung.precision("exact")`),
+covers all.
 
-`python -m faltung.bench.accuracy` made this page: {num_specs} random convolutions and gradients (seed {seed}) on data of
-each of twelve kinds, computed by every algorithm that could serve, whether or not it would be chosen, and by PyTorch.
+`python -m faltung.bench.accuracy` made this page: {num_specs} random convolutions and gradients (seed {seed}) on
+data of each of twelve kinds, computed by every algorithm that could serve, whether or not it would be chosen, and
+by PyTorch.
 """
 
 

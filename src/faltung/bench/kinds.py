@@ -1,4 +1,4 @@
-"""Twelve kinds of data that a convolution meets, and random convolutions to meet them: for docs/accuracy.md and tests."""
+"""Twelve kinds of data that a convolution meets, and random convolutions to meet it: of docs/accuracy.md and tests."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,10 +1,10 @@
 """What an FFT may sum: where no number outweighs what a window sees.
 
 The rounding of a transform spreads over its whole block, at about eps times the root mean square of all inputs there.
-So of every window some part must be as loud as the block, up to LEAST_SHARE of its mean energy: a chunk of half a window,
-which each window inside the input covers whole, or the first or last inputs, which each window over an end covers.
-Spikes, silence beside loudness, zeros, NaN and infinities fail; a block of zeros is fine, since its spectrum is exactly
-zero. With a dilation, every phase is a sequence of its own. All of it runs inside `quiet`.
+So of every window some part must be as loud as the block, up to LEAST_SHARE of its mean energy: a chunk of half a
+window, which each window inside the input covers whole, or the first or last inputs, which each window over an end
+covers. Spikes, silence beside loudness, zeros, NaN and infinities fail; a block of zeros is fine, since its spectrum
+is exactly zero. With a dilation, every phase is a sequence of its own. All of it runs inside `quiet`.
 """
 
 from collections.abc import Iterator

@@ -313,7 +313,7 @@ class _Block:
             self._keep(tile, product)
 
     def sum_directly(self, panel: Int, first: Int, channels: int) -> None:
-        """The outputs of `rows` tiles, from the inputs and taps themselves; taps that fill up a segment are left out."""
+        """The outputs of `rows` tiles, from inputs and taps themselves; taps that fill up a segment are left out."""
         e, k = self.e, self.kernel
         packed = _packed(e, k, e.byte_buffer(self.scratch).at(i=self.p.plain_taps_at), k.segment_taps)
         with e.loop("output", k.outputs) as output:

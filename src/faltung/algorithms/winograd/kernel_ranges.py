@@ -1,8 +1,8 @@
 """Which kernels may be summed fast: those in which no tap of an output channel is all but missing.
 
 Where a window hangs over an edge, or meets zeros, only some taps meet a number: the sum of their products is what the
-rounding is held against. A kernel with a tap that weighs less than LEAST_TAP of the largest number, in any of its output
-channels, is summed directly altogether. An output channel of zeros only is no matter.
+rounding is held against. A kernel with a tap that weighs less than LEAST_TAP of the largest number, in any of its
+output channels, is summed directly altogether. An output channel of zeros only is no matter.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ LEAST_TAP = 1 / 8
 
 
 def _each_panel(e: Emitter, kernel: WinogradKernel, place: Value) -> Buffer:
-    """Beside the packed kernel, for each panel and step: what its lightest tap weighs (0) and its largest number (1)."""
+    """Beside the packed kernel, for each panel and step: what the lightest tap weighs (0), the largest number (1)."""
     width = kernel.vectors * e.lanes
     return e.buffer(place, panel=kernel.tap_segments * 2 * width, step=2 * width, kind=width, oc=1)
 

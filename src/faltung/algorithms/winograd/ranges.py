@@ -48,7 +48,7 @@ class Tracking(Protocol):
 class Masses:
     """For each tile of a line, lane by lane, a lower bound of the sum over any window; and the largest number of all.
 
-    Windows of `counted` taps at positions q - 1 and q have the run of counted - 1 positions from q on in common. Numbers
+    Windows of `counted` taps at positions q - 1 and q have the counted - 1 positions from q on in common. Numbers
     behind the first `outputs` of a tile are also the first ones of the next. The last tile of a line is looked at in
     full; where only some of its positions are outputs, only their windows count.
     """

@@ -64,7 +64,7 @@ class TileStaging:
         """Stage the tiles of one line that lies at `source`.
 
         first: the index along w at which tile 0 begins; limit: what lies at it and beyond is zero; size: the line's,
-        for its padding; place(tile, channel): where the products of a vector of channels go; tracking looks at the numbers.
+        for its padding; place(tile, channel): where the products of a vector of channels go; tracking looks on.
         """
         if self.kernel.is_channels_last:
             self._stage(source, first, limit, size, place, tracking)

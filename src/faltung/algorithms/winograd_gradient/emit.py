@@ -117,19 +117,18 @@ class _ProductSums:
         """Add what one block of tiles contributes."""
         e, k = self.e, self.kernel
         a, _, b = matrices(k.outputs, k.segment_taps)
-        x, dy = self._statistics(block)
-        x.start()
-        dy.start()
-        self._stage(block, b, tuple(zip(*a, strict=True)), x, dy)
-        with e.either(is_even(e, x, dy, e.mul(block.num_lines, block.width)), likely=True) as (fast, directly):
+        statistics = self._statistics(block)
+        for side in statistics:
+            side.start()
+        self._stage(block, b, tuple(zip(*a, strict=True)), *statistics)
+        with e.either(is_even(e, *statistics, e.mul(block.num_lines, block.width)), likely=True) as (fast, directly):
             with fast, e.loop("product", k.products) as product:
-                self._each_panel(
-                    *(array.moved(product=product) for array in (self.x, self.dy, self.partial)), block, self._add_tile
-                )
+                x, dy, sums = (array.moved(product=product) for array in (self.x, self.dy, self.partial))
+                self._each_panel(x, dy, sums, block, self._add_tile)
             with directly:
                 add_directly()
 
-    def _statistics(self, block: Block) -> list[ChannelStatistics]:
+    def _statistics(self, block: Block) -> tuple[ChannelStatistics, ChannelStatistics]:
         """Those of the inputs, and of the gradients."""
         e, k, p = self.e, self.kernel, self.p
         here = e.byte_buffer(self.scratch).at(i=p.statistics_at)
@@ -150,7 +149,7 @@ class _ProductSums:
         ):
             place = e.buffer(here, i=1, c=1, kind=channels).moved(i=first)
             found.append(ChannelStatistics(e, place, channels, k, num_tiles, block.ow, meets_all))
-        return found
+        return found[0], found[1]
 
     def add_directly(self, block: Block) -> None:
         """Add what a block of unlike numbers contributes, tap by tap."""
@@ -215,9 +214,12 @@ class _ProductSums:
     def _add_tile(self, block: Block, x: Buffer, dy: Buffer, partial: Buffer, rows: int, vectors: int) -> None:
         """`rows` input channels times some vectors of output channels, summed over the tiles of the block."""
         e, p = self.e, self.p
-        with self._tile(partial, rows, vectors) as tile:
-            with e.loop("line", block.num_lines) as line, e.loop("tile", p.block_tiles) as number:
-                self._accumulate(tile, x.moved(line=line, tile=number), dy.moved(line=line, tile=number))
+        with (
+            self._tile(partial, rows, vectors) as tile,
+            e.loop("line", block.num_lines) as line,
+            e.loop("tile", p.block_tiles) as number,
+        ):
+            self._accumulate(tile, x.moved(line=line, tile=number), dy.moved(line=line, tile=number))
 
     def _add_plain(self, block: Block, x: Buffer, dy: Buffer, partial: Buffer, rows: int, vectors: int) -> None:
         """The same of inputs and gradients themselves, at the positions that are outputs: no zero meets a NaN."""

@@ -1,12 +1,13 @@
 """Which blocks of a kernel gradient may be summed fast: those in which no number outweighs what its channel holds.
 
 A product of Toom-Cook mixes the taps of a tile. Channels do not mix: dw[k, ic, oc] sums x[p + k, ic] * dy[p, oc] over
-positions, and what a tile leaks into it is about 5 eps of its largest |x[:, ic]| times its largest |dy[:, oc]|. So let
-a channel have as many positions in effect as its numbers outweigh the largest of them, sum |x| / max |x|: about a
-quarter of all where numbers are random. Two channels of e and f positions in effect, out of P, coincide in about
-e * f / P of them at each tap. A block is fast if that is more than LEAST_COINCIDENCES for the sparsest channels. One far
-number, a spike, a NaN or an infinity are one position in effect. Channels of zeros only are no matter. Near the ends of a
-line some taps see padding: only positions that meet every tap count, so that a large number there counts for nothing.
+positions, and what a tile leaks into it is about 5 eps of its largest |x[:, ic]| times its largest |dy[:, oc]|. So
+let a channel have as many positions in effect as its numbers outweigh the largest of them, sum |x| / max |x|: about a
+quarter of all where numbers are random. Two channels of e and f positions in effect, out of P, coincide in about e *
+f / P of them at each tap. A block is fast if that is more than LEAST_COINCIDENCES for the sparsest channels. One far
+number, a spike, a NaN or an infinity are one position in effect. Channels of zeros only are no matter. Near the ends
+of a line some taps see padding: only positions that meet every tap count, so that a large number there counts for
+nothing.
 """
 
 from collections.abc import Callable, Iterator
