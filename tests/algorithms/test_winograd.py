@@ -155,9 +155,8 @@ def test_nan_and_infinity_stay_near(preferred: None, layer: str) -> None:
         y = call(spec, spoilt, kernel)
         touched = ~np.isfinite(reference.conv(spoilt, kernel, spec=spec))
         assert not np.isfinite(y[touched]).any()
-        is_spoilt = ~np.isfinite(y)
-        assert is_spoilt.mean() < 0.2
-        np.testing.assert_array_equal(y[~is_spoilt], clean[~is_spoilt])
+        assert np.isfinite(y[~touched]).all()
+        np.testing.assert_allclose(y[~touched], clean[~touched], rtol=0, atol=2e-4)  # beside it, directly
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
