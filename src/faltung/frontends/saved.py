@@ -51,8 +51,7 @@ class _WaitsForKeras:
         sys.meta_path.remove(self)
         spec = util.find_spec("keras")
         if spec is not None and spec.loader is not None:
-            loader: Any = _ThenRegisters(spec.loader)
-            spec.loader = loader
+            spec.loader = _ThenRegisters(spec.loader)  # type: ignore[assignment]  # it quacks as one
         return spec
 
 

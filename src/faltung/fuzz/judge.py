@@ -49,7 +49,7 @@ def _of_result(function: str, given: dict[str, Any], result: Any) -> str | None:
         if right is None and got is None:
             continue
         if right is None or got is None or got.shape != right.shape:
-            return f"shape {np.shape(got)} where the reference has {np.shape(right)}"
+            return f"shape {getattr(got, 'shape', None)} where the reference has {getattr(right, 'shape', None)}"
         tolerance = (1e-4 if got.dtype == np.float32 else 1e-10) * (1 + np.abs(right).max(initial=0))
         wrong = ~np.isclose(got, right, rtol=0, atol=tolerance, equal_nan=True)
         if wrong.any():

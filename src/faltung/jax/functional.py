@@ -10,7 +10,6 @@ from faltung.arrays.calls import facts_of
 from faltung.jax import no_channels, open_sizes, operators
 from faltung.spec import spec_from_call
 from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
-from faltung.spec.precision import in_effect
 
 
 def conv1d(
@@ -26,7 +25,7 @@ def conv1d(
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
     activation: Activation = None,
-    precision: str | None = None,
+    precision: str = "high",
 ) -> Array:
     """`faltung.conv1d` on JAX arrays.
 
@@ -56,9 +55,7 @@ def conv1d(
     >>> conv1d(jnp.ones((8, 100, 16)), jnp.ones((7, 16, 32)), padding="causal", activation="relu").shape
     (8, 100, 32)
     """
-    options = ConvOptions(
-        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
-    )
+    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
     return _convolve("conv1d", 1, x, kernel, bias, options)
 
 
@@ -75,7 +72,7 @@ def conv2d(
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
     activation: Activation = None,
-    precision: str | None = None,
+    precision: str = "high",
 ) -> Array:
     """`faltung.conv2d` on JAX arrays.
 
@@ -104,9 +101,7 @@ def conv2d(
     >>> conv2d(jnp.ones((1, 32, 32, 3)), jnp.ones((3, 3, 3, 32)), stride=2, padding="same").shape
     (1, 16, 16, 32)
     """
-    options = ConvOptions(
-        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
-    )
+    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
     return _convolve("conv2d", 2, x, kernel, bias, options)
 
 
@@ -123,7 +118,7 @@ def conv3d(
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
     activation: Activation = None,
-    precision: str | None = None,
+    precision: str = "high",
 ) -> Array:
     """`faltung.conv3d` on JAX arrays.
 
@@ -152,9 +147,7 @@ def conv3d(
     >>> conv3d(jnp.ones((1, 8, 8, 8, 2)), jnp.ones((3, 3, 3, 2, 4))).shape
     (1, 6, 6, 6, 4)
     """
-    options = ConvOptions(
-        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
-    )
+    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
     return _convolve("conv3d", 3, x, kernel, bias, options)
 
 
@@ -171,7 +164,7 @@ def conv(
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
     activation: Activation = None,
-    precision: str | None = None,
+    precision: str = "high",
 ) -> Array:
     """`faltung.conv` on JAX arrays.
 
@@ -200,24 +193,24 @@ def conv(
     >>> conv(jnp.ones((1, 32, 32, 3)), jnp.ones((3, 3, 3, 8))).shape
     (1, 30, 30, 8)
     """
-    options = ConvOptions(
-        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
-    )
+    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
     return _convolve("conv", None, x, kernel, bias, options)
 
 
-def _convolve(function: str, rank: int | None, x: Any, kernel: Any, bias: Any, options: ConvOptions) -> Array:
-    x, kernel, bias = arrays_of(x, kernel, bias)
+def _convolve(
+    function: str, rank: int | None, x: ArrayLike, kernel: ArrayLike, bias: ArrayLike | None, options: ConvOptions
+) -> Array:
+    arrays = arrays_of(x, kernel, bias)
 
-    def compute(x: Array, kernel: Array, bias: Array | None) -> Array:
+    def compute(x: Any, kernel: Any, bias: Any) -> Array:
         if open_sizes.is_open(x):
             return open_sizes.conv(function, rank, x, kernel, bias, options)
         spec = spec_from_call(function, *facts_of(x, kernel, bias), rank=rank, options=options)
         return operators.conv(spec, x, kernel, bias)
 
-    if 0 in kernel.shape and x.ndim >= kernel.ndim > 2:
-        return no_channels.convolve(compute, x, kernel, bias, options)
-    return compute(x, kernel, bias)
+    if 0 in arrays[1].shape and arrays[0].ndim >= arrays[1].ndim > 2:
+        return no_channels.convolve(compute, arrays[0], arrays[1], arrays[2], options)
+    return compute(*arrays)
 
 
 def arrays_of(*values: ArrayLike | None) -> tuple[Any, ...]:

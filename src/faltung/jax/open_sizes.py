@@ -19,7 +19,7 @@ from faltung.spec.options import ConvOptions
 Shape = tuple[int, ...]
 
 SOME = 1 << 20
-"""Stands for an open size; any kernel fits into it, and every stride up to 2^20 that is a power of two divides it."""
+"""Stands for an open size; any kernel fits into it."""
 
 WORDS = {"same": "SAME", "same_lower": "SAME_LOWER"}
 """The paddings that depend on the size of x, in lax's words."""

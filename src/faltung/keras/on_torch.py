@@ -17,8 +17,8 @@ def refusal(x: Tensor) -> str | None:
 
 def is_exporting(x: Tensor) -> bool:
     """Is the layer traced into a program that others will run?"""
-    is_traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined]  # PyTorch forgot it in its list of names
-    return is_traced or torch.onnx.is_in_onnx_export() or torch.compiler.is_exporting()
+    is_tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined]  # public, but not declared so
+    return is_tracing or torch.onnx.is_in_onnx_export() or torch.compiler.is_exporting()
 
 
 def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, request: Request) -> Tensor:
