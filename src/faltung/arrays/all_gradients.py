@@ -72,7 +72,9 @@ def conv_gradients(
     >>> [gradient.shape for gradient in gradients]
     [(8, 100, 16), (3, 16, 32), (32,)]
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     x, kernel, dy, bias, y = arrays_of("conv_gradients", x, kernel, dy, bias, y)
     key = key_of("conv_gradients", options, x, kernel, bias, (*also(array=dy), *also(array=y)))
     prepared = _calls.find(key)

@@ -78,7 +78,7 @@ def also(value: object = None, array: Array | None = None) -> Key:
     return value, type(value), None if array is None else (array.shape, array.strides, array.dtype)
 
 
-def facts_of(*arrays: Array | None) -> list[Any]:
+def facts_of(*arrays: Any) -> list[Any]:
     """Shape and name of the element type of each array, None and None for none: as functions of spec/ take them."""
     facts: list[Any] = []
     for array in arrays:

@@ -72,7 +72,9 @@ def input_gradient(
     >>> input_gradient(np.ones((8, 98, 32)), np.ones((3, 16, 32)), (8, 100, 16)).shape
     (8, 100, 16)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, None, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, None, in_effect(precision)
+    )
     dy, kernel = arrays_of("input_gradient", dy, kernel)
     key = key_of("input_gradient", options, dy, kernel, None, also(input_shape))
     prepared = _input_gradients.find(key)
@@ -128,7 +130,9 @@ def kernel_gradient(
     >>> kernel_gradient(np.ones((8, 100, 16)), np.ones((8, 98, 32)), 3).shape
     (3, 16, 32)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, None, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, None, in_effect(precision)
+    )
     x, dy = arrays_of("kernel_gradient", x, dy)
     key = key_of("kernel_gradient", options, x, dy, None, also(kernel_size))
     prepared = _kernel_gradients.find(key)

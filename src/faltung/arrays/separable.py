@@ -12,9 +12,9 @@ from faltung.operators.out import check_out
 from faltung.operators.separable import Separable, separable_of
 from faltung.spec import named, spec_from_call
 from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
+from faltung.spec.precision import in_effect
 from faltung.spec.request import one_dtype
 from faltung.spec.separable import check_pointwise, depthwise_shape
-from faltung.spec.precision import in_effect
 
 Array = NDArray[Any]
 
@@ -67,7 +67,9 @@ def separable_conv1d(
     >>> separable_conv1d(np.ones((8, 100, 16)), np.ones((5, 16, 2)), np.ones((1, 32, 64))).shape
     (8, 96, 64)
     """
-    options = ConvOptions(stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     x, depthwise, pointwise, bias = arrays_of("separable_conv1d", x, depthwise_kernel, pointwise_kernel, bias)
     return _convolve("separable_conv1d", 1, x, depthwise, pointwise, bias, options, out)
 
@@ -114,7 +116,9 @@ def separable_conv2d(
     >>> separable_conv2d(np.ones((1, 32, 32, 16)), np.ones((3, 3, 16, 1)), np.ones((1, 1, 16, 24))).shape
     (1, 30, 30, 24)
     """
-    options = ConvOptions(stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision))
+    options = ConvOptions(
+        stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     x, depthwise, pointwise, bias = arrays_of("separable_conv2d", x, depthwise_kernel, pointwise_kernel, bias)
     return _convolve("separable_conv2d", 2, x, depthwise, pointwise, bias, options, out)
 

@@ -44,7 +44,8 @@ def _of_message(case: Case, message: str) -> str | None:
 
 def _of_result(function: str, given: dict[str, Any], result: Any) -> str | None:
     results = result if isinstance(result, tuple) else (result,)
-    for got, right in zip(results, expected(function, given), strict=True):
+    rights: tuple[Any, ...] = expected(function, given)
+    for got, right in zip(results, rights, strict=True):
         if right is None and got is None:
             continue
         if right is None or got is None or got.shape != right.shape:

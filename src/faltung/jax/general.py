@@ -67,7 +67,8 @@ def conv_general_dilated(
 
 def _precision(asked: Any) -> str:
     """Return "exact" where lax's highest precision is asked for, of either operand or by JAX's own default."""
-    asked = jax.config.jax_default_matmul_precision if asked is None else asked
+    if asked is None:
+        asked = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]  # JAX adds its options by name
     each = asked if isinstance(asked, tuple | list) else (asked,)
     is_highest = any(one == lax.Precision.HIGHEST or one in HIGHEST for one in each)
     return in_effect("exact" if is_highest else None)

@@ -126,7 +126,7 @@ class LayerByFaltung(keras.layers.Layer):
         config: dict[str, Any] = super().get_config()
         return config | self.own_options()
 
-    def own_options(self) -> dict[str, str]:
+    def own_options(self) -> dict[str, Any]:
         """Return the options that Keras has no word for, those that are not the default."""
         own = {"padding_mode": (self.padding_mode, "zeros"), "precision": (self.precision, None)}
         return {name: value for name, (value, default) in own.items() if value != default}

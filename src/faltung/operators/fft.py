@@ -131,7 +131,7 @@ class FftLaunch:
             product = self._product(np.fft.rfft(windows, norm="ortho"), spectra[groups.start // plan.groups_per_task])
             dense = np.fft.irfft(product, plan.size, norm="ortho")[..., : plan.block]
             if not np.isfinite(dense.sum()):
-                too_large = ~np.isfinite(dense).all(axis=(1, 2, 4))
+                too_large = np.logical_not(np.isfinite(dense).all(axis=(1, 2, 4)))
                 uneven = too_large if uneven is None else uneven | too_large
             dense = dense.reshape(*dense.shape[:-2], -1)[..., -start % stride : self._dense_outputs - start : stride]
             if bias is not None:
@@ -140,8 +140,9 @@ class FftLaunch:
                 dense = activate(dense.astype(np.float64), problem.activation, problem.activation_parameter)
             begin = -(-start // stride)
             y[samples, groups, :, begin : begin + dense.shape[-1]] = dense
-        places = [] if uneven is None else np.argwhere(uneven)
-        return [(samples.start + int(n), first + int(block)) for n, block in places]
+        if uneven is None:
+            return []
+        return [(samples.start + int(n), first + int(block)) for n, block in np.argwhere(uneven)]
 
     def _product(self, x: Spectra, w: Spectra) -> Spectra:
         """Sum over the input channels of x (n, g, in, block, f) times w, as (n, g, out, block, f)."""

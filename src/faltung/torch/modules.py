@@ -9,7 +9,7 @@ import inspect
 from typing import Any
 
 from torch import Tensor, nn
-from torch.jit import is_scripting  # type: ignore[attr-defined]
+from torch.jit import is_scripting  # type: ignore[attr-defined]  # PyTorch forgot it in its list of names
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from faltung.spec import named
@@ -142,6 +142,7 @@ class _Transposed(Module, _ConvTransposeNd):
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         if is_scripting():
+            # PyTorch types as lists what its modules hold as tuples
             return _scripted_transposed(
                 input,
                 self.weight,

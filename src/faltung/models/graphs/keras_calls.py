@@ -61,7 +61,7 @@ def flatten_call(model: Any, structure: Any) -> Callable[[Sequence[Any], Mapping
             tree.assert_same_structure(structure, given)
         except (ValueError, TypeError):
             raise ShapeError(f"{model.name}: it was compiled for {_spoken(structure)}; got {_spoken(given)}.") from None
-        return tree.flatten(given)  # type: ignore[no-any-return]
+        return tree.flatten(given)
 
     return flatten
 
