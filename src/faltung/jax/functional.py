@@ -10,6 +10,7 @@ from faltung.arrays.calls import facts_of
 from faltung.jax import no_channels, open_sizes, operators
 from faltung.spec import spec_from_call
 from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
+from faltung.spec.precision import in_effect
 
 
 def conv1d(
@@ -25,7 +26,7 @@ def conv1d(
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
     activation: Activation = None,
-    precision: str = "high",
+    precision: str | None = None,
 ) -> Array:
     """`faltung.conv1d` on JAX arrays.
 
@@ -55,7 +56,9 @@ def conv1d(
     >>> conv1d(jnp.ones((8, 100, 16)), jnp.ones((7, 16, 32)), padding="causal", activation="relu").shape
     (8, 100, 32)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     return _convolve("conv1d", 1, x, kernel, bias, options)
 
 
@@ -72,7 +75,7 @@ def conv2d(
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
     activation: Activation = None,
-    precision: str = "high",
+    precision: str | None = None,
 ) -> Array:
     """`faltung.conv2d` on JAX arrays.
 
@@ -101,7 +104,9 @@ def conv2d(
     >>> conv2d(jnp.ones((1, 32, 32, 3)), jnp.ones((3, 3, 3, 32)), stride=2, padding="same").shape
     (1, 16, 16, 32)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     return _convolve("conv2d", 2, x, kernel, bias, options)
 
 
@@ -118,7 +123,7 @@ def conv3d(
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
     activation: Activation = None,
-    precision: str = "high",
+    precision: str | None = None,
 ) -> Array:
     """`faltung.conv3d` on JAX arrays.
 
@@ -147,7 +152,9 @@ def conv3d(
     >>> conv3d(jnp.ones((1, 8, 8, 8, 2)), jnp.ones((3, 3, 3, 2, 4))).shape
     (1, 6, 6, 6, 4)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     return _convolve("conv3d", 3, x, kernel, bias, options)
 
 
@@ -164,7 +171,7 @@ def conv(
     kernel_layout: str | None = None,
     padding_mode: str = "zeros",
     activation: Activation = None,
-    precision: str = "high",
+    precision: str | None = None,
 ) -> Array:
     """`faltung.conv` on JAX arrays.
 
@@ -193,7 +200,9 @@ def conv(
     >>> conv(jnp.ones((1, 32, 32, 3)), jnp.ones((3, 3, 3, 8))).shape
     (1, 30, 30, 8)
     """
-    options = ConvOptions(stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, precision)
+    options = ConvOptions(
+        stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
+    )
     return _convolve("conv", None, x, kernel, bias, options)
 
 
