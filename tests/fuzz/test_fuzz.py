@@ -68,7 +68,7 @@ def test_an_error_that_is_not_clear_is_found(monkeypatch, error, complaint):
         (lambda x, k: ft.ConvSpec.from_text("conv1d n" + "9" * 5000), "needs a number after its letters"),
         (lambda x, k: ft.ConvSpec.from_text("x" * 9000), "a spec begins with"),
         (lambda x, k: ft.ConvSpec.from_text(5), "a spec is a line of text; got 5"),
-        (lambda x, k: ft.compile("x" * 9000), "spec must be a ConvSpec"),
+        (lambda x, k: ft.compile("x" * 9000), "give a ConvSpec"),
         (lambda x, k: ft.conv1d(x.astype("f2"), k), 'x must be float32 or float64; got float16. Convert: x.astype("'),
         (lambda x, k: ft.conv1d(x.astype("c8"), k), "got complex64. Convolve x.real and x.imag apart"),
     ],

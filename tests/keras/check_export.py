@@ -51,7 +51,8 @@ np.save({str(path) + ".npy"!r}, model.serve(np.load({str(path) + ".x.npy"!r})))
 def run_openvino(path):
     import openvino
 
-    return openvino.Core().compile_model(path, "CPU")(X)[0]
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}  # some processors would take 16 bits
+    return openvino.Core().compile_model(path, "CPU", exact)(X)[0]
 
 
 def run_onnx(path):

@@ -75,7 +75,7 @@ def conv_gradients(
     options = ConvOptions(
         stride, padding, dilation, groups, layout, kernel_layout, padding_mode, activation, in_effect(precision)
     )
-    x, kernel, dy, bias, y = arrays_of("conv_gradients", x, kernel, dy, bias, y)
+    x, kernel, dy, bias, y = arrays_of("conv_gradients", x, kernel, dy, bias, y, optional=2)
     key = key_of("conv_gradients", options, x, kernel, bias, (*also(array=dy), *also(array=y)))
     prepared = _calls.find(key)
     if prepared is None:

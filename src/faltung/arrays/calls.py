@@ -18,11 +18,12 @@ Key = tuple[Any, ...]
 MOST_CALLS = 4096
 
 
-def arrays_of(function: str, *values: Any) -> list[Array]:
-    """What a function was given, as arrays; None stays None."""
+def arrays_of(function: str, *values: Any, optional: int = 0) -> list[Array]:
+    """What a function was given, as arrays; None stays None among the last `optional`."""
     none: Any = None
     try:
-        return [none if value is None else as_array(value) for value in values]
+        needed = len(values) - optional
+        return [none if value is None and n >= needed else as_array(value) for n, value in enumerate(values)]
     except DtypeError as error:
         with named(function):
             raise error

@@ -79,7 +79,7 @@ def convolve(
 ) -> Array:
     """Convolve arrays, or what becomes some; ``function`` is the name of the public function that was called."""
     if type(x) is not ndarray or type(kernel) is not ndarray or (bias is not None and type(bias) is not ndarray):
-        x, kernel, bias = arrays_of(function, x, kernel, bias)
+        x, kernel, bias = arrays_of(function, x, kernel, bias, optional=1)
     key = key_of(function, options, x, kernel, bias)
     prepared = _calls.find(key)
     if prepared is None:

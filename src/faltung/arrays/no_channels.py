@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faltung.errors import ShapeError
 from faltung.operators.out import check_out
 from faltung.spec.layout import RANKS, resolve_kernel_layout, resolve_layout
 from faltung.spec.options import ConvOptions
@@ -30,10 +31,13 @@ def without_channels(
     rank, groups = kernel.ndim - 2, options.groups
     if rank not in RANKS or not isinstance(groups, int) or groups < 1 or x.ndim < rank + 2:
         return None
-    kernel_layout = resolve_kernel_layout(options.kernel_layout, rank)
+    try:
+        kernel_layout, layout = resolve_kernel_layout(options.kernel_layout, rank), resolve_layout(options.layout, rank)
+    except ShapeError:  # whoever asks refuses it with more to say
+        return None
     axes = {letter: kernel_layout.index(letter) for letter in "IO"}
     read, made = (axes["O"], axes["I"]) if is_transposed else (axes["I"], axes["O"])
-    channels = x.ndim - 1 if resolve_layout(options.layout, rank).endswith("C") else 1
+    channels = x.ndim - 1 if layout.endswith("C") else 1
     has_no_inputs = kernel.shape[read] == x.shape[channels] == 0
     has_no_outputs = kernel.shape[made] == 0
     if not has_no_inputs and not has_no_outputs:

@@ -70,7 +70,9 @@ def separable_conv1d(
     options = ConvOptions(
         stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision)
     )
-    x, depthwise, pointwise, bias = arrays_of("separable_conv1d", x, depthwise_kernel, pointwise_kernel, bias)
+    x, depthwise, pointwise, bias = arrays_of(
+        "separable_conv1d", x, depthwise_kernel, pointwise_kernel, bias, optional=1
+    )
     return _convolve("separable_conv1d", 1, x, depthwise, pointwise, bias, options, out)
 
 
@@ -119,7 +121,9 @@ def separable_conv2d(
     options = ConvOptions(
         stride, padding, dilation, 1, layout, kernel_layout, padding_mode, activation, in_effect(precision)
     )
-    x, depthwise, pointwise, bias = arrays_of("separable_conv2d", x, depthwise_kernel, pointwise_kernel, bias)
+    x, depthwise, pointwise, bias = arrays_of(
+        "separable_conv2d", x, depthwise_kernel, pointwise_kernel, bias, optional=1
+    )
     return _convolve("separable_conv2d", 2, x, depthwise, pointwise, bias, options, out)
 
 

@@ -205,7 +205,7 @@ def _convolve(
     out: Array | None,
 ) -> Array:
     """Convolve arrays, or what becomes some, transposed."""
-    x, kernel, bias = arrays_of(function, x, kernel, bias)
+    x, kernel, bias = arrays_of(function, x, kernel, bias, optional=1)
     key = key_of(function, options, x, kernel, bias, also(output_padding))
     prepared = _calls.find(key)
     if prepared is None:

@@ -47,7 +47,7 @@ def compile(what: Any, example: Any = None, *, freeze: bool = False) -> "Convolu
     if reader is None:
         got = f"{what!r:.80} of type {type(what).__module__}.{type(what).__qualname__}"
         rule = "compile: give a ConvSpec, a torch.nn.Module, a keras.Model, an ONNX model or its file"
-        raise ModelError(f"{rule}; got {got}.")
+        raise ModelError(f"{rule}; got {got}. Of a text make ConvSpec.from_text(…).")
     host = import_module(f"faltung.frontends.networks.{reader}")
     net: Network = host.network(what, example, is_frozen=freeze)
     return net

@@ -35,7 +35,9 @@ def conv(function: str, rank: int | None, x: Array, kernel: Array, bias: Array |
     facts = [None, None] if bias is None else [bias.shape, bias.dtype.name]
     types = _closed(x), x.dtype.name, kernel.shape, kernel.dtype.name
     spec = spec_from_call(function, *types, *facts, rank=rank, options=options)
-    word = WORDS.get(options.padding.lower()) if isinstance(options.padding, str) and max(spec.stride) > 1 else None
+    spatial = x.shape[-spec.rank - 1 : -1] if spec.is_channels_last else x.shape[-spec.rank :]
+    depends = isinstance(options.padding, str) and max(spec.stride) > 1 and not all(isinstance(n, int) for n in spatial)
+    word = WORDS.get(str(options.padding).lower()) if depends else None
     if word and spec.padding_mode != "zeros":
         rule = f"{function}: padding {options.padding!r} with a stride and {spec.padding_mode!r} needs known sizes"
         raise UnsupportedConvError(f"{rule}; got shape {x.shape}. Give the padding in numbers.")

@@ -4,7 +4,6 @@ Weights, names, the graph of a functional model and every reference from elsewhe
 """
 
 import copy as copying
-import warnings
 from typing import Any
 
 import keras
@@ -26,17 +25,7 @@ STOCK = {ours: stock for stock, ours in OURS.items()}
 
 def accelerate(model: Any, *, copy: bool = False) -> Any:
     """Return the model, or a copy, with faltung computing its convolutions."""
-    model = _with_classes(OURS, model, copy)
-    done = report(model)
-    if done.left and not done.computed:
-        place, reason = next(iter(done.left.items()))
-        remedy = 'Build the model under the policy "float32", or give these layers dtype="float32"'
-        remedy = remedy if " computes in " in reason else "faltung.keras.report(model) lists them"
-        warnings.warn(
-            f"accelerate: faltung computes none of {len(done.left)} convolutions; {place}: {reason}. {remedy}.",
-            stacklevel=3,
-        )
-    return model
+    return _with_classes(OURS, model, copy)
 
 
 def restore(model: Any, *, copy: bool = False) -> Any:
