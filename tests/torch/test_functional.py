@@ -167,7 +167,7 @@ def test_options_as_lists_are_prepared_once(monkeypatch):
 def test_a_call_is_refused_after_one_like_it_too():
     x, kernel = torch.randn(2, 3, 9), torch.randn(4, 3, 3)
     F.conv1d(x, kernel, groups=1)
-    with pytest.raises(ShapeError, match=r"conv1d: groups must be an integer; got 1\.0"):
+    with pytest.raises(ShapeError, match=r"invalid combination of arguments"):
         F.conv1d(x, kernel, groups=1.0)
 
 
@@ -211,16 +211,16 @@ def test_output_padding_beyond_the_stride():
 
 @pytest.mark.parametrize("is_differentiated", [False, True])
 @pytest.mark.parametrize("arguments, options, message", [
-    (((2, 3, 9), (4, 2, 3)), {}, r"conv1d: x and kernel must agree on in_channels; got 3 on axis 1 of x"),
-    (((2, 3, 9), (4, 3, 12)), {}, r"conv1d: the kernel must not be longer than the padded input on axis w"),
-    (((9,), (4, 3, 3)), {}, r"conv1d: x must have 3 axes, \(N, C, W\); got shape \(9,\)"),
-    (((2, 3, 9), (4, 3)), {}, r"conv1d: the kernel must have 3 axes, .*; got shape \(4, 3\)"),
-    (((2, 3, 9), (4, 3, 3)), {"stride": 0}, r"conv1d: stride .*must be at least 1; got 0"),
+    (((2, 3, 9), (4, 2, 3)), {}, r"expected input\[2, 3, 9\] to have 2 channels, but got 3"),
+    (((2, 3, 9), (4, 3, 12)), {}, r"Kernel size can't be greater than actual input size"),
+    (((9,), (4, 3, 3)), {}, r"[Ee]xpected .*\[9\]"),
+    (((2, 3, 9), (4, 3)), {}, r"weight|[Ee]xpected"),
+    (((2, 3, 9), (4, 3, 3)), {"stride": 0}, r"non-positive stride"),
     (((2, 3, 9), (4, 3, 3)), {"padding": "some"}, r"conv1d: padding must be valid, same, causal .*got 'some'"),
-    (((2, 3, 9), (4, 3, 3)), {"padding": 9, "padding_mode": "reflect"}, r"conv1d: padding_mode 'reflect' pads axis w"),
+    (((2, 3, 9), (4, 3, 3)), {"padding": 9, "padding_mode": "reflect"}, r"[Pp]adding size should be less"),
     (((2, 3, 9), (4, 3, 3)), {"layout": "NHWC"}, r"layout of conv1d must be NWC or NCW; got 'NHWC'"),
 ])  # fmt: skip
-def test_errors_name_the_fix(arguments, options, message, is_differentiated):
+def test_errors_are_pytorchs_where_it_has_one(arguments, options, message, is_differentiated):
     x, kernel = (torch.randn(shape, requires_grad=is_differentiated) for shape in arguments)
     with pytest.raises(ShapeError, match=message):
         F.conv1d(x, kernel, **options)
