@@ -53,10 +53,11 @@ def run(
 
     target = target_of(dtype, lanes)
     code = compiler.object_code(emit.__name__, program, dtype=dtype, target=target)
-    address = compiler._load(code, compiler._machine(target), ("f",))["f"]
+    engine, addresses = compiler._load(code, compiler._machine(target), ("f",))
     kinds = [ctypes.c_void_p if isinstance(argument, np.ndarray) else ctypes.c_int64 for argument in arguments]
     given = [argument.ctypes.data if isinstance(argument, np.ndarray) else argument for argument in arguments]
-    ctypes.CFUNCTYPE(None, *kinds)(address)(*given)
+    ctypes.CFUNCTYPE(None, *kinds)(addresses["f"])(*given)
+    del engine  # which holds the program until here
     return used[0]
 
 

@@ -53,10 +53,12 @@ PASSES = "between convolutions"
 """Together they reach every algorithm, and its kernels in all their forms (see the test of that)."""
 ELF_MACHINES = {True: 62, False: 183}
 """By whether it is an x86: EM_X86_64 and EM_AARCH64, the field at byte 18 of an object file."""
+CONVOLUTIONS = ("DirectNhwcKernel", "DirectNchwKernel", "DirectNchwTransposedKernel", "GroupedKernel", "WinogradKernel")
 GRADIENTS = ("KernelGradientKernel", "GroupedKernelGradientKernel", "WinogradGradientKernel")
 ONE_WAY = {
     *((name, "is_packed") for name in ("DirectNchwTransposedKernel", "GroupedKernel")),
     *((name, "has_bias") for name in GRADIENTS),
+    *((name, "adds_result") for name in (*CONVOLUTIONS, *GRADIENTS)),  # only steps of a network do
     *((name, "has_streaming_stores") for name in GRADIENTS),
     *((f"{name}Kernel", "has_streaming_stores") for name in ("DirectNchw", "DirectNchwTransposed", "Winograd")),
 }
