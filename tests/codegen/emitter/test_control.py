@@ -128,11 +128,12 @@ def test_functions_return_nothing_or_null() -> None:
     target = processor.current()
     code = compiler.object_code("returns", emit, dtype="float32", target=target)
     place = ints(99)
-    addresses = compiler._load(code, compiler._machine(target), ("nothing", "null"))
+    engine, addresses = compiler._load(code, compiler._machine(target), ("nothing", "null"))
     assert ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(addresses["null"])(place.ctypes.data) is None
     assert place.tolist() == [1]
     ctypes.CFUNCTYPE(None, ctypes.c_void_p)(addresses["nothing"])(place.ctypes.data)
     assert place.tolist() == [0]
+    del engine  # which holds the program until here
 
 
 def test_a_place_of_the_program_s_own() -> None:

@@ -48,8 +48,8 @@ def test_threads_lose_no_addition() -> None:
 
     target = processor.current()
     code = compiler.object_code("count", emit, dtype="float32", target=target)
-    address = compiler._load(code, compiler._machine(target), ("count",))["count"]
-    count = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(address)
+    engine, addresses = compiler._load(code, compiler._machine(target), ("count",))
+    count = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(addresses["count"])
     shared = np.zeros(16, np.int64)
     threads = [threading.Thread(target=count, args=(shared.ctypes.data, 20_000)) for _ in range(4)]
     for thread in threads:
@@ -57,6 +57,7 @@ def test_threads_lose_no_addition() -> None:
     for thread in threads:
         thread.join()
     assert (shared[0], shared[8]) == (80_000, 160_000)
+    del engine  # which holds the program until here
 
 
 def test_denormal_numbers_are_dropped_and_come_back() -> None:
