@@ -1,6 +1,6 @@
 """Vectors of elements: arithmetic lane by lane, and lanes that change places."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
@@ -90,26 +90,22 @@ class Vectors(Values):
         return self.b.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes)))
 
     def sum_of_lanes(self, a: Value) -> Value:
-        """The sum of all lanes, in every lane: neighbours first, then pairs, fours, …."""
-        distance = 1
-        while distance < self.lanes:
-            a = self.b.fadd(a, self.shuffle(a, a, [lane ^ distance for lane in range(self.lanes)]))
-            distance *= 2
-        return a
+        """The sum of all lanes, in every lane."""
+        return self._across_lanes(a, self.b.fadd)
 
     def maximum_of_lanes(self, a: Value, how: str = ">") -> Value:
         """The largest lane (the smallest with "<") in every lane; NaN where one is."""
-        distance = 1
-        while distance < self.lanes:
-            a = self.extreme(a, how, self.shuffle(a, a, [lane ^ distance for lane in range(self.lanes)]))
-            distance *= 2
-        return a
+        return self._across_lanes(a, lambda one, other: self.extreme(one, how, other))
 
     def largest_of_lanes(self, a: Value) -> Value:
         """The largest of all lanes, none of them negative, in every lane."""
+        return self._across_lanes(a, self.larger)
+
+    def _across_lanes(self, a: Value, combine: Callable[[Value, Value], Value]) -> Value:
+        """All lanes combined, in every lane: neighbours first, then pairs, fours, …."""
         distance = 1
         while distance < self.lanes:
-            a = self.larger(a, self.shuffle(a, a, [lane ^ distance for lane in range(self.lanes)]))
+            a = combine(a, self.shuffle(a, a, [lane ^ distance for lane in range(self.lanes)]))
             distance *= 2
         return a
 
