@@ -1,6 +1,8 @@
 """What a comparison finds: for each case and peer the times, or why there are none; and the same as JSON."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from math import inf, prod
 from pathlib import Path
@@ -152,26 +154,36 @@ class Comparison:
 
     def write(self, path: Path) -> None:
         """Write everything as JSON."""
-        path.write_text(json.dumps({"format": FORMAT} | asdict(self), indent=1) + "\n", encoding="utf-8")
+        write_json(path, FORMAT, self)
 
     @classmethod
     def read(cls, path: Path) -> "Comparison":
         """Return what `write` wrote."""
-        try:
-            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            if values.pop("format", None) != FORMAT:
-                raise KeyError("format")
-            values["machine"] = Machine(**values["machine"])
-            values["participants"] = {name: Participant(**value) for name, value in values["participants"].items()}
+        with read_json(path, FORMAT, "a file of old results must come from faltung bench --peers … --json") as values:
             for case in values["cases"].values():
                 case["results"] = {peer: Result(**result) for peer, result in case["results"].items()}
             values["cases"] = {name: Case(**case) for name, case in values["cases"].items()}
             return cls(**values)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FaltungError(
-                f"bench: a file of old results must come from faltung bench --peers … --json; got {path.name}, which "
-                f"does not ({type(error).__name__}: {error}). Run it with --json."
-            ) from None
+
+
+def write_json(path: Path, form: int | str, found: Any) -> None:
+    """Write a dataclass as JSON, with the format that tells what it is."""
+    path.write_text(json.dumps({"format": form} | asdict(found), indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def read_json(path: Path, form: int | str, rule: str) -> Iterator[dict[str, Any]]:
+    """Give what `write_json` wrote, machine and participants as they were; what does not fit breaks the rule."""
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if values.pop("format", None) != form:
+            raise KeyError("format")
+        values["machine"] = Machine(**values["machine"])
+        values["participants"] = {name: Participant(**value) for name, value in values["participants"].items()}
+        yield values
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        got = f"{path.name}, which does not ({type(error).__name__}: {error})"
+        raise FaltungError(f"bench: {rule}; got {got}. Run it with --json.") from None
 
 
 def _ratio(above: list[float], below: list[float]) -> float:

@@ -1,17 +1,14 @@
 """What a run finds: for each network, batch and number of threads the times of all peers; and the same as JSON."""
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from statistics import geometric_mean
-from typing import Any
 
 from faltung.bench.machine import Machine
 from faltung.bench.networks.peers import OURS
-from faltung.bench.result import MEASURED, Participant
-from faltung.errors import FaltungError
+from faltung.bench.result import MEASURED, Participant, read_json, write_json
 
 FORMAT = "networks 1"
 SMALL_MACS = 500_000
@@ -118,26 +115,16 @@ class Run:
 
     def write(self, path: Path) -> None:
         """Write everything as JSON."""
-        path.write_text(json.dumps({"format": FORMAT} | asdict(self), indent=1) + "\n", encoding="utf-8")
+        write_json(path, FORMAT, self)
 
     @classmethod
     def read(cls, path: Path) -> "Run":
         """Return what `write` wrote."""
-        try:
-            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            if values.pop("format", None) != FORMAT:
-                raise KeyError("format")
-            values["machine"] = Machine(**values["machine"])
-            values["participants"] = {name: Participant(**value) for name, value in values["participants"].items()}
+        with read_json(path, FORMAT, "results of networks must come from faltung bench --networks … --json") as values:
             for case in values["cases"]:
                 case["results"] = {peer: Result(**result) for peer, result in case["results"].items()}
             values["cases"] = [Case(**case) for case in values["cases"]]
             return cls(**values)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FaltungError(
-                f"bench: results of networks must come from faltung bench --networks … --json; got {path.name}, which "
-                f"does not ({type(error).__name__}: {error}). Run it with --json."
-            ) from None
 
 
 def summary(found: Iterable[float | None]) -> str:
