@@ -1,7 +1,9 @@
 """Everything between convolutions as steps."""
 
-from faltung.graph.graph import Node
-from faltung.graph.lowering import Lowering, rule
+from collections.abc import Iterator
+
+from faltung.graph.graph import Graph, Node
+from faltung.graph.lowering import Lowering, output_of, rule
 from faltung.graph.shapes import slice_ranges
 from faltung.graph.stored import Shape, Stored, channels_last
 from faltung.graph.weights import Weight
@@ -75,17 +77,17 @@ def expand(lowering: Lowering, node: Node) -> None:
 def concat(lowering: Lowering, node: Node) -> None:
     """Nothing to do for what was computed into its place; the rest is moved there."""
     whole = lowering.destinations[node.output]
-    for name, part in parts_of(lowering.graph.shape, node, whole):
+    for name, part in parts_of(lowering.graph, node, whole):
         if lowering.destinations.get(name) != part or name not in lowering.at:
             lowering.copy(lowering.read(name), part, node)
     lowering.bind(node.output, whole)
 
 
-def parts_of(shape_of, node: Node, whole: Stored):  # type: ignore[no-untyped-def]
+def parts_of(graph: Graph, node: Node, whole: Stored) -> Iterator[tuple[str, Stored]]:
     """Each input of a concat, and its part of the whole."""
     axis, first = node["axis"] % len(whole.shape), 0
     for name in node.inputs:
-        size = shape_of(name)[axis]
+        size = graph.shape(name)[axis]
         ranges = [range(n) for n in whole.shape]
         ranges[axis] = range(first, first + size)
         first += size
@@ -99,7 +101,7 @@ def island(lowering: Lowering, node: Node) -> None:
     lowering.host_step(node, inputs, node["run"])
 
 
-def order_hints(graph) -> dict[str, Shape]:  # type: ignore[no-untyped-def]
+def order_hints(graph: Graph) -> dict[str, Shape]:
     """In which order the axes of each value will probably lie."""
     hints: dict[str, Shape] = {}
     for name, value in graph.inputs.items():
@@ -122,8 +124,6 @@ def order_hints(graph) -> dict[str, Shape]:  # type: ignore[no-untyped-def]
 def plan_destinations(lowering: Lowering) -> None:
     """Outputs are computed into the arrays of the call, and what a concat joins into its place, where they can be."""
     graph, hints = lowering.graph, order_hints(lowering.graph)
-    from faltung.graph.lowering import output_of
-
     for name in graph.outputs:
         if name in graph.values and output_of(graph, name).is_contiguous(hints[name]):
             lowering.destinations[name] = output_of(graph, name)
@@ -134,15 +134,15 @@ def plan_destinations(lowering: Lowering) -> None:
         whole = lowering.destinations.get(node.output)
         if whole is None:
             order = hints[node.output]
-            whole = Stored.contiguous(lowering.buffer_later(value), value.shape, value.dtype, order)
+            whole = Stored.contiguous(lowering.buffer_later(node.output), value.shape, value.dtype, order)
             lowering.destinations[node.output] = whole
-        for name, part in parts_of(graph.shape, node, whole):
+        for name, part in parts_of(graph, node, whole):
             is_computed = name in graph.values and node.inputs.count(name) == 1
             if is_computed and name not in lowering.destinations and _computes(graph, name):
                 lowering.destinations[name] = part
 
 
-def _computes(graph, name: str) -> bool:  # type: ignore[no-untyped-def]
+def _computes(graph: Graph, name: str) -> bool:
     """Is a value computed by a kernel that can put it anywhere, rather than looked at where it lies?"""
     producer = graph.producer(name)
     return producer is not None and producer.op not in ("reshape", "transpose", "slice", "expand", "island", "dense")

@@ -7,12 +7,13 @@ host wants another order at the end, are numbers moved.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from faltung.algorithms.map.plan import Map
 from faltung.algorithms.map.plan import plan as plan_map
-from faltung.graph.graph import Constant, Graph, Node, Value
-from faltung.graph.stored import Buffer, Outside, Place, Shape, Stored, channels_last, contiguous_strides
+from faltung.graph.graph import Constant, Graph, Node
+from faltung.graph.stored import Buffer, Outside, Place, Shape, Stored, channels_last
 from faltung.graph.weights import Weight, Weights
 from faltung.machine.target import Target
 from faltung.plan.plan import Plan
@@ -117,6 +118,10 @@ class Lowering:
         """A new part of the arena for so many numbers."""
         return self.buffer(count * ITEM_BYTES[dtype])
 
+    def _buffer_of(self, name: str) -> Buffer:
+        value = self.graph.values[name]
+        return self.buffer_for(prod(value.shape), value.dtype)
+
     def host_step(self, node: Node, inputs: tuple[Stored, ...], run: Callable[..., tuple[Any, ...]]) -> None:
         """What the host computes from contiguous arrays, into arrays of its own."""
         for x in inputs:
@@ -129,9 +134,9 @@ class Lowering:
         for name, y in zip(node.outputs, outputs, strict=True):
             self.deliver(name, y)
 
-    def buffer_later(self, value: Value) -> Buffer:
-        """A part of the arena that some later step is the first to touch."""
-        buffer = self.buffer(Stored.contiguous(Outside(""), value.shape, value.dtype).num_bytes)
+    def buffer_later(self, name: str) -> Buffer:
+        """A part of the arena for a value, which some later step is the first to touch."""
+        buffer = self._buffer_of(name)
         buffer.first, buffer.last = NEVER, -1
         return buffer
 
@@ -152,8 +157,7 @@ class Lowering:
         wanted = self.destinations.get(name)
         if wanted is not None and (wanted.is_contiguous(order) if inner is None else wanted.strides[inner] == 1):
             return wanted
-        place = self.buffer(Stored.contiguous(Outside(""), value.shape, value.dtype).num_bytes)
-        return Stored.contiguous(place, value.shape, value.dtype, order)
+        return Stored.contiguous(self._buffer_of(name), value.shape, value.dtype, order)
 
     def deliver(self, name: str, stored: Stored) -> None:
         """Bind a result, moved to its destination where it is not there yet."""
@@ -169,7 +173,8 @@ class Lowering:
         output = output_of(self.graph, name)
         if stored.place != output.place:
             self.copy(stored, output, self.graph.producer(name))
-            self._done_with(name) if name in self.at else None
+            if name in self.at:
+                self._done_with(name)
 
     def step(
         self,
@@ -247,6 +252,3 @@ def rule(op: str) -> Callable[[Rule], Rule]:
         return function
 
     return keep
-
-
-__all__ = ["RULES", "HostStep", "Lowering", "Operand", "Step", "contiguous_strides", "rule"]

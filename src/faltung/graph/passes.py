@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from faltung.graph.graph import Array, Constant, Graph, Node
-from faltung.graph.ops import OPS
+from faltung.graph.ops import LEARNED, OPS
 from faltung.graph.shapes import slice_ranges, spatial_axes
 from faltung.spec.activation import ACTIVATIONS
 
 MOST_OPERANDS = 4
 """Of one elementwise step."""
-LEARNED = ("conv", "dense", "conv_transpose")
 
 
 def simplified(graph: Graph) -> Graph:

@@ -72,10 +72,10 @@ class Program:
             else:
                 self.parts.append(self._native(tuple(steps)))  # type: ignore[arg-type]
         self.scratch_bytes = max((s.plan.scratch_bytes for s in self.steps if isinstance(s, Step)), default=0)
-        self.is_alone = sum(macs_of(step) for step in self.steps if isinstance(step, Step)) < SMALL_MACS
+        self.macs = sum(macs_of(step) for step in self.steps if isinstance(step, Step))
+        self.is_alone = self.macs < SMALL_MACS
         is_single = len(self.parts) == 1 and isinstance(self.parts[0], _Native) and not self.lookups
         self.single: _Native | None = self.parts[0] if is_single else None  # type: ignore[assignment]
-        self.macs = sum(macs_of(step) for step in self.steps if isinstance(step, Step))
         self.layouts = [_layout(graph.value(name)) for name in graph.outputs]
         self._contexts: list[Context] = []
         functions = pool.addresses()
