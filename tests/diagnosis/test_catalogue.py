@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import pytest
-from running import try_fixes
+from fixing import try_fixes
 
 from faltung.diagnosis import diagnose
 

@@ -172,7 +172,10 @@ def test_names_are_chosen_in_the_order_of_the_table(monkeypatch: pytest.MonkeyPa
         choose_peers("scipy")
 
 
-def test_the_command_compares_networks_and_writes_all_it_is_asked_for(tmp_path: Path) -> None:
+def test_the_command_compares_networks_and_writes_all_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     files = ("--json", str(tmp_path / "run.json"), "--out", str(tmp_path / "networks.md"))
     options = ("--networks", NAME, "--peers", "torch,onnxruntime", "--threads", "1", "--seconds", "0.02")
     done = CliRunner().invoke(main, ["bench", *options, *files])

@@ -22,9 +22,12 @@ CHECKS = Path(__file__).parent / "check_keras.py"
 
 @pytest.fixture(autouse=True, scope="module")
 def _float64() -> Iterator[None]:
+    usual = keras.config.dtype_policy()  # which outlives set_floatx once it was asked for
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     yield
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy(usual)
 
 
 FIRST = {"data_format": "channels_first"}

@@ -77,12 +77,14 @@ def _module(network: Network, dtype: str) -> Any:
         return network.build().to(getattr(torch, dtype))
     import keras
 
-    usual = keras.config.floatx()
+    usual = keras.config.floatx(), keras.config.dtype_policy()  # the policy outlives set_floatx once it was asked for
     keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
     try:
         return _inference(network.build()).eval()
     finally:
-        keras.config.set_floatx(usual)
+        keras.config.set_floatx(usual[0])
+        keras.config.set_dtype_policy(usual[1])
 
 
 def _inference(model: Any) -> Any:
