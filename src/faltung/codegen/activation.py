@@ -2,14 +2,15 @@
 
 exp: x = k ln 2 + r with |r| <= ln 2 / 2, a Taylor polynomial in r, and 2**k written into the exponent bits
 (W. J. Cody, W. Waite, Software Manual for the Elementary Functions, 1980, ch. 6). log1p: the series of atanh. erfc:
-a Chebyshev series in (z - 3.75) / (z + 3.75) (M. M. Shepherd, J. G. Laframboise, Math. Comp. 36, 1981, 249-253),
-whose coefficients are computed here from math.erfc.
+a polynomial in (z - 2) / (z + 2), after M. M. Shepherd, J. G. Laframboise, Math. Comp. 36, 1981, 249-253, whose
+coefficients are computed here from math.erfc.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import zip_longest
 from typing import Union
 
 from faltung.codegen.emitter import Emitter, Value
@@ -103,7 +104,7 @@ class Format:
 
 LN2 = Fraction("0.693147180559945309417232121458176568075500134360255")
 FORMATS = {
-    4: Format(8, 127, 1.5 * 2**23, 0.693359375, 7, 8, 14, 87.0),
+    4: Format(8, 127, 1.5 * 2**23, 0.693359375, 7, 8, 10, 87.0),
     8: Format(11, 1023, 1.5 * 2**52, 0.6931471803691238, 13, 17, 24, 708.0),
 }
 
@@ -136,6 +137,13 @@ def exp(x: Number) -> Number:
     return x.where("<", -limit, 0.0, x.where(">", limit, math.inf, result))
 
 
+def exp_of_negative(x: Number) -> Number:
+    """exp(x) for x <= 0."""
+    limit = FORMATS[x.e.element_bytes].exp_limit
+    scale, r = _reduced(x.where("<", -limit, -limit, x))
+    return x.where("<", -limit, 0.0, _expm1_of_small(r).times_plus(scale, scale))
+
+
 def expm1(x: Number) -> Number:
     """exp(x) - 1, accurate near zero; saturates where exp would reach infinity."""
     limit = FORMATS[x.e.element_bytes].exp_limit
@@ -155,13 +163,21 @@ def log1p(u: Number) -> Number:
     return (series * square).times_plus(doubled, doubled)
 
 
+ERFC_END, ERFC_MIDDLE = 6.0, 2.0
+"""Beyond its end, erfc is below 1e-16; the middle is where the polynomial's variable is 0."""
+
+
 def _erfc_coefficients(terms: int) -> list[float]:
-    """Chebyshev coefficients of (1 + 2 z) exp(z*z) erfc(z) in t = (z - 3.75) / (z + 3.75), 0 <= z <= 6."""
-    last = (6.0 - 3.75) / (6.0 + 3.75)
+    """The polynomial that is (1 + 2 z) exp(z*z) erfc(z) at Chebyshev's points of 0 <= z <= ERFC_END.
+
+    Its variable is t = (z - ERFC_MIDDLE) / (z + ERFC_MIDDLE), scaled to -1 … 1. Its coefficients are all smaller than
+    its values, so that powers of t lose no more digits than Chebyshev's polynomials would, at half the work.
+    """
+    last = (ERFC_END - ERFC_MIDDLE) / (ERFC_END + ERFC_MIDDLE)
 
     def scaled(unit: float) -> float:
         t = (unit + 1) / 2 * (last + 1) - 1
-        z = 3.75 * (1 + t) / (1 - t)
+        z = ERFC_MIDDLE * (1 + t) / (1 - t)
         square = z * z
         rounding = float(Fraction(z) ** 2 - Fraction(square))  # exp would magnify it 36 times
         return (1 + 2 * z) * math.exp(square) * (1 + rounding) * math.erfc(z)
@@ -170,29 +186,43 @@ def _erfc_coefficients(terms: int) -> list[float]:
     half_turn = 2 * terms
     cosine = [math.cos(math.pi * n / half_turn) for n in range(2 * half_turn)]
     values = [scaled(cosine[2 * k + 1]) for k in range(terms)]
-    return [
+    series = [
         math.fsum(v * cosine[j * (2 * k + 1) % (2 * half_turn)] for k, v in enumerate(values)) * (1 + (j > 0)) / terms
         for j in range(terms)
     ]
+    return _powers(series)
+
+
+def _powers(series: list[float]) -> list[float]:
+    """A series of Chebyshev polynomials as a polynomial, the constant first: T[n + 1] = 2 t T[n] - T[n - 1]."""
+    before, polynomial = [0.0, 1.0], [1.0]  # T[-1] = T[1], T[0]
+    total = [0.0] * len(series)
+    for c in series:
+        for power, factor in enumerate(polynomial):
+            total[power] += c * factor
+        doubled = [0.0, *(2 * factor for factor in polynomial)]
+        before, polynomial = polynomial, [a - b for a, b in zip_longest(doubled, before, fillvalue=0.0)]
+    return total
 
 
 def erfc_of_positive(z: Number) -> Number:
-    """erfc(z) for z >= 0; 0 beyond 6, where it is below 1e-16."""
-    near = z.where(">", 6.0, 6.0, z)
-    return z.where(">", 6.0, 0.0, erfc_series(near) * exp(0.0 - near * near) / (near + near + 1.0))
+    """erfc(z) for z >= 0."""
+    return scaled_erfc(z) * exp_of_negative(0.0 - z * z)
 
 
-def erfc_series(z: Number) -> Number:
-    """(1 + 2 z) exp(z*z) erfc(z) for 0 <= z <= 6."""
-    last = (6.0 - 3.75) / (6.0 + 3.75)
-    t = (z - 3.75) / (z + 3.75)
-    unit = (t + 1.0) * (2 / (last + 1)) - 1.0
-    b1, b2 = z.of(0.0), z.of(0.0)
-    c0, *rest = _erfc_coefficients(FORMATS[z.e.element_bytes].erfc_terms)
-    doubled = unit + unit
-    for c in reversed(rest):  # Clenshaw's recurrence
-        b1, b2 = doubled.times_plus(b1, c - b2), b1
-    return unit.times_plus(b1, c0 - b2)
+def scaled_erfc(z: Number) -> Number:
+    """exp(z*z) erfc(z) for 0 <= z <= ERFC_END, and what it is there beyond."""
+    near = z.where(">", ERFC_END, ERFC_END, z)
+    shifted, doubled = near + ERFC_MIDDLE, near.times_plus(2.0, 1.0)
+    inverse = 1.0 / (shifted * doubled)  # one division for both quotients
+    last = (ERFC_END - ERFC_MIDDLE) / (ERFC_END + ERFC_MIDDLE)
+    t = (near - ERFC_MIDDLE) * doubled * inverse
+    unit = t.times_plus(2 / (last + 1), 2 / (last + 1) - 1)
+    *coefficients, highest = _erfc_coefficients(FORMATS[z.e.element_bytes].erfc_terms)
+    total = unit.of(highest)
+    for c in reversed(coefficients):
+        total = total.times_plus(unit, c)
+    return total * (shifted * inverse)
 
 
 def tanh(x: Number) -> Number:
@@ -223,7 +253,7 @@ def _gelu_tanh(x: Number, _: float) -> Number:
 
 
 def _softplus(x: Number, _: float) -> Number:
-    return _relu(x, 0.0) + log1p(exp(0.0 - x.absolute()))
+    return _relu(x, 0.0) + log1p(exp_of_negative(0.0 - x.absolute()))
 
 
 def _hard_sigmoid(x: Number, _: float) -> Number:

@@ -8,7 +8,7 @@ one, so that they stay 0.
 import math
 from collections.abc import Callable
 
-from faltung.codegen.activation import Number, erfc_series, exp, expm1
+from faltung.codegen.activation import Number, exp, exp_of_negative, expm1, scaled_erfc
 from faltung.codegen.emitter import Emitter, Value
 from faltung.spec.activation import SELU_ALPHA, SELU_SCALE
 
@@ -56,7 +56,7 @@ def _hard_silu(dy: Number, z: Number, _: float) -> Number:
 
 def _sigmoids(x: Number) -> tuple[Number, Number]:
     """The sigmoid of x, and its derivative, both accurate in the tails."""
-    small = exp(0.0 - x.absolute())
+    small = exp_of_negative(0.0 - x.absolute())
     large = 1.0 / (small + 1.0)
     small = small * large
     return x.where("<", 0.0, small, large), small * large
@@ -70,10 +70,8 @@ def _silu(dy: Number, z: Number, _: float) -> Number:
 def _gelu(dy: Number, z: Number, _: float) -> Number:
     # Phi(z) + z phi(z), with one exponential for both
     near = z.clamp(-LARGE, LARGE)
-    bell = exp(near * near * -0.5)
-    half = (near * math.sqrt(0.5)).absolute()
-    short = half.where(">", 6.0, 6.0, half)
-    tail = half.where(">", 6.0, 0.0, erfc_series(short) * bell / (short + short + 1.0)) * 0.5
+    bell = exp_of_negative(near * near * -0.5)
+    tail = scaled_erfc((near * math.sqrt(0.5)).absolute()) * bell * 0.5
     return dy * (near * bell).times_plus(1 / math.sqrt(2 * math.pi), z.where("<", 0.0, tail, 1.0 - tail))
 
 

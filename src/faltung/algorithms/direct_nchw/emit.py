@@ -14,6 +14,7 @@ then exchange channels and positions, which costs less than the empty lanes of d
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from faltung.algorithms.direct_nchw.kernel import DirectNchwKernel, DirectNchwParameters
 from faltung.algorithms.direct_nchw.packing import emit_block_packing
@@ -21,7 +22,7 @@ from faltung.algorithms.direct_nchw.staging import Staging, emit_stage_lines, li
 from faltung.codegen.block import Block
 from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
-from faltung.codegen.epilogue import Epilogue
+from faltung.codegen.epilogue import Epilogue, Result
 from faltung.codegen.tile import RegisterTile
 from faltung.machine.memory import CACHE_LINE
 from faltung.plan.tile import input_reuse
@@ -225,8 +226,7 @@ class _Strips:
             tile, here = RegisterTile(e, rows, k.vectors), y.moved(w=q)
             self._start(tile, steps, bias, here, None)
             self._sum(tile, steps, x.moved(i=q), weights, None)
-            for v in range(k.vectors):
-                self._store(tile, v, steps, here, e.lanes)
+            self._store(tile, steps, here, width)
         with e.loop("q_rest", stop, wide_stop, step=e.lanes) as q:
             left = e.minimum(e.sub(stop, q), e.lanes)
             # a staged block may be read past its end, the input itself may not
@@ -234,7 +234,7 @@ class _Strips:
             tile, here = RegisterTile(e, rows, 1), y.moved(w=q)
             self._start(tile, steps, bias, here, e.mask(left))
             self._sum(tile, steps, x.moved(i=q), weights, mask)
-            self._store(tile, 0, steps, here, left)
+            self._store(tile, steps, here, left)
 
     def _bias(self, oc: Int) -> Value:
         e = self.e
@@ -262,23 +262,23 @@ class _Strips:
                 lambda r: factors.at(oc=r), lambda v: e.load_masked(place.at(i=v * e.lanes), mask, f"x_v{v}")
             )
 
-    def _store(self, tile: RegisterTile, v: int, steps: tuple[Int, Int], y: Buffer, count: Int) -> None:
-        e, lane = self.e, v * self.e.lanes
-        mask = e.mask(count)
-
-        def store() -> None:
-            for r in range(tile.rows):
-                self.epilogue.store(tile.value(r, v), y.at(oc=r, w=lane), count, mask)
-
+    def _store(self, tile: RegisterTile, steps: tuple[Int, Int], y: Buffer, count: Int) -> None:
+        """Store `count` positions of each row."""
+        e = self.e
+        results = [
+            Result(partial(tile.value, r, v), y.at(oc=r, w=v * e.lanes), e.sub(count, v * e.lanes))
+            for v in range(tile.vectors)
+            for r in range(tile.rows)
+        ]
         if not self.kernel.is_chunked:
-            store()
+            self.epilogue.store(results)
             return
         with e.either(e.compare(steps[1], "==", self.kernel.reduction)) as (last, earlier):
             with last:
-                store()
+                self.epilogue.store(results)
             with earlier:
-                for r in range(tile.rows):
-                    e.store_masked(tile.value(r, v), y.at(oc=r, w=lane), mask)
+                for result in results:
+                    e.store_masked(result.value(), result.place, e.mask(result.count))
 
 
 class _Lines(_Strips):
@@ -301,10 +301,12 @@ class _Lines(_Strips):
             tile.start(lambda r, v: bias)
             self._add(tile, self.staged.moved(i=e.add(e.mul(line, p.line_stride), q)), weights)
             y = output.moved(line=line, w=q)
-            for v in range(tile.vectors):
-                count = e.minimum(e.sub(e.sub(block.width, q), v * e.lanes), e.lanes) if k.is_staged else e.lanes
-                for r in range(tile.rows):
-                    self.epilogue.store(tile.value(r, v), y.at(line=r, w=v * e.lanes), count, e.mask(count))
+            left = e.sub(block.width, q) if k.is_staged else width
+            self.epilogue.store(
+                Result(partial(tile.value, r, v), y.at(line=r, w=v * e.lanes), e.sub(left, v * e.lanes))
+                for v in range(tile.vectors)
+                for r in range(tile.rows)
+            )
 
     def _add(self, tile: RegisterTile, x: Buffer, weights: Buffer) -> None:
         """Add the whole reduction, for each column of taps some at a time."""

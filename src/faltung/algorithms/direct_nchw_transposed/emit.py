@@ -86,8 +86,7 @@ class _Stretch:
         with e.loop("position", self.block.width, step=k.rows) as position:
             tile.start(lambda r, v: bias[v])
             self._sum(tile, self.transposed.moved(w=e.mul(position, k.stride[-1])), out)
-            for r in range(k.rows):
-                self.epilogue.store_row(tile, r, self.results.at(w=e.add(position, r)), channels)
+            self.epilogue.store_rows(tile, [self.results.at(w=e.add(position, r)) for r in range(k.rows)], channels)
         transpose_back(e, self.results, self.y.moved(oc=oc), channels=channels, width=self.block.width)
 
     def _sum(self, tile: RegisterTile, x: Buffer, out: Panel) -> None:

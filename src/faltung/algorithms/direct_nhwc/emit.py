@@ -125,11 +125,12 @@ class _PanelWalk:
                         self._prefetch_next(place, panel)
                     self._inline_tile(tile, place, out)
                     here = y.at(**place.indices("o"))
-                    self._store(tile, [e.buffer(here, w=k.y_step).at(w=r) for r in range(k.rows)], channels)
+                    rows = [e.buffer(here, w=k.y_step).at(w=r) for r in range(k.rows)]
+                    self.epilogue.store_rows(tile, rows, channels)
                 with gathered:
                     places = self._gathered_tile(tile, place, position, stop, out, y)
                     rows = [places.pointer_at(r) for r in range(k.rows)]
-                    self._store(tile, rows, channels, limit=e.sub(stop, position))
+                    self.epilogue.store_rows(tile, rows, channels, limit=e.sub(stop, position))
             place.advance(e, k.rows, self.out_size)
 
     def _place_of(self, position: Value) -> _Place:
@@ -228,15 +229,6 @@ class _PanelWalk:
 
         self._for_each_tap(reduce, is_merged=False)
         return places
-
-    def _store(self, tile: RegisterTile, rows: list[Value], channels: int, limit: Int | None = None) -> None:
-        """Store each row at its place; only rows below `limit` where one is given."""
-        for r, place in enumerate(rows):
-            if limit is None or r == 0:
-                self.epilogue.store_row(tile, r, place, channels)
-            else:
-                with self.e.when(self.e.compare(r, "<", limit)):
-                    self.epilogue.store_row(tile, r, place, channels)
 
     def _tap_address(self, sample: Buffer, start: dict[str, Buffer], r: Int, indices: dict[str, Int]) -> Value:
         """Where row r reads the channels of one tap."""

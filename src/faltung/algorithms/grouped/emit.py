@@ -92,8 +92,7 @@ class _PanelTiles:
                     self._add_at_edge(tile, window)
         if k.has_prefetch:
             self._prefetch_next(window)
-        for r in range(k.rows):
-            self.epilogue.store_row(tile, r, self.y.at(line=line, w=e.add(ow, r)), self.channels)
+        self.epilogue.store_rows(tile, [self.y.at(line=line, w=e.add(ow, r)) for r in range(k.rows)], self.channels)
 
     def _prefetch_next(self, window: dict[str, Int]) -> None:
         """Ask for what the next line of outputs reads first: short stretches outrun the hardware's foresight."""

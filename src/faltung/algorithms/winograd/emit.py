@@ -15,6 +15,7 @@ identities for B and G, which only a block that has such rows makes.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from faltung.algorithms.winograd.kernel import WinogradKernel, WinogradParameters
 from faltung.algorithms.winograd.kernel_ranges import TapMasses, kernel_is_even
@@ -32,7 +33,7 @@ from faltung.algorithms.winograd.toom_cook import Matrix, identity, matrices
 from faltung.codegen.block import Block
 from faltung.codegen.call import Call
 from faltung.codegen.emitter import Buffer, Emitter, Int, Value
-from faltung.codegen.epilogue import Epilogue
+from faltung.codegen.epilogue import Epilogue, Result
 from faltung.codegen.panel import each_panel
 from faltung.codegen.tile import RegisterTile
 from faltung.codegen.transpose import transpose_back
@@ -367,6 +368,7 @@ class _Block:
         e, k = self.e, self.kernel
         y = self.y.moved(line=line, oc=oc) if k.is_channels_last else self.results.moved(line=line)
         first = tile_position(e, k, number)
+        results = []
         for lane in range(0, channels, e.lanes):
             count = min(e.lanes, channels - lane)
             mask = e.mask(count)
@@ -374,8 +376,9 @@ class _Block:
             bias = self._bias(e.add(oc, lane), mask)
             for j, weights in enumerate(matrix):
                 w = e.add(first, j * k.dilation[-1])
-                with e.when(e.compare(w, "<", self.block.width)):
-                    self.epilogue.store(weighted_sum(e, weights, vectors, bias), y.at(w=w, oc=lane), count, mask)
+                value = partial(weighted_sum, e, weights, vectors, bias)
+                results.append(Result(value, y.at(w=w, oc=lane), count, e.compare(w, "<", self.block.width)))
+        self.epilogue.store(results)
 
     def _bias(self, oc: Int, mask: Value) -> Value:
         e = self.e

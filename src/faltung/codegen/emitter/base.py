@@ -1,7 +1,8 @@
 """What all words of the emitter share: the module, the element type, the place where the next instruction goes."""
 
+import copy
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from llvmlite import ir
 
@@ -26,13 +27,26 @@ class Base:
         self.is_x86 = target.is_x86
         self.element = ELEMENTS[dtype]
         self.element_bytes = ITEM_BYTES[dtype]
-        self.lanes = target.lanes(dtype)
-        self.vector = ir.VectorType(self.element, self.lanes)
-        self.bits = ir.VectorType(ir.IntType(8 * self.element_bytes), self.lanes)
+        self._set_lanes(target.lanes(dtype))
+        self.num_vector_registers = target.num_vector_registers
         self.has_fma = target.has_fma
         self.has_masked_stores = target.has_masked_stores
         self.b: ir.IRBuilder
-        self._suffix = f"v{self.lanes}f{8 * self.element_bytes}"
+
+    def _set_lanes(self, lanes: int) -> None:
+        self.lanes = lanes
+        self.vector = ir.VectorType(self.element, lanes)
+        self.bits = ir.VectorType(ir.IntType(8 * self.element_bytes), lanes)
+        self._suffix = f"v{lanes}f{8 * self.element_bytes}"
+
+    def widened(self, times: int) -> Self:
+        """The same words, in the function that is open, about `times` vectors as one.
+
+        Each becomes so many instructions, none of which waits for another.
+        """
+        wide = copy.copy(self)
+        wide._set_lanes(times * self.lanes)
+        return wide
 
     def _stack_slot(self, kind: ir.Type, name: str, count: int = 1) -> Value:
         with self.b.goto_entry_block():
