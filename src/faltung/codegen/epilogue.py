@@ -11,6 +11,10 @@ from faltung.codegen.tile import RegisterTile
 from faltung.plan.kernel import Kernel
 
 
+TOGETHER = 2
+"""Vectors that an activation computes at a time: more would not stay in registers."""
+
+
 class Result(NamedTuple):
     """A vector of sums and where its first `count` lanes go, if they go anywhere."""
 
@@ -24,17 +28,16 @@ class Epilogue:
     """Bias first (accumulators start from it), then what the result is added to, activation last.
 
     A cheap activation is applied to the registers. One that needs an exponential is a function of its own, so that its
-    code stands in the program once: a whole tile waits for it on the stack. It computes several vectors at a time,
+    code stands in the program once: a whole tile waits for it on the stack. It computes two vectors at a time,
     since each of its steps waits for the one before. Results reach memory once, when they are done.
     """
 
     def __init__(self, e: Emitter, kernel: Kernel) -> None:
         self.e, self.kernel = e, kernel
         self._is_cheap = is_cheap(kernel.activation)
-        self._num_together = e.num_vector_registers // 8
         if not self._is_cheap:
             with e.function("activate", "*place", "count", internal=True) as (place, count):
-                wide = e.widened(self._num_together)
+                wide = e.widened(TOGETHER)
                 numbers = wide.buffer(place, i=1)
                 with e.loop("i", count, step=wide.lanes) as i:
                     value = activate(wide, wide.load(numbers.at(i=i)), kernel.activation, kernel.activation_parameter)
@@ -63,7 +66,7 @@ class Epilogue:
 
     def _store_heavy(self, results: list[Result]) -> None:
         e = self.e
-        num_vectors = -(-len(results) // self._num_together) * self._num_together
+        num_vectors = -(-len(results) // TOGETHER) * TOGETHER
         waiting = e.elements(num_vectors * e.lanes, "waiting")
         places = [waiting.at(i=v * e.lanes) for v in range(num_vectors)]
         for result, place in zip(results, places, strict=False):

@@ -28,7 +28,6 @@ class Base:
         self.element = ELEMENTS[dtype]
         self.element_bytes = ITEM_BYTES[dtype]
         self._set_lanes(target.lanes(dtype))
-        self.num_vector_registers = target.num_vector_registers
         self.has_fma = target.has_fma
         self.has_masked_stores = target.has_masked_stores
         self.b: ir.IRBuilder
