@@ -7,7 +7,7 @@ from faltung.spec import ConvSpec, read_cases
 
 LAYOUTS = {"nwc": ("NWC", "NHWC", "NDHWC"), "ncw": ("NCW", "NCHW", "NCDHW")}
 """Channels last and first, by rank."""
-SUITES = ("core", "complaints", "networks", "sweep")
+SUITES = ("core", "complaints", "networks", "sweep", "found")
 _COMPLAINTS = "# --- complaints"  # the line of cases.txt that parts its two suites
 
 
@@ -19,8 +19,8 @@ def load(suite: str) -> dict[str, str]:
     """
     if suite == "sweep":
         return sweep.cases()
-    if suite == "networks":
-        return read_cases(_read("networks.txt"))
+    if suite in ("networks", "found"):
+        return read_cases(_read(f"{suite}.txt"))
     core, mark, complaints = _read("cases.txt").partition(_COMPLAINTS)
     return read_cases(core if suite == "core" else mark + complaints)
 

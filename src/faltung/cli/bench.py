@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import faltung as ft
+from faltung.bench.hunt.draw import MODES
 from faltung.bench.networks.peers import PEERS as HOSTS
 from faltung.bench.peers import PEERS
-from faltung.bench.suite import LAYOUTS, SUITES, load
+from faltung.bench.suite import LAYOUTS, SUITES, in_layout, load
 from faltung.cli.console import EXISTING_FILE, OUTPUT_FILE, Failure, console, one_line, progress, telling
 from faltung.errors import CodegenError, ShapeError, UnsupportedConvError
-from faltung.spec import read_cases
+from faltung.spec import ConvSpec, read_cases
 
 if TYPE_CHECKING:
     from faltung.bench.report import BenchReport
+
+
+CASE_SECONDS, HUNT_SECONDS = 0.5, 60.0
 
 
 @click.command()
@@ -28,9 +32,17 @@ if TYPE_CHECKING:
     metavar="NAMES",
     help='Compare whole networks: "all", or some of a long list; the peers are then ' + ", ".join(HOSTS) + ".",
 )
+@click.option(
+    "--hunt",
+    is_flag=True,
+    help="Hunt: random convolutions beside PyTorch on one thread, or those given, the worst first. See docs/benchmark.md.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of a hunt: the same one draws the same cases.")
 @click.option("--peers", help='Compare with peers: "all", or some of ' + ", ".join(PEERS) + ".")
 @click.option(
-    "--mode", type=click.Choice(["forward", "training"]), help="Training: forward and both gradients. Compares."
+    "--mode",
+    type=click.Choice([*MODES, "training"]),
+    help="Training: forward and both gradients; compares. Of a hunt: any other; all of them in turns by default.",
 )
 @click.option(
     "--layout",
@@ -41,9 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0),
-    default=0.5,
-    show_default=True,
-    help="Time spent on each case, by each peer.",
+    help=f"Time spent on each case, by each peer (default: {CASE_SECONDS:g}); of a hunt, on all (default: {HUNT_SECONDS:g}).",
 )
 @click.option("--json", "json_file", type=OUTPUT_FILE, help="Write everything measured here.")
 @click.option("--markdown", "--out", "markdown_file", type=OUTPUT_FILE, help="Write a report here. Compares.")
@@ -59,11 +69,13 @@ def bench(
     suite: tuple[str, ...],
     case_file: Path | None,
     networks: str | None,
+    hunt: bool,
+    seed: int,
     peers: str | None,
     mode: str | None,
     layout: str | None,
     threads: int | None,
-    seconds: float,
+    seconds: float | None,
     json_file: Path | None,
     markdown_file: Path | None,
     report: Path | None,
@@ -78,8 +90,19 @@ def bench(
     With --peers, or any option that compares, every peer runs in a process of its own, and they take turns. With
     --against alone, everything is as in the old run; the exit code is 1 if faltung became slower.
 
+    With --hunt, random convolutions are measured beside PyTorch, and the worst are made as simple as they get.
+
     With --networks, whole networks run instead, at batch 1 and 32, on one thread and on all.
     """
+    if hunt:
+        if any((networks, threads, json_file, markdown_file, report, against, choices, mode == "training")):
+            raise click.UsageError("--hunt goes with cases, --mode, --layout, --seed, --seconds and --peers only.")
+        hunted = _cases(texts, suite, case_file)
+        _hunt(hunted, mode=mode, layout=layout, seed=seed, seconds=HUNT_SECONDS if seconds is None else seconds, peers=peers)
+        return
+    if mode not in (None, "forward", "training"):
+        raise click.UsageError(f"--mode {mode} is of a hunt: add --hunt.")
+    seconds = CASE_SECONDS if seconds is None else seconds
     if networks is not None:
         others = (*texts, *suite, case_file, mode, layout, report, against, choices)
         if any(others):
@@ -87,11 +110,7 @@ def bench(
         files = {"json_file": json_file, "markdown_file": markdown_file}
         _compare_networks(networks, peers=peers, threads=threads, seconds=seconds, **files)
         return
-    cases = {text: text for text in texts}
-    for name in suite:
-        cases |= load(name)
-    if case_file:
-        cases |= read_cases(case_file.read_text(encoding="utf-8"))
+    cases = _cases(texts, suite, case_file)
     compares = any(option is not None for option in (peers, mode, markdown_file, report, against))
     if not cases and against is None:
         raise click.UsageError(
@@ -120,6 +139,37 @@ def bench(
         json_file.write_text(json.dumps(measured.to_dict(), indent=1) + "\n", encoding="utf-8")
     if measured.wrong:
         raise Failure(f"wrong numbers: {', '.join(measured.wrong)}")
+
+
+def _cases(texts: tuple[str, ...], suite: tuple[str, ...], case_file: Path | None) -> dict[str, str]:
+    """The spec texts that were asked for, by name."""
+    cases = {text: text for text in texts}
+    for name in suite:
+        cases |= load(name)
+    if case_file:
+        cases |= read_cases(case_file.read_text(encoding="utf-8"))
+    return cases
+
+
+def _hunt(
+    cases: dict[str, str], *, mode: str | None, layout: str | None, seed: int, seconds: float, peers: str | None
+) -> None:
+    """Hunt, or measure the cases as a hunt does; exit with 2 if numbers of ours are wrong."""
+    from faltung.bench.hunt.hunt import hunt
+    from faltung.bench.hunt.report import show
+
+    given = [_with_mode(name, text, mode, layout) for name, text in cases.items()]
+    with telling("Starting PyTorch", len(cases) or None) as tell:
+        modes = MODES if mode is None else (mode,)
+        bag = hunt(modes, seconds=seconds, seed=seed, peers=peers, layout=layout, given=given, tell=tell)
+    show(bag, console())
+    _exit([f"wrong: {line}" for line in bag.wrong])
+
+
+def _with_mode(name: str, text: str, mode: str | None, layout: str | None) -> tuple[str, ConvSpec]:
+    """The mode of a case, that of its name ("input-gradient/…") unless one was asked for, and its spec."""
+    said = name.partition("/")[0]
+    return mode or (said if said in MODES else "forward"), in_layout(ConvSpec.from_text(text), layout)
 
 
 def _measure(cases: dict[str, str], *, typed: tuple[str, ...], layout: str | None, seconds: float) -> "BenchReport":

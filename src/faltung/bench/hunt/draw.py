@@ -9,8 +9,8 @@ from faltung.spec.geometry import window_size
 from faltung.spec.layout import kernel_layouts, layouts
 
 MODES = ("forward", "input-gradient", "kernel-gradient", "transposed")
-MOST_MACS = 400_000_000
-MOST_BYTES = 200_000_000
+MOST_MACS = 200_000_000
+MOST_BYTES = 80_000_000
 """Of each array: twice the last cache of most processors."""
 KINDS = ("dense",) * 4 + ("few in", "few out", "pointwise", "depthwise", "depthwise", "grouped")
 CHANNELS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)

@@ -12,6 +12,7 @@ from faltung.bench.hunt.calls import FORMS, Torch
 from faltung.bench.hunt.draw import draw
 from faltung.bench.hunt.measure import Finding, measure
 from faltung.bench.hunt.shrink import shrink
+from faltung.bench.suite import in_layout
 from faltung.errors import CodegenError, FaltungError, UnsupportedConvError
 from faltung.spec import ConvSpec
 
@@ -53,6 +54,7 @@ def hunt(
     seconds: float,
     seed: int,
     peers: str | None = None,
+    layout: str | None = None,
     given: Sequence[tuple[str, ConvSpec]] = (),
     tell: Callable[[str], None] = lambda step: None,
 ) -> Bag:
@@ -77,7 +79,7 @@ def hunt(
     turn = 0
     while not given and time.monotonic() < drawing_end:
         mode = modes[turn % len(modes)]
-        look(mode, draw(random, mode))
+        look(mode, in_layout(draw(random, mode), layout))
         turn += 1
     bag.findings.sort(key=lambda finding: finding.worst)
     for finding in [] if given else bag.findings[:NUM_WORST]:

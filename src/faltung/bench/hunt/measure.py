@@ -12,7 +12,9 @@ from faltung.bench.suite import in_layout
 from faltung.errors import CodegenError
 from faltung.spec import ConvSpec
 
-TURNS = 4
+TURNS, LEAST_TURNS = 4, 2
+SLOW_SECONDS = 20e-3
+"""Longer calls take the least turns."""
 BURST_SECONDS = 2e-3
 """Calls are timed in bursts of about this length."""
 
@@ -73,7 +75,7 @@ def _times(calls: Sequence[Call]) -> list[float]:
         call()
         least.append(_seconds(call, 1))
         counts.append(max(1, round(BURST_SECONDS / max(least[-1], 1e-7))))
-    for _ in range(TURNS):
+    for _ in range(TURNS if max(least) < SLOW_SECONDS else LEAST_TURNS):
         for number, call in enumerate(calls):
             least[number] = min(least[number], _seconds(call, counts[number]))
     return least

@@ -2,12 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 
+from rich.console import Console
 from rich.table import Table
 
 from faltung.bench.hunt.hunt import Bag
 from faltung.bench.hunt.measure import Finding
 
+NUM_SHOWN = 20
 LIMITS = (0.8, 0.95)
+
+
+def show(bag: Bag, console: Console) -> None:
+    """Print the worst findings, the simplest forms of them, and what all of them say."""
+    console.print(table(bag.findings[:NUM_SHOWN]))
+    if bag.shrunk:
+        console.print("as simple as they get:")
+        console.print(table(bag.shrunk))
+    for line in summary(bag):
+        console.print(line)
 
 
 def table(findings: Sequence[Finding]) -> Table:
