@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from faltung.algorithms.fft.plan import FftPlan
+from faltung.algorithms.moved.plan import MovedPlan
 from faltung.codegen.emitter import Emitter
 from faltung.machine.target import Target
 from faltung.plan.kernel import AnyKernel
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
 
-AnyPlan = Plan | FftPlan
+AnyPlan = Plan | FftPlan | MovedPlan
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from faltung.algorithms.direct_nhwc import plan as direct_nhwc
 from faltung.algorithms.fft import plan as fft
 from faltung.algorithms.grouped import plan as grouped
 from faltung.algorithms.kernel_gradient import plan as kernel_gradient
+from faltung.algorithms.moved import plan as moved
 from faltung.algorithms.winograd import plan as winograd
 from faltung.algorithms.winograd_gradient import plan as winograd_gradient
 from faltung.errors import UnsupportedConvError
@@ -17,13 +18,18 @@ from faltung.machine.target import Target
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
 
-FORWARD = (
+KERNELS = (
     Algorithm("grouped", grouped.refuse, grouped.plan),
     Algorithm("direct_nchw", direct_nchw.refuse, direct_nchw.plan),
     Algorithm("direct_nhwc", direct_nhwc.refuse, direct_nhwc.plan, stores_once=True),
     Algorithm("direct_nchw_transposed", direct_nchw_transposed.refuse, direct_nchw_transposed.plan),
     Algorithm("winograd", winograd.refuse, winograd.plan, stores_once=True),
     Algorithm("fft", fft.refuse, fft.plan),
+)
+"""Algorithms that are one pass over the arrays, and the FFT."""
+FORWARD = (
+    *KERNELS,
+    Algorithm("moved", moved.refuse, lambda problem, target: moved.plan(problem, target, choose_kernel)),
 )
 """Algorithms of a convolution, and of each part of an input gradient; of equal prices the first is taken."""
 KERNEL_GRADIENT = (
@@ -44,7 +50,12 @@ def choose_kernel_gradient(problem: Problem, target: Target) -> AnyPlan:
     return _cheapest(KERNEL_GRADIENT, problem, target)
 
 
-def choose_kernel(problem: Problem, target: Target, choose: Callable[[Problem, Target], AnyPlan] = choose_plan) -> Plan:
+def choose_pass(problem: Problem, target: Target) -> AnyPlan:
+    """The cheapest plan that needs no arrays between x and y."""
+    return _cheapest(KERNELS, problem, target)
+
+
+def choose_kernel(problem: Problem, target: Target, choose: Callable[[Problem, Target], AnyPlan] = choose_pass) -> Plan:
     """The cheapest plan that is a kernel of ours, for callers that need its addresses or exact sums."""
     plan = choose(problem, target)
     if not isinstance(plan, Plan):
