@@ -20,6 +20,7 @@ from faltung.torch.options import (
     per_axis,
     resolve,
     transposed_sizes,
+    with_channels_last,
     with_memory_order,
 )
 from faltung.torch.tensors import is_observed
@@ -39,7 +40,7 @@ def convolve(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options:
         y = answers.of_pytorch(error, stock.convolve, rank, x, kernel, bias, options)
     except RuntimeError as error:
         raise answers.with_place(error)  # noqa: B904  # the same error
-    return y if x is given else y.movedim(-1 - rank, -1)
+    return y if x is given else with_channels_last(rank, y)
 
 
 def _convolve(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Tensor:
@@ -66,7 +67,7 @@ def convolve_transposed(
         y = answers.of_pytorch(error, stock.convolve_transposed, rank, x, kernel, bias, output_padding, options)
     except RuntimeError as error:
         raise answers.with_place(error)  # noqa: B904  # the same error
-    return y if x is given else y.movedim(-1 - rank, -1)
+    return y if x is given else with_channels_last(rank, y)
 
 
 def _convolve_transposed(
