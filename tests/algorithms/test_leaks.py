@@ -1,5 +1,6 @@
 """Numbers outside the window stay out of a sum, whatever the data: the rule that docs/accuracy.md states."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from checking import preferring
 
 import faltung as ft
 from faltung.algorithms import choose
-from faltung.bench.accuracy import ALLOWED, FUNCTIONS, Numbers, compare, sums_of
+from faltung.bench.accuracy import ALLOWED, FUNCTIONS, Numbers, Sum, compare, sums_of
 from faltung.bench.kinds import KINDS, random_kernels, random_spec
 
 FAR = (-9999.0, 1e6, 1e9, 1e20)
@@ -102,6 +103,32 @@ def test_taps_that_an_end_does_not_meet_leak_nothing(change: Callable[[Any], Any
     high, exact = (ft.conv1d(x, kernel, padding="same", precision=precision) for precision in ("high", "exact"))
     own = ft.conv1d(np.abs(x), np.abs(kernel), padding="same", precision="exact")
     assert (np.abs(high - exact) <= ALLOWED * 48 * 2.0**-23 * own).all()
+
+
+def alone_in_each_part(x: Any, kernel: Any, dilation: int) -> None:
+    """Few numbers in every window; some windows meet each of theirs with a tap that is next to nothing."""
+    apart = len(kernel) // 4
+    x[:] = (np.arange(x.shape[1]) % (apart * dilation) < dilation)[None, :, None]
+    kernel[10::apart] = 1e-7
+
+
+def alone_at_an_end(x: Any, kernel: Any, dilation: int) -> None:
+    """One number at the end, which the first outputs that an FFT computes see with a tap that is next to nothing."""
+    reach = math.ceil(4 * len(kernel) ** 0.25)
+    x[:, : reach * dilation] = 0
+    x[:, :dilation] = 2
+    kernel[-reach] = 1e-7
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("change", [alone_in_each_part, alone_at_an_end])
+def test_a_number_that_is_alone_in_a_window_of_an_fft(change: Callable[..., None], dilation: int) -> None:
+    spec = ft.ConvSpec.from_text(f"conv1d n1 w1910 ic1 oc1 kw200 dw{dilation} causal f32")
+    rng, found = np.random.default_rng(0), Numbers()
+    x, kernel = (rng.standard_normal(shape).astype("f4") for shape in (spec.input_shape, spec.kernel_shape))
+    change(x, kernel, dilation)
+    compare(Sum(spec, "forward", (x, kernel), None), "normal", found)
+    assert found["fft", "normal"].beyond == []
 
 
 def test_tiles_that_are_summed_directly_do_not_depend_on_the_threads() -> None:

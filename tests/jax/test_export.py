@@ -122,3 +122,17 @@ def test_no_channels(channels):
     assert gradient.shape == x.shape
     names = ("NWC", "WIO", "NWC")
     assert fj.conv_general_dilated(x, kernel, (1,), "VALID", dimension_numbers=names).shape == (2, 7, outputs)
+
+
+@pytest.mark.parametrize("layout", ["NWC", "NCW"])
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("channels", [(0, 8), (4, 0), (0, 0)], ids=str)
+def test_no_channels_transposed(channels, groups, layout):
+    inputs, outputs = channels
+    x, kernel, bias = jnp.ones((2, 9, inputs)), jnp.ones((3, outputs // groups, inputs)), jnp.arange(1.0 * outputs)
+    y = lax.conv_transpose(x, jnp.ones((3, inputs, outputs)), (2,), "VALID")  # a sum over nothing, or of nothing
+    words = {"stride": 2, "groups": groups, "layout": layout}
+    ours = fj.conv1d_transpose(x if layout == "NWC" else x.swapaxes(1, 2), kernel, bias, **words)
+    np.testing.assert_array_equal(ours if layout == "NWC" else ours.swapaxes(1, 2), y + bias)
+    gradient = jax.grad(lambda bias: fj.conv1d_transpose(x, kernel, bias, stride=2, groups=groups).sum())(bias)
+    np.testing.assert_array_equal(gradient, jnp.full(outputs, 38.0))

@@ -1,6 +1,8 @@
 """Handlers for XLA, called as XLA calls them: with call frames laid out by hand, from any thread."""
 
 import ctypes
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 
@@ -11,12 +13,13 @@ from strategies import random_arrays
 
 import faltung as ft
 from faltung import reference
+from faltung.codegen import xla
 from faltung.operators import handlers
 from faltung.operators.convolution import Convolution
 from faltung.runtime import pool, processor
 
 METADATA, EXECUTE = 1, 3
-FRAME_WORDS, STAGE, INPUTS, RESULTS = 21, 4, 9, 14
+FRAME_WORDS, API, STAGE, INPUTS, RESULTS = 21, 2, 4, 9, 14
 
 
 @pytest.fixture(autouse=True)
@@ -38,11 +41,12 @@ def table(entries):
     return words(*map(ctypes.addressof, entries))
 
 
-def call(handler, inputs, result, stage=EXECUTE):
+def call(handler, inputs, result, stage=EXECUTE, api=None):
     """Call the handler with these arrays as xla/ffi/api/c_api.h lays them out; the error that it returns."""
     entries = [buffer(array) for array in inputs], [buffer(result)]
     tables = [table(part) for part in entries]
     frame = words(*[0] * FRAME_WORDS)
+    frame[API] = 0 if api is None else ctypes.addressof(api)
     frame[STAGE] = stage | 0x7FFF << 32  # what lies behind a C enumeration means nothing
     frame[INPUTS], frame[RESULTS] = map(ctypes.addressof, tables)
     return ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(handler)(ctypes.addressof(frame))
@@ -146,3 +150,51 @@ def test_native_callers_find_the_present_pool():
         ft.set_num_threads(number)
         assert place.value == pool.current().address
         assert (place.value == 0) == (number == 1)
+
+
+@pytest.fixture
+def boundless(monkeypatch):
+    """Handlers want more memory than there is."""
+
+    def record(plans, *arguments):
+        return wanted(tuple(replace(plan, shared_bytes=2**60) for plan in plans), *arguments)
+
+    wanted = handlers._record
+    monkeypatch.setattr(handlers, "_record", record)
+
+
+@pytest.mark.usefixtures("boundless")
+def test_without_memory_the_host_gets_an_error():
+    spec, told = ft.ConvSpec.from_text("conv1d n1 w9 ic2 oc2 kw3 f32"), []
+    create_error = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.POINTER(ctypes.c_int64 * 4))
+
+    @create_error
+    def create(arguments):
+        size, extension, message, code = arguments.contents
+        told.append((size, extension, ctypes.string_at(message).decode(), code & 0xFFFFFFFF))
+        return 4096
+
+    api = words(*[0] * 6, ctypes.cast(create, ctypes.c_void_p).value)
+    x, kernel = random_arrays(spec)[:2]
+    y = np.full(spec.output_shape, 7, "f4")
+    assert call(handlers.xla_handler_of_convolution(spec), [x, kernel], y, api=api) == 4096
+    assert told == [(32, 0, xla.NO_MEMORY, 8)] and (y == 7).all()
+
+
+def test_xla_passes_the_error_on():
+    program = """
+import dataclasses, jax, jax.numpy as jnp
+import faltung.jax as fj
+from faltung.operators import handlers
+wanted = handlers._record
+handlers._record = lambda plans, *rest: wanted([dataclasses.replace(p, shared_bytes=2**60) for p in plans], *rest)
+try:
+    fj.conv1d(jnp.ones((1, 9, 2)), jnp.ones((3, 2, 2))).block_until_ready()
+except Exception as error:
+    print(error)
+handlers._record = wanted
+print(fj.conv1d(jnp.ones((1, 9, 2)), jnp.ones((3, 2, 3)))[0, 0, 0])
+"""
+    pytest.importorskip("jax")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"RESOURCE_EXHAUSTED: {xla.NO_MEMORY}", "6.0"]

@@ -106,3 +106,8 @@ def test_another_word(name):
         getattr(faltung.torch, name)(*arguments, precision="exakt")
     with pytest.raises(ft.ShapeError, match=r"conv1d: precision must be high or exact; got 'low'"):
         F.conv1d(torch.ones(1, 3, 9), torch.ones(4, 3, 3), precision="low")
+    with pytest.raises(ft.ShapeError, match=r"conv_transpose1d: precision must be high or exact; got 'low'"):
+        F.conv_transpose1d(torch.ones(1, 3, 9), torch.ones(3, 4, 3), precision="low")
+    x, kernel = torch.ones(1, 3, 9, dtype=torch.bfloat16), torch.ones(4, 3, 3, dtype=torch.bfloat16)
+    with pytest.raises(ft.ShapeError, match=r"conv1d: precision must be high or exact; got 'low'"):
+        F.conv1d(x, kernel, precision="low")  # PyTorch would compute it, and not be told

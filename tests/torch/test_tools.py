@@ -155,17 +155,43 @@ torch.save([model(x).detach() for model in models], "y.pt")
         assert_close(y, stock(x))
 
 
-def test_the_onnx_exporter(tmp_path):
+def written_as_onnx(model, x, dynamo):
+    """The bytes of the model, by PyTorch's newer exporter or by the older one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch, of the older one's future, and of its own plans
+        if dynamo:
+            pytest.importorskip("onnxscript")
+            return torch.onnx.export(model, (x,), dynamo=True).model_proto.SerializeToString()
+        file = io.BytesIO()
+        torch.onnx.export(model, (x,), file, dynamo=False)
+        return file.getvalue()
+
+
+def run_onnx(program, x):
     onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(program)
+    (y,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    return torch.from_numpy(y)
+
+
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_the_onnx_exporters(dynamo):
+    onnx = pytest.importorskip("onnx")
     stock, ours = both(Net)
     x = torch.randn(2, 3, 31)
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch, of this exporter's future
-        torch.onnx.export(ours, (x,), file, dynamo=False)
-    session = onnxruntime.InferenceSession(file.getvalue())
-    (y,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-    assert_close(torch.from_numpy(y), stock(x))
+    theirs, mine = (written_as_onnx(model, x, dynamo) for model in (stock, ours))
+    operators = [[node.op_type for node in onnx.load_from_string(program).graph.node] for program in (theirs, mine)]
+    assert sorted(operators[0]) == sorted(operators[1])
+    assert_close(run_onnx(mine, x), run_onnx(theirs, x))
+    assert_close(run_onnx(mine, x), stock(x))
+
+
+@pytest.mark.parametrize("dynamo", [False, True])
+@pytest.mark.parametrize("name", OWN)
+def test_the_onnx_exporters_write_out_paddings_that_pytorch_lacks(name, dynamo):
+    layer, example, _ = OWN[name]
+    x = torch.randn(example)
+    assert_close(run_onnx(written_as_onnx(nn.Sequential(layer).eval(), x, dynamo), x), layer(x))
 
 
 # ---- tools that know classes

@@ -3,10 +3,11 @@
 Errors are in units of the rule, n*eps of the sum of the magnitudes over the output's own window; the rule allows 8.
 """
 
+import json
 import math
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -26,7 +27,8 @@ from faltung.spec import ConvSpec
 
 ALLOWED = 8
 FUNCTIONS = ("forward", "input gradient", "kernel gradient")
-NUM_KERNELS = 24
+NUM_KERNELS, SPECS_PER_KERNELS = 24, 240
+"""Programs are compiled for so many kernels, and then for others."""
 Numbers = dict[tuple[str, str], "Errors"]
 """By algorithm and kind."""
 
@@ -52,6 +54,15 @@ class Errors:
         self.negative += negative
         if worst > ALLOWED or misplaced or negative:
             self.beyond.append(what)
+
+    def add_all(self, other: "Errors") -> None:
+        """Count what another run has found, too."""
+        self.worst = max(self.worst, other.worst)
+        self.squares += other.squares
+        self.count += other.count
+        self.misplaced += other.misplaced
+        self.negative += other.negative
+        self.beyond += other.beyond
 
 
 @dataclass(frozen=True)
@@ -140,27 +151,14 @@ NOT_NEGATIVE = ("not negative", "zeros but one")
 """Kinds that meet a kernel without negative numbers: no result may be negative."""
 
 
-def measure(
-    rng: np.random.Generator,
-    num_specs: int,
-    found: Numbers,
-    torch: "Callable[[Sum], Array | None] | None" = None,
-    seconds: float = math.inf,
-) -> int:
-    """Compute that many random convolutions, or a gradient of each, on data of every kind; returns how many it were.
-
-    It ends sooner where the time is up.
-    """
-    end = monotonic() + seconds
-    kernels = random_kernels(rng, min(NUM_KERNELS, num_specs))
-    for number in range(num_specs):
-        if monotonic() > end:
-            return number
-        spec = random_spec(rng, kernels[number % len(kernels)])
-        function = FUNCTIONS[(number + number // len(kernels)) % len(FUNCTIONS)]
-        for kind in KINDS:
-            compare(sums_of(rng, spec, function, kind), kind, found, torch)
-    return num_specs
+def measure(seed: int, number: int, found: Numbers, torch: "Callable[[Sum], Array | None] | None" = None) -> None:
+    """Compute the random convolution of this number, or a gradient of it, on data of every kind."""
+    kernels = random_kernels(np.random.default_rng((seed, number // SPECS_PER_KERNELS)), NUM_KERNELS)
+    rng = np.random.default_rng((seed, number, 1))
+    spec = random_spec(rng, kernels[number % NUM_KERNELS])
+    function = FUNCTIONS[(number + number // NUM_KERNELS) % len(FUNCTIONS)]
+    for kind in KINDS:
+        compare(sums_of(rng, spec, function, kind), kind, found, torch)
 
 
 def compare(sum_: Sum, kind: str, found: Numbers, torch: "Callable[[Sum], Array | None] | None" = None) -> None:
@@ -288,13 +286,36 @@ by PyTorch.
 @click.command()
 @click.option("--specs", default=1000, help="How many random convolutions.")
 @click.option("--seed", default=0)
+@click.option("--first", default=0, help="The number of the first of them, for runs in parts.")
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Where the page goes; default: stdout.")
 @click.option("--torch/--no-torch", "with_torch", default=True, help="Beside PyTorch's own.")
 @click.option("--seconds", default=math.inf, help="End sooner where the time is up.")
-def main(specs: int, seed: int, out: Path | None, with_torch: bool, seconds: float) -> None:
+@click.option("--part", type=click.Path(path_type=Path), default=None, help="Keep what is found here; go on from there.")
+@click.option("--add", "others", type=click.Path(path_type=Path), multiple=True, help="Parts of other runs to add.")
+def main(
+    specs: int,
+    seed: int,
+    first: int,
+    out: Path | None,
+    with_torch: bool,
+    seconds: float,
+    part: Path | None,
+    others: tuple[Path, ...],
+) -> None:
     """Measure, write the page, and fail where an algorithm of ours breaks the rule."""
-    found: Numbers = {}
-    done = measure(np.random.default_rng(seed), specs, found, by_torch if with_torch else None, seconds)
+    end = monotonic() + seconds
+    done, found = read_part(part) if part is not None and part.exists() else (0, {})
+    while done < specs and monotonic() < end:
+        measure(seed, first + done, found, by_torch if with_torch else None)
+        done += 1
+    if part is not None:
+        rows = [[*names, asdict(errors)] for names, errors in found.items()]
+        part.write_text(json.dumps({"done": done, "found": rows}), encoding="utf-8")
+    for path in others:
+        more, theirs = read_part(path)
+        done += more
+        for names, errors in theirs.items():
+            found.setdefault(names, Errors()).add_all(errors)
     page = document(found, done, seed)
     if out is None:
         click.echo(page)
@@ -304,6 +325,12 @@ def main(specs: int, seed: int, out: Path | None, with_torch: bool, seconds: flo
     for line in beyond:
         click.echo(line, err=True)
     sys.exit(bool(beyond))
+
+
+def read_part(path: Path) -> tuple[int, Numbers]:
+    """How many convolutions a run has measured, and what it found."""
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    return kept["done"], {(name, kind): Errors(**errors) for name, kind, errors in kept["found"]}
 
 
 if __name__ == "__main__":

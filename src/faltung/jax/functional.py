@@ -217,7 +217,7 @@ def _convolve(
         spec = spec_from_call(function, *facts_of(x, kernel, bias), rank=rank, options=options)
         return operators.conv(spec, x, kernel, bias)
 
-    if 0 in arrays[1].shape and arrays[0].ndim >= arrays[1].ndim > 2:
+    if no_channels.are_missing(arrays[0], arrays[1]):
         return no_channels.convolve(compute, arrays[0], arrays[1], arrays[2], options)
     return compute(*arrays)
 

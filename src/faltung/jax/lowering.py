@@ -7,6 +7,7 @@ import ctypes
 import os
 from collections.abc import Callable
 from functools import partial
+from math import prod
 from typing import Any
 
 import jax
@@ -74,7 +75,7 @@ def convolve_by_lax(spec: ConvSpec, x: Array, kernel: Array, word: str | None = 
     if spec.padding_mode != "zeros":
         x, padding = padded(spec, x), ((0, 0),) * spec.rank
     y = lax.conv_general_dilated(
-        x.reshape(-1, *x.shape[len(spec.batch) :]),
+        x.reshape(prod(x.shape[: len(spec.batch)]), *x.shape[len(spec.batch) :]),
         kernel,
         spec.stride,
         padding,

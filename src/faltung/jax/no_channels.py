@@ -16,18 +16,26 @@ from faltung.spec.rules import integer
 Compute = Callable[[Array, Array, Array | None], Array]
 
 
-def convolve(compute: Compute, x: Array, kernel: Array, bias: Array | None, options: ConvOptions) -> Array:
+def are_missing(x: Array, kernel: Array) -> bool:
+    """Has the kernel no numbers, in a call that is otherwise a convolution?"""
+    return 0 in kernel.shape and x.ndim >= kernel.ndim > 2
+
+
+def convolve(
+    compute: Compute, x: Array, kernel: Array, bias: Array | None, options: ConvOptions, *, is_transposed: bool = False
+) -> Array:
     """What `compute` makes of arrays with some channels; a kernel without taps is left to it to refuse."""
     rank, groups = kernel.ndim - 2, integer("groups", options.groups, minimum=1)
     channels = x.ndim - 1 if resolve_layout(options.layout, rank).endswith("C") else 1
-    is_last = resolve_kernel_layout(options.kernel_layout, rank).endswith("O")
-    inputs, outputs = (rank, rank + 1) if is_last else (1, 0)
-    has_outputs = kernel.shape[outputs] > 0
-    if x.shape[channels] == kernel.shape[inputs] == 0:
-        x, kernel = _with_zeros(x, channels, groups), _with_zeros(kernel, inputs, 1)
+    kernel_layout = resolve_kernel_layout(options.kernel_layout, rank)
+    read, made = (kernel_layout.index(letter) for letter in ("OI" if is_transposed else "IO"))
+    num_read, num_made = (groups, 1) if is_transposed else (1, groups)
+    has_outputs = kernel.shape[made] > 0
+    if x.shape[channels] == kernel.shape[read] == 0:
+        x, kernel = _with_zeros(x, channels, groups), _with_zeros(kernel, read, num_read)
     if has_outputs:
         return compute(x, kernel, bias)
-    y = compute(x, _with_zeros(kernel, outputs, groups), None)
+    y = compute(x, _with_zeros(kernel, made, num_made), None)
     return y[..., :0] if channels == x.ndim - 1 else y[:, :0]
 
 

@@ -5,7 +5,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from faltung.arrays.calls import facts_of
-from faltung.jax import open_sizes, operators
+from faltung.jax import no_channels, open_sizes, operators
 from faltung.jax.functional import arrays_of
 from faltung.spec import ConvSpec
 from faltung.spec.options import Activation, ConvOptions, Padding, Sizes
@@ -161,11 +161,17 @@ def _convolve_transposed(
     output_padding: Sizes | None,
 ) -> Array:
     arrays = arrays_of(x, kernel, bias)
-    _, *facts = facts_of(*arrays)
 
-    def spec_of(shape: tuple[int, ...]) -> ConvSpec:
-        return adjoint_spec(function, shape, *facts, rank=rank, options=options, output_padding=output_padding)
+    def compute(x: Array, kernel: Array, bias: Array | None) -> Array:
+        _, *facts = facts_of(x, kernel, bias)
 
-    if open_sizes.is_open(arrays[0]):
-        return open_sizes.conv_transpose(spec_of, *arrays)
-    return operators.conv_transpose(spec_of(arrays[0].shape), *arrays)
+        def spec_of(shape: tuple[int, ...]) -> ConvSpec:
+            return adjoint_spec(function, shape, *facts, rank=rank, options=options, output_padding=output_padding)
+
+        if open_sizes.is_open(x):
+            return open_sizes.conv_transpose(spec_of, x, kernel, bias)
+        return operators.conv_transpose(spec_of(x.shape), x, kernel, bias)
+
+    if no_channels.are_missing(arrays[0], arrays[1]):
+        return no_channels.convolve(compute, *arrays, options, is_transposed=True)
+    return compute(*arrays)

@@ -3,12 +3,13 @@
 The rounding of a transform spreads over its whole block, at about eps times the root mean square of all inputs there.
 So of every window some part must be as loud as the block, up to LEAST_SHARE of its mean energy: a chunk of half a
 window, which each window inside the input covers whole, or the first or last inputs, which each window over an end
-covers. Spikes, silence beside loudness, zeros, NaN and infinities fail; a block of zeros is fine, since its spectrum
-is exactly zero. With a dilation, every phase is a sequence of its own. All of it runs inside `quiet`.
+covers. Nor may one number hold what is loud there, since it may meet a tap that is next to nothing. Spikes, silence
+beside loudness, zeros, NaN and infinities fail; a block of zeros is fine, since its spectrum is exactly zero. With a
+dilation, every phase is a sequence of its own. All of it runs inside `quiet`.
 """
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ Array = NDArray[Any]
 
 LEAST_SHARE = 1 / 16
 """Of the mean energy of a block: what the quietest chunk has at least."""
+LEAST_NUMBERS = 4.0
+"""How many numbers of one size would weigh as much, for the energy they have, as those of a chunk do at least."""
 LEAST_TAPS = 4.0
 """How many times the largest number of a kernel all its numbers weigh: else what it adds up may be next to nothing."""
 NEIGHBOURS = 64
@@ -39,11 +42,11 @@ def are_alike(plan: FftPlan, x: Array, start: int, num_blocks: int) -> bool:
     chunk = chunk_of(plan.size, window_of(problem))
     if last - first < chunk:
         return False
-    energies = _energies(x[..., None, first:last], chunk, 1)
+    energies, least = _energies(x[..., None, first:last], chunk, 1)
     loudest = energies.max()
     if (last - first) % chunk:
-        loudest = max(loudest, _energies(x[..., None, last - chunk : last], chunk, 1).max())
-    if not (TINY < loudest < 1 / TINY / plan.size and energies.min() >= LEAST_SHARE * loudest):
+        loudest = max(loudest, _squares(x[..., last - chunk : last]).sum(axis=2, dtype=np.float64).max())
+    if not (TINY < loudest < 1 / TINY / plan.size and least.min() >= LEAST_SHARE * loudest):
         return False
     begins = np.array([0, (num_blocks - 1) * plan.block])
     ends = _ends(plan, x, start, begins)
@@ -57,16 +60,15 @@ def uneven_blocks(plan: FftPlan, x: Array, windows: Array, start: int) -> Array 
     """
     problem, size = plan.problem, plan.size
     chunk = chunk_of(size, window_of(problem))
-    energies = _energies(windows, chunk, problem.dilation[0])  # n, g, block, chunk
-    total = (energies if problem.dilation[0] == 1 else _energies(windows, chunk, 1)).sum(axis=-1)
-    least = LEAST_SHARE * total
+    energies, least = _energies(windows, chunk, problem.dilation[0])  # n, g, block, chunk
+    total = energies.sum(axis=-1)
     begins = np.arange(windows.shape[3]) * plan.block
     first, last = _inside(plan, start, windows.shape[3])
     places = begins[:, None] + np.arange(0, size, chunk)
-    energies[..., (places < first) | (places + chunk > last)] = np.inf
-    is_even = energies.min(axis=-1) * (size // chunk) >= least
+    least[..., (places < first) | (places + chunk > last)] = np.inf
+    is_even = least.min(axis=-1) * (size // chunk) >= LEAST_SHARE * total
     for energy, reach, hangs_over in _ends(plan, x, start, begins):
-        is_even &= ~hangs_over | (energy[..., None] * (size / reach) >= least)
+        is_even &= ~hangs_over | (energy[..., None] * (size / reach) >= LEAST_SHARE * total)
     is_even &= (total > TINY) & (total < 1 / TINY)
     is_even |= ~windows.any(axis=(2, 4))
     return np.asarray(~is_even.all(axis=1)) if not is_even.all() else None
@@ -89,22 +91,28 @@ def _ends(plan: FftPlan, x: Array, start: int, begins: Array) -> Iterator[tuple[
     if problem.padding_mode != "zeros":
         return
     reach, first = min(reach_of(problem), problem.in_size[0]), begins + (start - problem.low[0])
-    for inputs, hangs_over in (
-        (x[..., :reach], first < 0),
-        (x[..., -reach:], first + plan.size > problem.in_size[0]),
-    ):
-        if hangs_over.any():
-            yield _energies(inputs[..., None, :], reach, problem.dilation[0])[..., 0, 0], reach, hangs_over
+    hang_over = first < 0, first + plan.size > problem.in_size[0]
+    if any(over.any() for over in hang_over):
+        both = np.stack((x[..., :reach], x[..., -reach:]), axis=3)
+        least = _energies(both, reach, problem.dilation[0])[1][..., 0]
+        yield from ((least[..., end], reach, over) for end, over in enumerate(hang_over) if over.any())
 
 
-def _energies(inputs: Array, chunk: int, dilation: int) -> Array:
-    """(n, g, block, chunk): the energy of each chunk of inputs (n, g, in, block, w); that of its quietest phase."""
+def _energies(inputs: Array, chunk: int, dilation: int) -> tuple[Array, Array]:
+    """(n, g, block, chunk) twice: the energy of each chunk of inputs (n, g, in, block, w), and what counts of it.
+
+    That is the energy of its quietest phase; of a phase where few numbers hold it, nothing.
+    """
     cut = _cut(inputs, chunk)
-    if dilation == 1:
-        return _squares(cut).sum(axis=2, dtype=np.float64)
-    return dilation * np.minimum.reduce(
-        [_squares(cut[..., phase::dilation]).sum(axis=2, dtype=np.float64) for phase in range(dilation)]
-    )
+    sizes, one = np.abs(cut), np.ones(-(-chunk // dilation), cut.dtype)
+    energies, least = [], []
+    for phase in range(dilation):
+        numbers, weights = cut[..., phase::dilation], sizes[..., phase::dilation]
+        energy = _squares(numbers).sum(axis=2, dtype=np.float64)
+        weight = _products(weights, one[: weights.shape[-1]]).sum(axis=2, dtype=np.float64)
+        energies.append(energy)
+        least.append(energy * (weight * weight >= LEAST_NUMBERS * energy))
+    return reduce(np.add, energies), dilation * reduce(np.minimum, least)
 
 
 def _cut(numbers: Array, chunk: int) -> Array:
@@ -115,9 +123,12 @@ def _cut(numbers: Array, chunk: int) -> Array:
 
 def _squares(numbers: Array) -> Array:
     """The sum of squares along the last axis."""
-    if hasattr(np, "vecdot"):
-        return np.vecdot(numbers, numbers)
-    return np.einsum("...w,...w->...", numbers, numbers)
+    return _products(numbers, numbers)
+
+
+def _products(a: Array, b: Array) -> Array:
+    """The sum of products along the last axis."""
+    return np.vecdot(a, b) if hasattr(np, "vecdot") else np.einsum("...w,...w->...", a, b)
 
 
 @cache

@@ -48,3 +48,10 @@ class precision:
 def in_effect(given: str | None) -> str:
     """Return the precision that a call was given, else that of the process."""
     return _default if given is None else given
+
+
+def check_precision(function: str, given: str) -> None:
+    """Refuse what is no precision, where the host of a function does not get to see it."""
+    if given not in PRECISIONS:  # soon seen
+        with named(function):
+            one_of("precision", given, PRECISIONS)

@@ -23,8 +23,6 @@ class RefusedOption(ShapeError, TypeError):
 
 def of_pytorch(refusal: FaltungError, compute: Callable[..., Tensor], *call: Any) -> Tensor:
     """What PyTorch says to a call that faltung refuses."""
-    if ": precision must be " in str(refusal):
-        raise refusal  # PyTorch does not get to see it
     try:
         return compute(*call)
     except FaltungError:  # of an option that only faltung knows, which PyTorch does not get to see

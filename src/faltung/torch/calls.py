@@ -12,6 +12,7 @@ from torch import Tensor
 from faltung.errors import FaltungError
 from faltung.spec import spec_from_call
 from faltung.spec.options import ConvOptions
+from faltung.spec.precision import check_precision
 from faltung.torch import answers, fast_path, operators, stock
 from faltung.torch.coverage import refusal
 from faltung.torch.options import (
@@ -20,13 +21,18 @@ from faltung.torch.options import (
     per_axis,
     resolve,
     transposed_sizes,
+    with_channels_last,
     with_memory_order,
 )
 from faltung.torch.tensors import is_observed
 
+NAMES = {rank: f"conv{rank}d" for rank in FIRST}
+TRANSPOSED_NAMES = {rank: f"conv_transpose{rank}d" for rank in FIRST}
+
 
 def convolve(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Tensor:
     """Convolve, by faltung where it can."""
+    check_precision(NAMES[rank], options.precision)
     given, x = x, in_torchs_order(rank, x, options)
     try:
         if refusal(x, kernel, bias) is not None:
@@ -39,7 +45,7 @@ def convolve(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options:
         y = answers.of_pytorch(error, stock.convolve, rank, x, kernel, bias, options)
     except RuntimeError as error:
         raise answers.with_place(error)  # noqa: B904  # the same error
-    return y if x is given else y.movedim(-1 - rank, -1)
+    return y if x is given else with_channels_last(rank, y)
 
 
 def _convolve(rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, options: ConvOptions) -> Tensor:
@@ -54,6 +60,7 @@ def convolve_transposed(
     rank: int, x: Tensor, kernel: Tensor, bias: Tensor | None, output_padding: Any, options: ConvOptions
 ) -> Tensor:
     """Convolve transposed, by faltung where it can."""
+    check_precision(TRANSPOSED_NAMES[rank], options.precision)
     given, x = x, in_torchs_order(rank, x, options)
     try:
         if refusal(x, kernel, bias) or refusal_of_sizes(rank, x, kernel, output_padding, options):
@@ -66,7 +73,7 @@ def convolve_transposed(
         y = answers.of_pytorch(error, stock.convolve_transposed, rank, x, kernel, bias, output_padding, options)
     except RuntimeError as error:
         raise answers.with_place(error)  # noqa: B904  # the same error
-    return y if x is given else y.movedim(-1 - rank, -1)
+    return y if x is given else with_channels_last(rank, y)
 
 
 def _convolve_transposed(

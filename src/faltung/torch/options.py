@@ -43,7 +43,14 @@ def in_torchs_order(rank: int, x: Tensor, options: ConvOptions) -> Tensor:
     """The tensor as (N, C, *spatial), with whichever layout the options were spelled."""
     if options.layout == FIRST[rank]:
         return x
-    return x.movedim(-1, -1 - rank) if resolve_layout(options.layout, rank).endswith("C") else x
+    if not resolve_layout(options.layout, rank).endswith("C"):
+        return x
+    return x.movedim(x.dim() - 1, x.dim() - 1 - rank)  # axes from 0: PyTorch's older ONNX exporter writes others as -1
+
+
+def with_channels_last(rank: int, y: Tensor) -> Tensor:
+    """The way back."""
+    return y.movedim(y.dim() - 1 - rank, y.dim() - 1)
 
 
 def per_axis(rank: int, value: Any) -> tuple[Any, ...]:

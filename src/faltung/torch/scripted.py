@@ -47,7 +47,7 @@ def convolve(
     """A convolution with the options that `written` tells."""
     rank = kernel.dim() - 2
     if channels_last:
-        x = x.movedim(-1, -1 - rank)
+        x = x.movedim(x.dim() - 1, x.dim() - 1 - rank)
     if is_same:
         x = padded_to_same(x, windows, stride, mode, odd_at_low)
     elif max(ends) > 0:
@@ -59,7 +59,7 @@ def convolve(
     else:
         y = torch.conv3d(x, kernel, bias, stride, 0, dilation, groups)
     if channels_last:
-        y = y.movedim(-1 - rank, -1)
+        y = y.movedim(y.dim() - 1 - rank, y.dim() - 1)
     return y
 
 

@@ -118,21 +118,25 @@ def test_calls_of_our_own_and_of_the_c_library() -> None:
     assert result.tolist() == [11, 0, 7, 0] and not text.any()
 
 
-def test_functions_return_nothing_or_null() -> None:
+def test_functions_return_nothing_or_a_pointer() -> None:
     def emit(e: Emitter) -> None:
         with e.function("nothing", "*place") as (place,):
             e.store_scalar(e.null(), place)
-        with e.function("null", "*place", returns_null=True) as (place,):
+        with e.function("null", "*place", returns_pointer=True) as (place, _):
             e.store_scalar(1, place)
+        with e.function("pointer", "*place", returns_pointer=True) as (_, result):
+            result.set(e.text("wörter", "words"))
 
     target = processor.current()
     code = compiler.object_code("returns", emit, dtype="float32", target=target)
     place = ints(99)
-    engine, addresses = compiler._load(code, compiler._machine(target), ("nothing", "null"))
+    engine, addresses = compiler._load(code, compiler._machine(target), ("nothing", "null", "pointer"))
     assert ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(addresses["null"])(place.ctypes.data) is None
     assert place.tolist() == [1]
     ctypes.CFUNCTYPE(None, ctypes.c_void_p)(addresses["nothing"])(place.ctypes.data)
     assert place.tolist() == [0]
+    told = ctypes.CFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p)(addresses["pointer"])(place.ctypes.data)
+    assert told.decode() == "wörter"
     del engine  # which holds the program until here
 
 

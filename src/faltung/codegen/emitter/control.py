@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from llvmlite import ir
 
@@ -28,15 +29,15 @@ class Control(Values):
 
     @contextmanager
     def function(
-        self, name: str, *parameters: str, internal: bool = False, returns_null: bool = False
-    ) -> Iterator[list[Value]]:
+        self, name: str, *parameters: str, internal: bool = False, returns_pointer: bool = False
+    ) -> Iterator[list[Any]]:
         """Open a function; a parameter named `*p` is a pointer, any other an i64. Yields the argument values.
 
         An internal function is seen by this module only and is never copied into its callers. A function returns
-        nothing, or the null pointer.
+        nothing, or a pointer: what the variable holds that follows the arguments, null at first.
         """
         types = [POINTER if p.startswith("*") else I64 for p in parameters]
-        function = ir.Function(self.module, ir.FunctionType(POINTER if returns_null else VOID, types), name)
+        function = ir.Function(self.module, ir.FunctionType(POINTER if returns_pointer else VOID, types), name)
         if internal:
             function.linkage = "internal"
             function.attributes.add("noinline")
@@ -44,10 +45,12 @@ class Control(Values):
             argument.name = parameter.lstrip("*")
         outer = getattr(self, "b", None)
         self.b = ir.IRBuilder(function.append_basic_block("entry"))
-        yield list(function.args)
-        if returns_null:
-            self.b.ret(self.null())
+        if returns_pointer:
+            result = self.pointer_variable(self.null(), "result")
+            yield [*function.args, result]
+            self.b.ret(result.get())
         else:
+            yield list(function.args)
             self.b.ret_void()
         if outer is not None:
             self.b = outer
@@ -97,11 +100,11 @@ class Control(Values):
     def call(self, name: str, *arguments: Int) -> None:
         self.b.call(self.module.get_global(name), [self.i64(a) if isinstance(a, int) else a for a in arguments])
 
-    def call_stored(self, place: Value, *arguments: Int) -> None:
-        """Call the function of ours whose address is stored at `place`."""
+    def call_stored(self, place: Value, *arguments: Int, returns: ir.Type = VOID) -> Value:
+        """Call the function whose address is stored at `place`."""
         values = [self.i64(a) for a in arguments]
-        kind = ir.FunctionType(VOID, [v.type for v in values])
-        self.b.call(self.b.load(place, typ=kind.as_pointer()), values)
+        kind = ir.FunctionType(returns, [v.type for v in values])
+        return self.b.call(self.b.load(place, typ=kind.as_pointer()), values)
 
     def call_external(self, name: str, arguments: Sequence[Int], returns: ir.Type = I32) -> Value:
         """Call a function of the C library; integers go as 64 bits."""

@@ -120,6 +120,14 @@ class Memory(Control, Vectors):
         array.initializer = ir.Constant(kind, None)
         return Buffer(self, array, {"i": 1}, self.element, OwnArray(name, count))
 
+    def text(self, text: str, name: str) -> Value:
+        """A constant text inside the program, as C ends one."""
+        numbers = bytearray(text.encode() + b"\0")
+        array = ir.GlobalVariable(self.module, ir.ArrayType(I8, len(numbers)), self.module.get_unique_name(name))
+        array.linkage, array.global_constant = "internal", True
+        array.initializer = ir.Constant(array.value_type, numbers)
+        return array
+
     def own_pointer(self, name: str) -> Value:
         """The place of a pointer inside the program, null until somebody stores one."""
         place = ir.GlobalVariable(self.module, POINTER, name)
