@@ -1,4 +1,4 @@
-"""Trained networks that packages of others carry: each compiled, beside its host. Those not installed are skipped by name."""
+"""Trained networks that packages of others carry, each beside its host; those not installed are skipped by name."""
 
 import numpy as np
 import pytest
