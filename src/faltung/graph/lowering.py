@@ -219,7 +219,7 @@ class Lowering:
         self.step(plan_map(request, self.target), node, result, dict(zip(names, operands, strict=False)))
 
     def copy(self, source: Stored, result: Stored, node: Node | None) -> None:
-        """Move numbers: those of other types bit by bit, as floating-point ones of their size; else the host does it."""
+        """Move numbers, those of other types bit by bit, as floating-point ones of their size; else the host does."""
         lanes = MOVED_AS.get(np.dtype(result.dtype).itemsize)
         if lanes is not None:
             self.map(0, [replace(source, dtype=lanes)], replace(result, dtype=lanes), node)

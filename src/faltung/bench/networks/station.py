@@ -65,7 +65,7 @@ def check(found: list[Array], expected: list[Array]) -> float:
     """Return the largest error of all outputs, each in parts of its own largest number.
 
     Raises:
-        Wrong: if an output is missing, has another shape, is not float32, or is further off than TOLERANCE and ROUNDING.
+        Wrong: if an output is missing, has another shape, is not float32, or is further off than TOLERANCE says.
     """
     if len(found) != len(expected):
         raise Wrong(f"{len(found)} outputs instead of {len(expected)}")
