@@ -228,7 +228,7 @@ def _compare(cases: dict[str, str], typed: tuple[str, ...], files: tuple[Path | 
         read_case(text)
     with telling("Starting the peers", len(cases) or None) as tell:
         troubles = side_by_side(cases, Files(*files), console(), tell, **options)
-    _exit(troubles)
+    exit_for(troubles)
 
 
 def _compare_networks(names: str, **options: Any) -> None:
@@ -237,10 +237,10 @@ def _compare_networks(names: str, **options: Any) -> None:
 
     with telling("Starting", None) as tell:
         troubles = whole_networks(names, console(), tell, **options)
-    _exit(troubles)
+    exit_for(troubles)
 
 
-def _exit(troubles: list[str]) -> None:
+def exit_for(troubles: list[str]) -> None:
     """Say what is wrong and exit with 2 if it is numbers, with 1 if it is only times."""
     for trouble in troubles:
         click.echo(trouble, err=True)

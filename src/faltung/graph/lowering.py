@@ -6,9 +6,11 @@ host wants another order at the end, are numbers moved.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
+
+import numpy as np
 
 from faltung.algorithms.map.plan import Map
 from faltung.algorithms.map.plan import plan as plan_map
@@ -17,8 +19,9 @@ from faltung.graph.stored import Buffer, Outside, Place, Shape, Stored, channels
 from faltung.graph.weights import Weight, Weights
 from faltung.machine.target import Target
 from faltung.plan.plan import Plan
-from faltung.spec.dtype import ITEM_BYTES
 
+MOVED_AS = {4: "float32", 8: "float64"}
+"""In which lanes kernels move numbers of so many bytes."""
 NEVER = 1 << 60
 """A step that does not come."""
 
@@ -105,8 +108,7 @@ class Lowering:
         constant = self.constant(name)
         if constant is None:
             return self.at[name]
-        dtype = constant.dtype if constant.dtype in ITEM_BYTES else "float32"
-        return Stored.contiguous(self.weights.of(constant, dtype), constant.shape, dtype)
+        return Stored.contiguous(self.weights.of(constant, constant.dtype), constant.shape, constant.dtype)
 
     def buffer(self, num_bytes: int) -> Buffer:
         """A new part of the arena, first touched by the next step."""
@@ -116,7 +118,7 @@ class Lowering:
 
     def buffer_for(self, count: int, dtype: str) -> Buffer:
         """A new part of the arena for so many numbers."""
-        return self.buffer(count * ITEM_BYTES[dtype])
+        return self.buffer(count * np.dtype(dtype).itemsize)
 
     def _buffer_of(self, name: str) -> Buffer:
         value = self.graph.values[name]
@@ -200,7 +202,7 @@ class Lowering:
         """The pointer to a stored value."""
         if isinstance(what, Operand):
             return what
-        return Operand(what.place, what.offset * ITEM_BYTES.get(what.dtype, 8))
+        return Operand(what.place, what.offset * np.dtype(what.dtype).itemsize)
 
     def map(self, expression: Any, operands: list[Stored], result: Stored, node: Node | None) -> None:
         """Compute an expression elementwise; operands are broadcast to the result's shape."""
@@ -217,8 +219,14 @@ class Lowering:
         self.step(plan_map(request, self.target), node, result, dict(zip(names, operands, strict=False)))
 
     def copy(self, source: Stored, result: Stored, node: Node | None) -> None:
-        """Move numbers."""
-        self.map(0, [source], result, node)
+        """Move numbers, those of other types bit by bit, as floating-point ones of their size; else the host does."""
+        lanes = MOVED_AS.get(np.dtype(result.dtype).itemsize)
+        if lanes is not None:
+            self.map(0, [replace(source, dtype=lanes)], replace(result, dtype=lanes), node)
+            return
+        self.touch(source)
+        copies = Node("island", (), ("copy",), {"description": "copy", "reason": f"numbers of type {result.dtype}"})
+        self.steps.append(HostStep(copies, (source,), (result,), lambda array: (array,)))
 
     def moved(self, stored: Stored, order: Shape | None, node: Node) -> Stored:
         """The value contiguous in that order: where it lies, or moved to a new buffer."""

@@ -205,6 +205,9 @@ class Program:
         for y, array in zip(step.outputs, found, strict=True):
             assert isinstance(y.place, Outside)
             kept = np.ascontiguousarray(array, y.dtype)
+            if y.place.name in arrays:  # an output of the call
+                np.copyto(arrays[y.place.name], kept)
+                continue
             arrays[y.place.name] = kept
             if y.place in self._places:
                 context.places[self._places[y.place]] = kept.ctypes.data

@@ -5,8 +5,12 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
-from faltung.errors import ModelError, ShapeError
+import numpy as np
+
+from faltung.errors import DtypeError, ModelError, ShapeError
 from faltung.graph.graph import Constant, Graph, Node, Value
+from faltung.graph.ops import REARRANGING
+from faltung.spec.dtype import COMPUTED
 from faltung.spec.geometry import output_size, window_size
 
 Shape = tuple[int, ...]
@@ -24,6 +28,7 @@ def infer(graph: Graph, inputs: Mapping[str, Value] | None = None) -> Graph:
     for node in graph.nodes:
         operands = [known[name] for name in node.inputs]
         shapes = [operand.shape for operand in operands]
+        _check_types(node, [operand.dtype for operand in operands])
         try:
             found = SHAPES[node.op](node, *shapes)
         except ShapeError as error:
@@ -32,6 +37,16 @@ def infer(graph: Graph, inputs: Mapping[str, Value] | None = None) -> Graph:
         for n, (name, shape) in enumerate(zip(node.outputs, found, strict=True)):
             values[name] = known[name] = Value(shape, node["dtypes"][n] if node.op == "island" else dtype)
     return replace(graph, inputs=inputs, values=values)
+
+
+def _check_types(node: Node, dtypes: list[str]) -> None:
+    """All operands must be of one type: one that kernels compute with, or that they can move."""
+    if node.op in ("island", "embedding"):
+        return
+    found = sorted(set(dtypes))
+    moved = [dtype for dtype in found if np.dtype(dtype).itemsize in (4, 8)]
+    if len(found) > 1 or found != (moved if node.op in REARRANGING else [d for d in found if d in COMPUTED]):
+        raise DtypeError(f"{node.name or node.output}: {node.op} of numbers of type {' and '.join(found)}.")
 
 
 def broadcast(*shapes: Shape) -> Shape:

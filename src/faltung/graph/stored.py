@@ -6,7 +6,6 @@ from math import prod
 import numpy as np
 
 from faltung.graph.weights import Weight
-from faltung.spec.dtype import ITEM_BYTES
 
 Shape = tuple[int, ...]
 
@@ -59,7 +58,7 @@ class Stored:
     @property
     def num_bytes(self) -> int:
         """Bytes of its numbers."""
-        return self.size * ITEM_BYTES[self.dtype]
+        return self.size * np.dtype(self.dtype).itemsize
 
     def is_contiguous(self, order: Shape | None = None) -> bool:
         """Is it contiguous with its axes in that order? Axes of one number do not matter."""

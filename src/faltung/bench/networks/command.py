@@ -11,6 +11,7 @@ from rich.table import Table
 
 from faltung.bench.markdown import markdown
 from faltung.bench.networks.document import document, means, not_measured, rows
+from faltung.bench.networks.given import given, peers_for
 from faltung.bench.networks.peers import OURS
 from faltung.bench.networks.result import Run
 from faltung.bench.networks.side_by_side import choose_networks, choose_peers, compare
@@ -36,15 +37,37 @@ def whole_networks(
         command=shlex.join(["faltung", *sys.argv[1:]]),
         tell=tell,
     )
-    console.print(table(run))
-    for cases, peer, ratios in means(run):
-        console.print(f"{cases}, against {peer}: {ratios}".replace("`", ""), markup=False, soft_wrap=True)
-    for peer, cases, reason in not_measured(run):
-        console.print(f"{peer}: {reason}: {cases}", markup=False, soft_wrap=True)
     if json_file:
         run.write(json_file)
     if markdown_file:
         markdown_file.write_text(markdown(document(run)), encoding="utf-8")
+    console.print(table(run))
+    for cases, peer, ratios in means(run):
+        console.print(f"{cases}, against {peer}: {ratios}".replace("`", ""), markup=False, soft_wrap=True)
+    return _troubles(run, console)
+
+
+def one_model(
+    model: str,
+    host: str,
+    inputs: dict[str, tuple[tuple[int, ...], str]],
+    console: Console,
+    tell: Callable[[str], None],
+    *,
+    seconds: float = 0.5,
+) -> list[str]:
+    """Compare one model, named as on the command line, with its host and the usual runtimes; return what is wrong."""
+    batch = next((shape[0] for shape, _ in inputs.values() if shape), 1)
+    networks = {Path(model).name: given(model, host, inputs)}
+    run = compare(networks, peers_for(host), batches=(batch,), seconds=seconds, tell=tell)
+    console.print(table(run))
+    return _troubles(run, console)
+
+
+def _troubles(run: Run, console: Console) -> list[str]:
+    """Print what was not measured; return where numbers of ours are wrong."""
+    for peer, cases, reason in not_measured(run):
+        console.print(f"{peer}: {reason}: {cases}", markup=False, soft_wrap=True)
     return [
         f"wrong numbers: {peer} on {case.name}: {case.results[peer].reason}"
         for case in run.cases

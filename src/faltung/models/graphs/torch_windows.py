@@ -72,10 +72,12 @@ def _reduce(
     of = of or input
     if dtype is not None and dtype != of.meta["val"].dtype:
         raise NotCovered(f"a sum in {dtype}")
+    if correction != int(correction):
+        raise NotCovered(f"a correction of {correction}")
     rank = len(r.shape(of))
     given = range(rank) if dim is None or dim == [] else [dim] if isinstance(dim, int) else dim
     axes = tuple(sorted(axis % rank for axis in given))
-    return r.emit("reduce", [input], kind=kind, axes=axes, keeps_axes=keepdim, correction=correction)
+    return r.emit("reduce", [input], kind=kind, axes=axes, keeps_axes=keepdim, correction=int(correction))
 
 
 def _spread(
