@@ -3,7 +3,7 @@
 What needs the whole signal is refused by name, with the reason and a way out.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm, prod
@@ -29,19 +29,23 @@ Axes = dict[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A node along time: the axis of its result, and how that depends on each input that flows."""
+    """A node along time: the axis of its result, and how that depends on each input that flows, by its place."""
 
     node: Node
     axis: int
-    reaches: Mapping[str, Reach]
+    reaches: Mapping[int, Reach]
+
+    def inputs(self) -> Iterator[tuple[str, Reach]]:
+        """The inputs that flow."""
+        return ((self.node.inputs[place], reach) for place, reach in self.reaches.items())
 
     def complete(self, available: Mapping[str, int]) -> int:
         """Outputs that can be computed while the signal goes on."""
-        return min(reach.complete(available[name]) for name, reach in self.reaches.items())
+        return min(reach.complete(available[name]) for name, reach in self.inputs())
 
     def total(self, sizes: Mapping[str, int]) -> int:
         """Outputs of a signal that has ended."""
-        return min(reach.total(sizes[name]) for name, reach in self.reaches.items())
+        return min(reach.total(sizes[name]) for name, reach in self.inputs())
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +102,19 @@ def flows(graph: Graph, axes: Axes) -> Flows:
             raise _refusal(node, "its inputs are all constant", "compute it once, and give it to the network")
         try:
             axis, reaches = RULES.get(node.op, _unknown)(graph, node, known)
-            spans[node.output] = _span(node, reaches, spans)
+            flow = Flow(node, axis, reaches)
+            spans[node.output] = _span(flow, spans)
         except NotStreamable as refusal:
             refusal.reached = len(found)
             raise
-        flow = Flow(node, axis, reaches)
         found.append(flow)
         known[node.output] = axis
     return Flows(graph, known, tuple(found), spans, order_hints(graph))
 
 
-def _span(node: Node, reaches: Mapping[str, Reach], spans: Mapping[str, Span]) -> Span:
+def _span(flow: Flow, spans: Mapping[str, Span]) -> Span:
     parts = []
-    for name, reach in reaches.items():
+    for name, reach in flow.inputs():
         before, (first, last, middle) = spans[name], reach.span
         rate = before.rate
         parts.append(
@@ -124,7 +128,7 @@ def _span(node: Node, reaches: Mapping[str, Reach], spans: Mapping[str, Span]) -
     rates = {part.rate for part in parts}
     if len(rates) > 1:
         got = " and ".join(map(str, sorted(rates)))
-        raise _refusal(node, f"it joins {got} outputs per input", "bring both to one rate first")
+        raise _refusal(flow.node, f"it joins {got} outputs per input", "bring both to one rate first")
     # where branches meet, the middle is that of the branch that sees farthest
     widest = max(parts, key=lambda part: part.last - part.first)
     return Span(widest.rate, min(p.first for p in parts), max(p.last for p in parts), widest.middle)
@@ -135,7 +139,7 @@ def _refusal(node: Node, reason: str, way_out: str) -> NotStreamable:
 
 
 WHOLE = "it needs the whole signal"
-_Found = tuple[int, dict[str, Reach]]
+_Found = tuple[int, dict[int, Reach]]
 
 
 def _unknown(graph: Graph, node: Node, axes: Axes) -> _Found:
@@ -169,12 +173,8 @@ def _windows(graph: Graph, node: Node, axes: Axes) -> _Found:
         high,
         overhangs=bool(node.attributes.get("ceil_mode")),
     )
-    reaches: dict[str, Reach] = {node.inputs[0]: reach}
-    if node.attributes.get("adds"):
-        if node.inputs[-1] == node.inputs[0]:
-            raise _refusal(node, "it adds its own input", "add it in a layer of its own")
-        reaches[node.inputs[-1]] = SAME
-    return axes[node.inputs[0]], reaches
+    residual = {len(node.inputs) - 1: SAME} if node.attributes.get("adds") else {}
+    return axes[node.inputs[0]], {0: reach, **residual}
 
 
 def _transposed(graph: Graph, node: Node, axes: Axes) -> _Found:
@@ -183,7 +183,7 @@ def _transposed(graph: Graph, node: Node, axes: Axes) -> _Found:
     low, high = node["padding"][place]
     window = window_size(taps[place], node["dilation"][place])
     reach = Spread(window, node["stride"][place], low, high, node["output_padding"][place])
-    return axes[node.inputs[0]], {node.inputs[0]: reach}
+    return axes[node.inputs[0]], {0: reach}
 
 
 def _resize(graph: Graph, node: Node, axes: Axes) -> _Found:
@@ -195,7 +195,7 @@ def _resize(graph: Graph, node: Node, axes: Axes) -> _Found:
     if rest or factor < 1 or (factor > 1 and not is_whole):
         reason = f"{node['mode']} resizing from {x[time]} to {shape[time]} depends on the length"
         raise _refusal(node, reason, 'repeat each step a whole number of times, "nearest"')
-    return time, {node.inputs[0]: Repeat(factor) if factor > 1 else SAME}
+    return time, {0: Repeat(factor) if factor > 1 else SAME}
 
 
 def _adaptive(graph: Graph, node: Node, axes: Axes) -> _Found:
@@ -203,7 +203,7 @@ def _adaptive(graph: Graph, node: Node, axes: Axes) -> _Found:
     time = axes[node.inputs[0]]
     if graph.shape(node.output)[time] != graph.shape(node.inputs[0])[time]:
         raise _refusal(node, f"{WHOLE}, whose length sets its windows", "pool with a window and a stride of their own")
-    return time, {node.inputs[0]: SAME}
+    return time, {0: SAME}
 
 
 def _pad(graph: Graph, node: Node, axes: Axes) -> _Found:
@@ -211,7 +211,7 @@ def _pad(graph: Graph, node: Node, axes: Axes) -> _Found:
     low, high = node["padding"][time]
     if node["mode"] != "constant" and (low > 0 or high > 0):
         raise _refusal(node, f'padding "{node["mode"]}" at the end reads the end', 'pad with zeros, "causal" or "valid"')
-    return time, {node.inputs[0]: Window(low=low, high=high)}
+    return time, {0: Window(low=low, high=high)}
 
 
 def _slice(graph: Graph, node: Node, axes: Axes) -> _Found:
@@ -223,13 +223,15 @@ def _slice(graph: Graph, node: Node, axes: Axes) -> _Found:
         stop = None
     if start < 0 or step < 1 or (stop is not None and stop >= 0):
         raise _refusal(node, "it takes a part whose place depends on the length", "take it behind the stream")
-    return time, {node.inputs[0]: Window(stride=step, low=-start, high=stop or 0)}
+    return time, {0: Window(stride=step, low=-start, high=stop or 0)}
 
 
 def _joined(graph: Graph, node: Node, axes: Axes) -> _Found:
     """Elementwise, with NumPy's broadcasting: what flows must flow along one axis, what is constant be constant."""
     rank = len(graph.shape(node.output))
-    aligned = {name: axes[name] + rank - len(graph.shape(name)) for name in node.inputs if name in axes}
+    aligned = {
+        place: axes[name] + rank - len(graph.shape(name)) for place, name in enumerate(node.inputs) if name in axes
+    }
     if len({*aligned.values()}) > 1:
         raise _refusal(node, "its inputs flow along different axes", "transpose one of them")
     time = next(iter(aligned.values()))
@@ -256,7 +258,7 @@ def _per_step(*mixed: Callable[[Node, int], set[int]]) -> Callable[[Graph, Node,
         x, time = graph.shape(node.inputs[0]), axes[node.inputs[0]]
         if time in mixed[0](node, len(x)):
             raise _refusal(node, WHOLE, _WAYS_OUT.get(node.op, "stream along another axis"))
-        return time, {node.inputs[0]: SAME}
+        return time, {0: SAME}
 
     return rule
 
@@ -277,7 +279,7 @@ def _reduce(graph: Graph, node: Node, axes: Axes) -> _Found:
 
 
 def _transpose(graph: Graph, node: Node, axes: Axes) -> _Found:
-    return tuple(node["axes"]).index(axes[node.inputs[0]]), {node.inputs[0]: SAME}
+    return tuple(node["axes"]).index(axes[node.inputs[0]]), {0: SAME}
 
 
 def _reshape(graph: Graph, node: Node, axes: Axes) -> _Found:
@@ -285,13 +287,13 @@ def _reshape(graph: Graph, node: Node, axes: Axes) -> _Found:
     before = prod(x[:time])
     for axis, size in enumerate(shape):
         if size == x[time] and prod(shape[:axis]) == before:
-            return axis, {node.inputs[0]: SAME}
+            return axis, {0: SAME}
     raise _refusal(node, "it flattens time together with other axes", "pool over windows, or convolve to one output")
 
 
 def _expand(graph: Graph, node: Node, axes: Axes) -> _Found:
     time = axes[node.inputs[0]] + len(graph.shape(node.output)) - len(graph.shape(node.inputs[0]))
-    return time, {node.inputs[0]: SAME}
+    return time, {0: SAME}
 
 
 RULES: dict[str, Callable[[Graph, Node, Axes], _Found]] = {

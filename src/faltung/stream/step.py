@@ -4,7 +4,7 @@ Each value keeps the inputs that nodes behind it still need. New ones are put be
 outputs that have become complete, by the same op with the padding that its first and last windows still meet.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ def moment(flows: Flows, given: int) -> Moment:
     kept = dict(complete)
     for flow in flows.nodes:
         done = complete[flow.node.output]
-        for name, reach in flow.reaches.items():
+        for name, reach in flow.inputs():
             kept[name] = min(kept[name], max(0, reach.first(done, complete[name])))
     return Moment(complete, kept)
 
@@ -45,7 +45,7 @@ def is_steady(flows: Flows, given: int) -> bool:
     return all(
         complete[flow.node.output] > 0 and reach.first(complete[flow.node.output], complete[name]) > 0
         for flow in flows.nodes
-        for name, reach in flow.reaches.items()
+        for name, reach in flow.inputs()
     )
 
 
@@ -147,17 +147,17 @@ class _Step:
         """The node over the outputs that have become complete."""
         node = flow.node
         begin, end = self.before.complete[node.output], self.after.complete[node.output]
-        parts, attributes = {}, {}
-        for name, reach in flow.reaches.items():
+        inputs, attributes = list(node.inputs), {}
+        for place, reach in flow.reaches.items():
+            name = node.inputs[place]
             first, last, padding = self._reads(name, reach, begin, end)
             if first < last:
-                parts[name] = self._part(name, first, last)
+                inputs[place] = self._part(name, first, last)
             else:  # all that it reads is padding
-                parts[name], padding = self._filled(node, name, sum(padding)), (0, 0)
-            if name == node.inputs[0]:
+                inputs[place], padding = self._filled(node, name, sum(padding)), (0, 0)
+            if place == 0:
                 attributes = self._attributes(flow, padding, end - begin)
-        inputs = tuple(parts.get(name, name) for name in node.inputs)
-        self.nodes.append(node.having(inputs=inputs, **attributes))
+        self.nodes.append(node.having(inputs=tuple(inputs), **attributes))
         self.new[node.output] = node.output
 
     def _reads(self, name: str, reach: Reach, begin: int, end: int) -> tuple[int, int, tuple[int, int]]:
@@ -174,9 +174,12 @@ class _Step:
         behind = stop - available
         if reach.overhangs:  # what lies behind the padding counts nowhere
             behind = min(behind, max(reach.high, 0))
-        elif behind < 0 <= reach.high:  # steps that begin no window do no harm
+        elif behind < 0 <= reach.high and self._all(reach)(available) == end:  # steps that begin no window do no harm
             stop = available
         return max(start, 0), min(stop, available), (max(-start, 0), max(behind, 0))
+
+    def _all(self, reach: Reach) -> Callable[[int], int]:
+        return reach.total if self.is_end else reach.complete
 
     def _filled(self, node: Node, name: str, count: int) -> str:
         """A constant where a node reads nothing but padding."""
