@@ -11,8 +11,8 @@ from faltung.frontends.compile import compile
 from faltung.graph.graph import Constant, Graph, Value
 from faltung.graph.network import Network
 from faltung.graph.shapes import infer
-from faltung.stream.flow import Flows, NotStreamable, flows
-from faltung.stream.stream import Stream
+from faltung.streams.flow import Flows, NotStreamable, flows
+from faltung.streams.stream import Stream
 
 
 def stream(model: Any, example: Any = None, *, axis: int | None = None, batch: int = 1) -> Stream:

@@ -75,7 +75,7 @@ class Network:
             return self.run([self._checked(0, arguments[0])])[0]
         given = self.flatten(arguments, keywords)
         outputs = self.run([self._checked(n, array) for n, array in enumerate(given)])
-        return self.assemble([_as_given(y, given[0]) for y in outputs])
+        return self.assemble([as_given(y, given[0]) for y in outputs])
 
     def predict(self, x: Any, batch_size: int = 32, verbose: Any = 0) -> Any:
         """What `keras.Model.predict` returns: NumPy arrays, computed `batch_size` records at a time.
@@ -213,7 +213,7 @@ def _versions(constants: Iterable[Constant]) -> list[Callable[[], Any]]:
     return list(dict.fromkeys(leaf.version for leaf in leaves if leaf.version is not None))
 
 
-def _as_given(array: Array, given: Any) -> Any:
+def as_given(array: Array, given: Any) -> Any:
     """The array as the kind of the first input: a tensor for a tensor, an array of JAX for one of JAX."""
     torch, jax = sys.modules.get("torch"), sys.modules.get("jax")
     if torch is not None and isinstance(given, torch.Tensor):

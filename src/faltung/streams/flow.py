@@ -13,7 +13,7 @@ from faltung.graph.graph import Graph, Node
 from faltung.graph.lower_rest import order_hints
 from faltung.graph.shapes import kernel_sizes, spatial_axes
 from faltung.spec.geometry import window_size
-from faltung.stream.reach import SAME, Reach, Repeat, Spread, Window
+from faltung.streams.reach import SAME, Reach, Repeat, Spread, Window
 
 
 class NotStreamable(ModelError):

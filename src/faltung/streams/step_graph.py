@@ -12,8 +12,8 @@ import numpy as np
 
 from faltung.graph.graph import Constant, Graph, Node, Value
 from faltung.graph.shapes import infer, spatial_axes
-from faltung.stream.flow import Flow, Flows
-from faltung.stream.reach import Reach, Repeat, Spread
+from faltung.streams.flow import Flow, Flows
+from faltung.streams.reach import Reach, Repeat, Spread
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ class StepGraph:
 
 def step_graph(flows: Flows, before: Moment, after: Moment, *, is_end: bool) -> StepGraph:
     """The graph that takes a stream from one moment to a later one; `after` holds totals where the signal ends."""
-    return _Step(flows, before, after, is_end).graph()
+    return _Walk(flows, before, after, is_end).graph()
 
 
-class _Step:
+class _Walk:
     """The walk over the nodes."""
 
     def __init__(self, flows: Flows, before: Moment, after: Moment, is_end: bool) -> None:
