@@ -29,6 +29,7 @@ LAYERS = [
     "runtime",
     "operators",
     "graph",
+    "streams",
     "models",
     "arrays",
     "frontends",

@@ -73,6 +73,7 @@ __all__ = [
     "set_cache_limit",
     "set_num_threads",
     "show",
+    "stream",
 ]
 
 _LATER = {
@@ -82,6 +83,7 @@ _LATER = {
     "explain_errors": "faltung.diagnosis",
     "explain": "faltung.explanation",
     "show": "faltung.pages",
+    "stream": "faltung.frontends.stream",
 }
 """Names whose modules are imported when they are first used."""
 

@@ -11,6 +11,7 @@ from faltung.cli.console import Failure, one_line
 from faltung.cli.demo import demo
 from faltung.cli.info import info
 from faltung.cli.models import doctor, explain, show
+from faltung.cli.stream import stream
 from faltung.cli.tune import tune
 from faltung.errors import FaltungError
 
@@ -32,5 +33,5 @@ def main() -> None:
     """A convolution compiler: a kernel for exactly your convolution, on exactly this processor."""
 
 
-for command in (info, bench, cache, compile_, tune, demo, doctor, explain, show):
+for command in (info, bench, cache, compile_, tune, demo, doctor, explain, show, stream):
     main.add_command(command)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from faltung.errors import ModelError
 from faltung.operators.convolution import Convolution, compile_spec
 from faltung.spec import ConvSpec
+from faltung.spec.precision import in_effect
 
 if TYPE_CHECKING:
     from faltung.graph.network import Network
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 @overload
 def compile(what: ConvSpec) -> Convolution: ...
 @overload
-def compile(what: Any, example: Any = None, *, freeze: bool = False) -> "Network": ...
-def compile(what: Any, example: Any = None, *, freeze: bool = False) -> "Convolution | Network":
+def compile(what: Any, example: Any = None, *, freeze: bool = False, precision: str | None = None) -> "Network": ...
+def compile(
+    what: Any, example: Any = None, *, freeze: bool = False, precision: str | None = None
+) -> "Convolution | Network":
     """Compile a convolution, or a whole network into one native call.
 
     Of a ConvSpec it makes a Convolution, `conv(x, kernel, bias)`. Of a PyTorch module, a Keras model or an ONNX file it
@@ -33,6 +36,8 @@ def compile(what: Any, example: Any = None, *, freeze: bool = False) -> "Convolu
         example: an input, or its shape, or a tuple of such for several inputs; needed where the model does not tell.
             The sizes of its batch do not matter.
         freeze: never look at the weights again; saves some microseconds a call; default False.
+        precision: of a network's convolutions, "high" or "exact" (direct summation in one order: the same bits for
+            any length and batch); None is that of the process, see `faltung.precision`. A ConvSpec has its own.
 
     Raises:
         ModelError: if the model is none that faltung reads, or nothing of it can be compiled.
@@ -49,7 +54,7 @@ def compile(what: Any, example: Any = None, *, freeze: bool = False) -> "Convolu
         rule = "compile: give a ConvSpec, a torch.nn.Module, a keras.Model, an ONNX model or its file"
         raise ModelError(f"{rule}; got {got}. Of a text make ConvSpec.from_text(…).")
     host = import_module(f"faltung.frontends.networks.{reader}")
-    net: Network = host.network(what, example, is_frozen=freeze)
+    net: Network = host.network(what, example, is_frozen=freeze, precision=in_effect(precision))
     return net
 
 

@@ -18,6 +18,8 @@ from faltung.plan.problem import Problem, Strides
 from faltung.spec import ConvSpec
 
 LAYOUTS = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
+ONE_ORDER = ("direct_nhwc", "grouped")
+"""Algorithms that sum taps and channels in the same order, so that they give the same bits; the first covers all."""
 
 
 def _learned(lowering: Lowering, name: str, axes: tuple[int, ...]) -> Weight:
@@ -123,7 +125,9 @@ def chosen(lowering: Lowering, problem: Problem) -> Plan:
 
 
 def _plans(lowering: Lowering, problem: Problem) -> list[Plan]:
-    return [plan for plan in offers(problem, lowering.target) if isinstance(plan, Plan)]
+    """All plans, the cheapest first; exact ones only of ONE_ORDER, so that bits do not depend on lengths either."""
+    plans = [plan for plan in offers(problem, lowering.target) if isinstance(plan, Plan)]
+    return [plan for plan in plans if lowering.precision != "exact" or plan.algorithm in ONE_ORDER]
 
 
 @rule("dense")

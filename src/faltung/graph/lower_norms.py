@@ -26,7 +26,7 @@ def reduce(lowering: Lowering, node: Node) -> None:
     """One step where the reduced axes lie side by side; else the numbers are moved first."""
     x, shape = lowering.read(node.inputs[0]), lowering.graph.shape(node.output)
     reduced = tuple(sorted({axis % len(x.shape) for axis in node["axes"]}))
-    order = _with_axes_together(x, reduced)
+    order = _innermost(x, reduced) if lowering.precision == "exact" else _with_axes_together(x, reduced)
     x = lowering.moved(x, order, node)
     y = reduced_by(lowering, node, x, order, reduced)
     kept = tuple(axis for axis in order if axis not in reduced)
@@ -36,6 +36,11 @@ def reduce(lowering: Lowering, node: Node) -> None:
         strides[axis], step = step, step * x.shape[axis]
     names = range(len(x.shape)) if node["keeps_axes"] else [axis for axis in range(len(x.shape)) if axis not in reduced]
     lowering.deliver(node.output, Stored(y.place, shape, tuple(strides[axis] for axis in names), x.dtype, y.offset))
+
+
+def _innermost(x: Stored, axes: Shape) -> Shape:
+    """The order of x with these axes innermost: the order of a sum then depends on their sizes alone."""
+    return (*(axis for axis in x.order() if axis not in axes), *axes)
 
 
 def _with_axes_together(x: Stored, reduced: tuple[int, ...]) -> Shape:
@@ -80,9 +85,9 @@ def reduced_by(lowering: Lowering, node: Node, x: Stored, order: Shape, reduced:
 def softmax(lowering: Lowering, node: Node) -> None:
     """One step along whichever axis, in the order in which x lies."""
     x = lowering.read(node.inputs[0])
-    x = lowering.moved(x, x.order(), node)
     axis = node["axis"] % len(x.shape)
-    order = x.order()
+    order = _innermost(x, (axis,)) if lowering.precision == "exact" else x.order()
+    x = lowering.moved(x, order, node)
     place = order.index(axis)
     y = lowering.result(node.output, order)
     sizes = [prod(x.shape[a] for a in axes) for axes in (order[:place], (axis,), order[place + 1 :])]

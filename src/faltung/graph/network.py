@@ -52,7 +52,7 @@ class Network:
         is_frozen: bool = False,
         precision: str = "high",
     ) -> None:
-        self.assemble, self._flatten, self._reread = _each_once(graph, assemble), flatten, reread
+        self.assemble, self.flatten, self._reread = _each_once(graph, assemble), flatten, reread
         self._holds_for = holds_for
         self.precision = precision
         self.graph = _prepared(_frozen(graph) if is_frozen else graph)
@@ -73,16 +73,16 @@ class Network:
         """
         if self._is_plain and len(arguments) == 1 and type(arguments[0]) is np.ndarray and not keywords:
             return self.run([self._checked(0, arguments[0])])[0]
-        given = self._flatten(arguments, keywords)
+        given = self.flatten(arguments, keywords)
         outputs = self.run([self._checked(n, array) for n, array in enumerate(given)])
-        return self.assemble([_as_given(y, given[0]) for y in outputs])
+        return self.assemble([as_given(y, given[0]) for y in outputs])
 
     def predict(self, x: Any, batch_size: int = 32, verbose: Any = 0) -> Any:
         """What `keras.Model.predict` returns: NumPy arrays, computed `batch_size` records at a time.
 
         `verbose` is taken for Keras's sake; there is nothing to report in so short a time.
         """
-        inputs = [self._checked(n, array) for n, array in enumerate(self._flatten((x,), {}))]
+        inputs = [self._checked(n, array) for n, array in enumerate(self.flatten((x,), {}))]
         count = len(inputs[0])
         parts = [self.run([i[n : n + batch_size] for i in inputs]) for n in range(0, max(count, 1), batch_size)]
         whole = [part[0] if len(part) == 1 else np.concatenate(part) for part in zip(*parts, strict=True)]
@@ -213,7 +213,7 @@ def _versions(constants: Iterable[Constant]) -> list[Callable[[], Any]]:
     return list(dict.fromkeys(leaf.version for leaf in leaves if leaf.version is not None))
 
 
-def _as_given(array: Array, given: Any) -> Any:
+def as_given(array: Array, given: Any) -> Any:
     """The array as the kind of the first input: a tensor for a tensor, an array of JAX for one of JAX."""
     torch, jax = sys.modules.get("torch"), sys.modules.get("jax")
     if torch is not None and isinstance(given, torch.Tensor):

@@ -1,6 +1,7 @@
 """A network planned for inputs of given shapes: its arena, its jobs laid out for the native call, and how they run."""
 
 import ctypes
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from math import prod
@@ -173,6 +174,27 @@ class Program:
             self._run_with(crew, context, self.single)
             _give_back(crew)
         contexts.append(context)
+
+    def bound(self, arrays: Mapping[str, Array]) -> Context:
+        """A context for a caller of one native call on one thread, in which some inputs and outputs have a fixed place.
+
+        Outputs are called "output 0" and so on; the first input and the first output may come with each call.
+        """
+        context = self._take(1)
+        for name, array in arrays.items():
+            context.places[self._places[Outside(name)]] = array.ctypes.data
+        return context
+
+    def run_bound(self, context: Context, x: Array | None, y: Array | None) -> None:
+        """The native call in such a context, of a program that is `single` and runs alone; None: bound before."""
+        assert self.single is not None
+        if x is not None and y is not None:
+            self._run_jobs_on(x, y, context.address, self.single.address, 0)
+            return
+        for array, place in ((x, jobs.FIRST_INPUT), (y, jobs.FIRST_OUTPUT)):
+            if array is not None:
+                context.places[place] = array.ctypes.data
+        self._run_jobs(context.address, self.single.address, 0, 0, 0, 0, 0)
 
     def run(self, inputs: list[Array], outputs: list[Array]) -> None:
         """Compute all outputs from C-contiguous inputs of the planned shapes."""

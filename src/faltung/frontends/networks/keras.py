@@ -8,11 +8,11 @@ from faltung.models.graphs import ReadModel
 from faltung.models.graphs.keras import packed, read_keras, shapes_of
 
 
-def network(model: Any, example: Any, *, is_frozen: bool) -> Network:
+def network(model: Any, example: Any, *, is_frozen: bool, precision: str) -> Network:
     """The network of a Keras model."""
     shapes = None if example is None else shapes_of(example)
 
     def reread(new: Shapes) -> ReadModel:
         return read_keras(model, list(new) if shapes is None else packed(shapes, new))
 
-    return of_read(read_keras(model, shapes), reread, is_frozen=is_frozen)
+    return of_read(read_keras(model, shapes), reread, is_frozen=is_frozen, precision=precision)

@@ -9,10 +9,12 @@ from faltung.graph.network import Network
 from faltung.models.graphs.onnx import read_onnx
 
 
-def network(model: Any, example: Any, *, is_frozen: bool) -> Network:
+def network(model: Any, example: Any, *, is_frozen: bool, precision: str) -> Network:
     """The network of an ONNX file or model."""
     shapes = None if example is None else [_shape(one) for one in examples_of(example)]
-    return of_read(read_onnx(model, shapes), lambda new: read_onnx(model, list(new)), is_frozen=is_frozen)
+    return of_read(
+        read_onnx(model, shapes), lambda new: read_onnx(model, list(new)), is_frozen=is_frozen, precision=precision
+    )
 
 
 def _shape(example: Any) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from faltung.graph.network import Network, Shapes
 from faltung.models.graphs.torch import read_torch
 
 
-def network(module: torch.nn.Module, example: Any, *, is_frozen: bool) -> Network:
+def network(module: torch.nn.Module, example: Any, *, is_frozen: bool, precision: str) -> Network:
     """The network of a module in eval mode."""
     if example is None:
         raise ModelError(
@@ -23,7 +23,7 @@ def network(module: torch.nn.Module, example: Any, *, is_frozen: bool) -> Networ
             module, tuple(torch.zeros(shape, dtype=t.dtype) for shape, t in zip(shapes, tensors, strict=True))
         )
 
-    return of_read(read_torch(module, tensors), reread, is_frozen=is_frozen)
+    return of_read(read_torch(module, tensors), reread, is_frozen=is_frozen, precision=precision)
 
 
 def _tensor(example: Any, module: torch.nn.Module) -> torch.Tensor:
