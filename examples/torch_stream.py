@@ -1,8 +1,8 @@
 """python examples/torch_stream.py: a PyTorch network watches a real electrocardiogram sample by sample.
 
-The network is the detector of J. Pan and W. J. Tompkins, IEEE Trans. Biomedical Engineering 32, 1985, as convolutions: a
-band-pass, a derivative, a square and a moving mean. It is given ten samples at a time, as a monitor would get them, and
-says at which of them it sees a beat. The same numbers come out as for the whole recording, bit for bit.
+The network is the detector of J. Pan and W. J. Tompkins, IEEE Trans. Biomedical Engineering 32, 1985, in layers: a
+band-pass, a derivative, a square and a moving mean. It is given ten samples at a time, as a monitor would get them,
+and says at which of them it sees a beat. The same numbers come out as for the whole recording, bit for bit.
 """
 
 import numpy as np
@@ -30,6 +30,7 @@ class BeatDetector(nn.Module):
             self.slope.weight[0, 0] = torch.tensor([-1.0, -2.0, 0.0, 2.0, 1.0]) / 8
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the mean of squared slopes around each sample."""
         steep: torch.Tensor = self.slope(self.band(x))
         return self.mean(steep * steep)  # type: ignore[no-any-return]
 

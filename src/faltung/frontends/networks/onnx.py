@@ -12,4 +12,6 @@ from faltung.models.graphs.onnx import read_onnx
 def network(model: Any, example: Any, *, is_frozen: bool, precision: str) -> Network:
     """The network of an ONNX file or model."""
     shapes = None if example is None else [shape_of(one) or np.shape(one) for one in examples_of(example)]
-    return of_read(read_onnx(model, shapes), lambda new: read_onnx(model, list(new)), is_frozen=is_frozen, precision=precision)
+    return of_read(
+        read_onnx(model, shapes), lambda new: read_onnx(model, list(new)), is_frozen=is_frozen, precision=precision
+    )
