@@ -119,9 +119,7 @@ def networks(seed: int) -> Iterator[tuple[Network, int, Array]]:
 
 
 def network(graph: Graph) -> Network:
-    return Network(
-        graph, flatten=lambda given, _: list(given), assemble=lambda found: tuple(found), precision="exact"
-    )
+    return Network(graph, flatten=lambda given, _: list(given), assemble=lambda found: tuple(found), precision="exact")
 
 
 def chunking(rng: np.random.Generator, length: int) -> list[int]:

@@ -180,6 +180,11 @@ def test_what_needs_the_whole_signal_is_refused_with_a_way_out(reason: str) -> N
     assert REFUSED[reason].op in str(caught.value)
 
 
+def test_a_spec_is_no_network() -> None:
+    with pytest.raises(ft.ModelError, match="a single convolution is no network"):
+        ft.stream(ft.ConvSpec.from_text("conv1d n1 w9 ic1 oc2 kw3 f32"))
+
+
 def test_unequal_rates_do_not_join() -> None:
     fast, slow = conv("x", "k", "y", (0, 0)), conv("x", "k", "z", (0, 0), stride=(2,))
     up = Node("map", ("y", "z"), ("sum",), {"expression": ("add", 0, 1)})

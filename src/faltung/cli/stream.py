@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model")
-@click.option("--csv", "csv_file", type=EXISTING_FILE, help="A signal: a line for each step, a column for each channel.")
+@click.option(
+    "--csv", "csv_file", type=EXISTING_FILE, help="A signal: a line for each step, a column for each channel."
+)
 @click.option("--wav", "wav_file", type=EXISTING_FILE, help="A signal: a recording.")
 @click.option("--chunk", type=click.IntRange(min=1), default=64, show_default=True, help="Steps in a chunk.")
 @click.option("--example", help="The shape of an input, such as 1x3x1000, where MODEL does not tell.")
@@ -62,7 +64,9 @@ def _signal(live: "Stream", file: Path) -> Any:
     (name, *others), axes = live.graph.inputs, live.flows.axes
     shape = live.graph.shape(name)
     if others or len(shape) not in (2, 3):
-        raise Failure(f"a file holds one signal of some channels; the network takes {list(live.graph.inputs)}, {shape}.")
+        raise Failure(
+            f"a file holds one signal of some channels; the network takes {list(live.graph.inputs)}, {shape}."
+        )
     numbers = np.asarray(read(file), np.float32)
     steps = numbers.reshape(len(numbers), -1)
     x = np.moveaxis(steps[None], 1, axes[name]) if len(shape) == 3 else steps[None, :, 0]

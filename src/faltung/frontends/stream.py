@@ -8,9 +8,8 @@ import numpy as np
 
 from faltung.errors import ModelError
 from faltung.frontends.compile import compile
-from faltung.graph.graph import Constant, Graph, Value
+from faltung.graph.graph import Constant, Graph
 from faltung.graph.network import Network
-from faltung.graph.shapes import infer
 from faltung.streams.flow import Flows, NotStreamable, flows
 from faltung.streams.stream import Stream
 
@@ -35,15 +34,17 @@ def stream(model: Any, example: Any = None, *, axis: int | None = None, batch: i
     >>> listen(chunk)                                                         # doctest: +SKIP
     """
     net = model if isinstance(model, Network) else compile(model, example, freeze=True)
-    graph = _for_batch(net.graph, batch)
+    if not isinstance(net, Network):
+        raise ModelError("stream: a single convolution is no network; give it as a model of one layer.")
+    graph = _for_batch(net, batch)
     return Stream(_along(graph, axis), flatten=net.flatten, assemble=net.assemble)
 
 
-def _for_batch(graph: Graph, batch: int) -> Graph:
+def _for_batch(net: Network, batch: int) -> Graph:
     """The graph for so many signals, its learned numbers as they are now."""
-    inputs = {name: Value((batch, *value.shape[1:]), value.dtype) for name, value in graph.inputs.items()}
+    graph = net.graph_for(tuple((batch, *value.shape[1:]) for value in net.graph.inputs.values()))
     fixed = {name: Constant.of(np.array(c.read(), c.dtype)) for name, c in graph.constants.items()}
-    return infer(replace(graph, constants=fixed), inputs)
+    return replace(graph, constants=fixed)
 
 
 def _along(graph: Graph, axis: int | None) -> Flows:

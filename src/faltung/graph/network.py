@@ -128,13 +128,14 @@ class Network:
             with _lock:
                 program = self._programs.get(shapes)
                 if program is None:
-                    program = Program(self._graph_for(shapes), self._weights, self.precision)
+                    program = Program(self.graph_for(shapes), self._weights, self.precision)
                     if len(self._programs) >= MOST_SHAPES:
                         self._programs.pop(next(iter(self._programs)), None)
                     self._programs[shapes] = program
         return program
 
-    def _graph_for(self, shapes: Shapes) -> Graph:
+    def graph_for(self, shapes: Shapes) -> Graph:
+        """The graph for inputs of these shapes, the model read again where they need that."""
         given = [value.shape for value in self.graph.inputs.values()]
         if [len(shape) for shape in shapes] != [len(shape) for shape in given]:
             raise ShapeError(f"net: the network was compiled for inputs of shapes {given}; got {list(shapes)}.")

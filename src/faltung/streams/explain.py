@@ -17,10 +17,14 @@ def explain(stream: "Stream") -> str:
         span = flows.spans[name]
         kept, num_bytes = now.kept(name), stream.kept_bytes(name)
         field = int(span.last - span.first) + 1
-        rows.append((f"{layer or name} {op}", str(span.rate), f"{float(span.last):g}", str(field), str(kept), f"{num_bytes:,}"))
+        rows.append(
+            (f"{layer or name} {op}", str(span.rate), f"{float(span.last):g}", str(field), str(kept), f"{num_bytes:,}")
+        )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))])
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
         for row in rows
     ]
     return "\n".join(

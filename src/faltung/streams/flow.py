@@ -95,7 +95,7 @@ def flows(graph: Graph, axes: Axes) -> Flows:
     Raises:
         ModelError: what cannot be computed chunk by chunk, by name, with the reason and a way out.
     """
-    known, found = dict(axes), []
+    known, found = dict(axes), list[Flow]()
     spans = {name: Span(Fraction(1), Fraction(0), Fraction(0), Fraction(0)) for name in axes}
     for node in graph.nodes:
         if known.keys().isdisjoint(node.inputs):
@@ -135,7 +135,9 @@ def _span(flow: Flow, spans: Mapping[str, Span]) -> Span:
 
 
 def _refusal(node: Node, reason: str, way_out: str) -> NotStreamable:
-    return NotStreamable(f"stream: {node.name or node.output} ({node.op}) cannot run chunk by chunk: {reason}; {way_out}.")
+    return NotStreamable(
+        f"stream: {node.name or node.output} ({node.op}) cannot run chunk by chunk: {reason}; {way_out}."
+    )
 
 
 WHOLE = "it needs the whole signal"
@@ -210,7 +212,9 @@ def _pad(graph: Graph, node: Node, axes: Axes) -> _Found:
     time = axes[node.inputs[0]]
     low, high = node["padding"][time]
     if node["mode"] != "constant" and (low > 0 or high > 0):
-        raise _refusal(node, f'padding "{node["mode"]}" at the end reads the end', 'pad with zeros, "causal" or "valid"')
+        raise _refusal(
+            node, f'padding "{node["mode"]}" at the end reads the end', 'pad with zeros, "causal" or "valid"'
+        )
     return time, {0: Window(low=low, high=high)}
 
 

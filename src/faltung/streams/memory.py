@@ -1,4 +1,4 @@
-"""What a stream remembers: two places for each value that is kept, of which one step reads the one and fills the other."""
+"""What a stream remembers: two places for each value that is kept; a step reads one and fills the other."""
 
 from math import prod
 

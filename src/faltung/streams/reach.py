@@ -10,7 +10,7 @@ from fractions import Fraction
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Output o reads the inputs from o * stride - low on, `window` of them; a crop at either end is negative padding."""
+    """Output o reads `window` inputs from o * stride - low on; a crop at either end is negative padding."""
 
     window: int = 1
     stride: int = 1
@@ -33,7 +33,11 @@ class Window:
         """Outputs of a signal that has ended."""
         padded = size + self.low + self.high
         count = (padded - self.window) // self.stride + 1
-        if self.overhangs and (count - 1) * self.stride + self.window < padded and count * self.stride < size + self.low:
+        if (
+            self.overhangs
+            and (count - 1) * self.stride + self.window < padded
+            and count * self.stride < size + self.low
+        ):
             count += 1
         return max(0, count)
 
@@ -49,7 +53,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A transposed convolution: input i is spread over i * stride + k, 0 <= k < window, then `low` and `high` are cut."""
+    """A transposed convolution: input i reaches i * stride + k, 0 <= k < window; then `low` and `high` are cut."""
 
     window: int
     stride: int

@@ -1,22 +1,27 @@
 """One step of a stream, planned: it runs the graph of a chunk on what the stream remembers."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from faltung.graph.graph import Array
 from faltung.graph.program import Context, Program
 from faltung.graph.weights import Weights
 from faltung.streams.memory import Memory
 from faltung.streams.step_graph import StepGraph
 
+Layout = tuple[tuple[int, ...], Any]
 EXACT = "exact"
 """The precision of streams: its sums have one order, whatever the length of a chunk."""
 
 
 class Step:
-    """What chunks of one length and phase run."""
+    """What chunks of one length and phase run; `empty` tells what the network's outputs are where none is complete."""
 
-    def __init__(self, what: StepGraph, weights: Weights) -> None:
+    def __init__(self, what: StepGraph, empty: Mapping[str, Layout], weights: Weights) -> None:
         self.what, self.program = what, Program(what.graph, weights, EXACT)
         self._layouts = [(shape, dtype) for shape, dtype, _ in self.program.layouts]
-        self.returned_layouts = dict(zip(what.returned, self._layouts, strict=False))
+        self.outputs = [*{**empty, **dict(zip(what.returned, self._layouts, strict=False))}.values()]
+        self._returned = [n for n, name in enumerate(empty) if name in what.returned]
         self._is_direct = (
             self.program.single is not None
             and self.program.is_alone
@@ -25,8 +30,9 @@ class Step:
         )
         self._contexts: list[tuple[int, Context] | None] = [None, None]
 
-    def run(self, memory: Memory, given: list[Array], returned: list[Array]) -> None:
-        """Compute from what is given and kept what is returned and kept next."""
+    def run(self, memory: Memory, given: Sequence[Array], outputs: Sequence[Array]) -> None:
+        """Compute from what is given and kept the outputs of the network, and what is kept next."""
+        returned = [outputs[n] for n in self._returned]
         if self._is_direct:
             context = self._context(memory)
             self.program.run_bound(context, given[0] if given else None, returned[0] if returned else None)

@@ -81,7 +81,9 @@ class _Walk:
         source, before, after = self.flows.graph, self.before, self.after
         given = tuple(name for name in source.inputs if after.complete[name] > before.complete[name])
         for name in given:
-            self.inputs[name] = Value(self._shape(name, after.complete[name] - before.complete[name]), _dtype(source, name))
+            self.inputs[name] = Value(
+                self._shape(name, after.complete[name] - before.complete[name]), _dtype(source, name)
+            )
             self.new[name] = name
         carried_in = tuple(name for name in self.flows.axes if before.kept(name))
         for name in carried_in:
@@ -192,7 +194,7 @@ class _Walk:
     def _attributes(self, flow: Flow, padding: tuple[int, int], count: int) -> dict[str, Any]:
         """What of a node's attributes speaks of its length."""
         node, shape = flow.node, self._shape(flow.node.output, count)
-        time = self.flows.axes[node.inputs[0]] if node.inputs[0] in self.flows.axes else -1
+        time = self.flows.axes.get(node.inputs[0], -1)
         low, high = padding
         if node.op == "pad":
             return {"padding": _with(node["padding"], time, padding)}

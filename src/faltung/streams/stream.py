@@ -46,6 +46,8 @@ class Stream:
         self._period, self._steady = flows.period, _first_steady(flows)
         self._inputs, self._outputs = self._layouts(flows.graph.inputs), self._layouts(flows.graph.outputs)
         self._memory, self._given, self._has_ended = Memory(flows), 0, False
+        mark = np.empty(0)
+        self._is_plain = len(self._inputs) == len(self._outputs) == 1 and assemble([mark]) is mark
 
     @property
     def graph(self) -> Graph:
@@ -60,6 +62,8 @@ class Stream:
             DtypeError: for what are no numbers.
             ModelError: after `flush()`, before `reset()`.
         """
+        if self._is_plain and len(chunk) == 1 and type(chunk[0]) is np.ndarray and not keywords:
+            return self._advance([self._checked(0, chunk[0])], is_end=False)[0]
         given = self._flatten(chunk, keywords)
         outputs = self._advance([self._checked(n, array) for n, array in enumerate(given)], is_end=False)
         return self._assemble([as_given(y, given[0]) for y in outputs])
@@ -171,7 +175,7 @@ class Stream:
             raise ShapeError(f"stream: input {n} takes chunks of shape ({asked}); got {found.shape}.")
         if found.dtype.kind not in "biuf":
             raise DtypeError(f"stream: input {n} must be {dtype}; got {found.dtype}. Convert it first.")
-        return np.ascontiguousarray(found, dtype)
+        return found if found.dtype == dtype and found.flags.c_contiguous else np.ascontiguousarray(found, dtype)
 
     def _advance(self, chunk: Sequence[Array], *, is_end: bool) -> list[Array]:
         """Run one step, and keep what the next one needs."""
@@ -181,11 +185,8 @@ class Stream:
         if any(other != length for other in others):
             raise ShapeError(f"stream: all inputs take the same number of steps; got {[length, *others]}.")
         step = self._step(length, is_end)
-        outputs = [
-            np.empty(*step.returned_layouts.get(name, (_with_time(shape, axis, 0), dtype)))
-            for name, (shape, axis, dtype) in zip(self.graph.outputs, self._outputs, strict=True)
-        ]
-        step.run(self._memory, list(chunk) if length else [], [y for y in outputs if y.size])
+        outputs = [np.empty(shape, dtype) for shape, dtype in step.outputs]
+        step.run(self._memory, chunk if length else (), outputs)
         self._given += length
         return outputs
 
@@ -203,7 +204,11 @@ class Stream:
             before, end = moment(self.flows, key[0]), key[0] + length
             after = Moment(self.flows.totals(end), {}) if is_end else moment(self.flows, end)
             what = step_graph(self.flows, before, after, is_end=is_end)
-            step = self._steps[key] = Step(what, self._weights)
+            empty = {
+                name: (_with_time(shape, axis, 0), dtype)
+                for name, (shape, axis, dtype) in zip(self.graph.outputs, self._outputs, strict=True)
+            }
+            step = self._steps[key] = Step(what, empty, self._weights)
             if len(self._steps) > MOST_STEPS:
                 self._steps.popitem(last=False)
         self._steps.move_to_end(key)
