@@ -105,6 +105,22 @@ def test_taps_that_an_end_does_not_meet_leak_nothing(change: Callable[[Any], Any
     assert (np.abs(high - exact) <= ALLOWED * 48 * 2.0**-23 * own).all()
 
 
+@pytest.mark.parametrize("exponent", [0.3, 1.0, 6.0])
+@pytest.mark.parametrize("layer", ["conv2d n2 h12 w14 ic8 oc16 kh3 kw3 same f32", LAYERS[5]])
+def test_rows_of_unlike_scales_in_a_kernel_gradient(layer: str, exponent: float) -> None:
+    spec, found = ft.ConvSpec.from_text(layer), Numbers()
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        x, dy = (rng.standard_normal(shape) for shape in (spec.input_shape, spec.output_shape))
+        rows = [1, *spec.in_size[:-1], 1, 1]
+        scales = 10 ** rng.uniform(-exponent, exponent, rows)
+        for name, theirs in (("of x", 1), ("of both", scales), ("inverse", 1 / scales)):
+            arrays = (x * scales).astype("f4"), (dy * theirs).astype("f4")
+            compare(Sum(spec, "kernel gradient", arrays, None), name, found)
+    assert found["winograd_gradient", "of x"].count
+    assert [line for errors in found.values() for line in errors.beyond] == []
+
+
 def alone_in_each_part(x: Any, kernel: Any, dilation: int) -> None:
     """Few numbers in every window; some windows meet each of theirs with a tap that is next to nothing."""
     apart = len(kernel) // 4

@@ -268,8 +268,10 @@ numbers are alike, and everything else is summed directly, tile by tile, block b
   that channel, or all zeros; else the whole kernel is summed directly;
 - kernel gradient by Toom-Cook: by `sum |x| / max |x|`, the sparsest channel of x and that of dy have enough
   positions in effect to coincide three times;
-- FFT: the quietest part of each window has at least 1/16 of the mean energy of its block, and the taps of an output
-  weigh four times the largest of them.
+- FFT: the quietest part of each window has at least 1/16 of the mean energy of its block, spread as over four numbers
+  of one size at least (`(sum |x|)**2 >= 4 * sum x**2`), and the taps of an output weigh four times the largest of them.
+
+A kernel gradient of two or three axes is summed row by row, so rows of unlike scales do not mix.
 
 What this does not cover, since it looks at the inputs and at the kernel and not at their products: channels of very
 different size whose large ones meet taps that are zero; positions in x and dy of a kernel gradient that are many
@@ -277,9 +279,9 @@ and never coincide, as every second one of each; long kernels whose taps fall by
 the other, at the ends of a line. `precision="exact"`, of a call or of the process (`faltung.precision("exact")`),
 covers all.
 
-`python -m faltung.bench.accuracy` made this page: {num_specs} random convolutions and gradients (seed {seed}) on
-data of each of twelve kinds, computed by every algorithm that could serve, whether or not it would be chosen, and
-by PyTorch.
+`python -m faltung.bench.accuracy` made this page, in parts (`--part`, `--add`): {num_specs} random convolutions and
+gradients (seed {seed}) on data of each of twelve kinds, computed by every algorithm that could serve, whether or not
+it would be chosen, and by PyTorch.
 """
 
 
@@ -290,7 +292,9 @@ by PyTorch.
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Where the page goes; default: stdout.")
 @click.option("--torch/--no-torch", "with_torch", default=True, help="Beside PyTorch's own.")
 @click.option("--seconds", default=math.inf, help="End sooner where the time is up.")
-@click.option("--part", type=click.Path(path_type=Path), default=None, help="Keep what is found here; go on from there.")
+@click.option(
+    "--part", type=click.Path(path_type=Path), default=None, help="Keep what is found here; go on from there."
+)
 @click.option("--add", "others", type=click.Path(path_type=Path), multiple=True, help="Parts of other runs to add.")
 def main(
     specs: int,

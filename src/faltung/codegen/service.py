@@ -63,7 +63,7 @@ def _round_up_to_cache_line(e: Emitter, num_bytes: Value) -> Int:
 
 
 def _take(e: Emitter, place: Value, needed: Int) -> Value:
-    """The workspace that waits at `place`, or a new one where there is none, or too small a one; null without memory."""
+    """The workspace that waits at `place`, or a new one where there is none, or too small a one; null for no memory."""
     block = e.pointer_variable(e.exchange(place, e.null()), "block")
     size = e.variable(0, "size")
     with e.when(e.is_there(block.get())):

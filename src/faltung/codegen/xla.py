@@ -26,7 +26,9 @@ VERSION, TRAITS = 3, 4
 ERROR_CREATE = 6
 ERROR_BYTES, MESSAGE, CODE = 0, 2, 3
 RESOURCE_EXHAUSTED = 8
-NO_MEMORY = "faltung: found no memory for the workspace of a convolution. Let go of arrays, or raise the limit (ulimit -v)."
+NO_MEMORY = (
+    "faltung: found no memory for the workspace of a convolution. Let go of arrays, or raise the limit (ulimit -v)."
+)
 
 
 def emit_handler(e: Emitter, num_inputs: int) -> None:

@@ -24,10 +24,6 @@ from faltung.spec import ConvSpec
 _lock = lock_across_forks()
 _registered: set[str] = set()
 
-MODES = {"reflect": "reflect", "replicate": "edge"}
-"""The padding modes in jnp.pad's words; its "wrap" wants to know all sizes."""
-
-
 by_lax = jax.make_user_context(False)
 """``with by_lax(True):`` traces functions with lax's convolutions, for tools that must look into them."""
 
@@ -109,13 +105,15 @@ def kernel_gradient_by_lax(spec: ConvSpec, x: Array, dy: Array) -> Array:
 
 def padded(spec: ConvSpec, x: Array) -> Array:
     """The input with its padding written out."""
-    if spec.padding_mode == "circular":
-        first = len(spec.batch) if spec.is_channels_last else 2
-        for axis, (low, high) in enumerate(spec.padding, first):
-            size = x.shape[axis]
-            ends = lax.slice_in_dim(x, size - low, size, axis=axis), lax.slice_in_dim(x, 0, high, axis=axis)
-            x = jnp.concatenate([ends[0], x, ends[1]], axis)
-        return x
-    pairs, none = list(spec.padding), [(0, 0)]
-    widths = none * len(spec.batch) + (pairs + none if spec.is_channels_last else none + pairs)
-    return jnp.pad(x, widths, MODES[spec.padding_mode])
+    first = len(spec.batch) if spec.is_channels_last else 2
+    if spec.padding_mode == "replicate":
+        widths = dict(enumerate(spec.padding, first))
+        return jnp.pad(x, [widths.get(axis, (0, 0)) for axis in range(x.ndim)], "edge")
+    for axis, (low, high) in enumerate(spec.padding, first):  # jnp.pad wants to know all sizes, of the batch too
+        size, cut = x.shape[axis], partial(lax.slice_in_dim, x, axis=axis)
+        if spec.padding_mode == "circular":
+            ends = cut(size - low, size), cut(0, high)
+        else:
+            ends = lax.rev(cut(1, low + 1), [axis]), lax.rev(cut(size - 1 - high, size - 1), [axis])
+        x = jnp.concatenate([ends[0], x, ends[1]], axis)
+    return x

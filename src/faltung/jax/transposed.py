@@ -173,5 +173,5 @@ def _convolve_transposed(
         return operators.conv_transpose(spec_of(x.shape), x, kernel, bias)
 
     if no_channels.are_missing(arrays[0], arrays[1]):
-        return no_channels.convolve(compute, *arrays, options, is_transposed=True)
+        return no_channels.convolve(compute, arrays[0], arrays[1], arrays[2], options, is_transposed=True)
     return compute(*arrays)

@@ -104,15 +104,18 @@ def _energies(inputs: Array, chunk: int, dilation: int) -> tuple[Array, Array]:
     That is the energy of its quietest phase; of a phase where few numbers hold it, nothing.
     """
     cut = _cut(inputs, chunk)
-    sizes, one = np.abs(cut), np.ones(-(-chunk // dilation), cut.dtype)
-    energies, least = [], []
-    for phase in range(dilation):
-        numbers, weights = cut[..., phase::dilation], sizes[..., phase::dilation]
-        energy = _squares(numbers).sum(axis=2, dtype=np.float64)
-        weight = _products(weights, one[: weights.shape[-1]]).sum(axis=2, dtype=np.float64)
-        energies.append(energy)
-        least.append(energy * (weight * weight >= LEAST_NUMBERS * energy))
+    phases = [_counted(cut[..., phase::dilation]) for phase in range(dilation)]
+    energies, least = zip(*phases, strict=True)
     return reduce(np.add, energies), dilation * reduce(np.minimum, least)
+
+
+def _counted(numbers: Array) -> tuple[Array, Array]:
+    """The energies of numbers (n, g, in, block, chunk, w); and again, nothing for those that few numbers hold."""
+    energy = _squares(numbers).sum(axis=2, dtype=np.float64)
+    if energy.min() >= LEAST_NUMBERS * float(max(numbers.max(), -numbers.min())) ** 2:  # sooner seen
+        return energy, energy
+    weight = _products(np.abs(numbers), np.ones(numbers.shape[-1], numbers.dtype)).sum(axis=2, dtype=np.float64)
+    return energy, energy * (weight * weight >= LEAST_NUMBERS * energy)
 
 
 def _cut(numbers: Array, chunk: int) -> Array:
