@@ -10,7 +10,7 @@ from faltung.graph.network import Network, Shapes
 from faltung.models.graphs import ReadModel
 
 
-def of_read(model: ReadModel, reread: Callable[[Shapes], ReadModel] | None, *, is_frozen: bool) -> Network:
+def of_read(model: ReadModel, reread: Callable[[Shapes], ReadModel] | None, *, is_frozen: bool, source: Any) -> Network:
     """The network of a model that was read; one of nothing but islands is refused."""
     nodes = [node for node in model.graph.nodes if node.op not in ("reshape", "transpose", "slice")]
     if nodes and all(node.op == "island" for node in nodes):
@@ -23,6 +23,7 @@ def of_read(model: ReadModel, reread: Callable[[Shapes], ReadModel] | None, *, i
         reread=None if reread is None else lambda shapes: reread(shapes).graph,
         holds_for=model.holds_for,
         is_frozen=is_frozen,
+        source=source,
     )
 
 

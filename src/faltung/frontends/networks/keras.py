@@ -15,4 +15,4 @@ def network(model: Any, example: Any, *, is_frozen: bool) -> Network:
     def reread(new: Shapes) -> ReadModel:
         return read_keras(model, list(new) if shapes is None else packed(shapes, new))
 
-    return of_read(read_keras(model, shapes), reread, is_frozen=is_frozen)
+    return of_read(read_keras(model, shapes), reread, is_frozen=is_frozen, source=model)

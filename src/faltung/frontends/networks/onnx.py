@@ -12,7 +12,7 @@ from faltung.models.graphs.onnx import read_onnx
 def network(model: Any, example: Any, *, is_frozen: bool) -> Network:
     """The network of an ONNX file or model."""
     shapes = None if example is None else [_shape(one) for one in examples_of(example)]
-    return of_read(read_onnx(model, shapes), lambda new: read_onnx(model, list(new)), is_frozen=is_frozen)
+    return of_read(read_onnx(model, shapes), lambda new: read_onnx(model, list(new)), is_frozen=is_frozen, source=model)
 
 
 def _shape(example: Any) -> tuple[int, ...]:
