@@ -39,6 +39,8 @@ def test_both_networks_learn_the_same_and_a_page_says_so(monkeypatch: pytest.Mon
     for (theirs, ours), least in zip(shares, (50, 80), strict=True):
         assert abs(float(theirs[:-1]) - float(ours[:-1])) <= 5 and float(ours[:-1]) > least
     assert sum("receptive field" in line for line in lines) == 2 and "Conv1D*" in shown.stdout
+    assert sum("predict and ft.compile" in line for line in lines) == 4
+    assert all(float(line.split()[-1]) > 1 for line in lines if line.startswith("one example, predict"))
     assert sum(line.startswith("a step of training") for line in lines) == 2
     assert sorted(path.name for path in tmp_path.glob("*.png")) == ["digits.png", "exercises.png", "learning.png"]
     page = (tmp_path / "index.html").read_text(encoding="utf-8")

@@ -177,3 +177,24 @@ def test_calls_on_several_threads_do_not_meet() -> None:
     with ThreadPoolExecutor(4) as threads:
         for found, expected in zip(threads.map(net, inputs), want, strict=True):
             np.testing.assert_array_equal(found, expected)
+
+
+def test_a_file_holds_for_the_batches_that_its_model_was_read_for(tmp_path: Path) -> None:
+    class Squeezes(torch.nn.Module):
+        """Takes the batch of one sample away, too."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv1d(3, 1, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.conv(x).squeeze()
+
+    net = ft.compile(Squeezes().eval(), (2, 3, 10))
+    net.save(tmp_path / "net")
+    loaded = ft.load(tmp_path / "net")
+    x = np.random.default_rng(0).normal(size=(5, 3, 10)).astype("f4")
+    np.testing.assert_array_equal(loaded(x), net(x))
+    assert net(x[:1]).shape == (8,)  # the model is read again
+    with pytest.raises(ft.ShapeError, match="batches of 2 or more"):
+        loaded(x[:1])

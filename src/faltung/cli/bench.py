@@ -98,7 +98,14 @@ def bench(
         if any((networks, threads, json_file, markdown_file, report, against, choices, mode == "training")):
             raise click.UsageError("--hunt goes with cases, --mode, --layout, --seed, --seconds and --peers only.")
         hunted = _cases(texts, suite, case_file)
-        _hunt(hunted, mode=mode, layout=layout, seed=seed, seconds=HUNT_SECONDS if seconds is None else seconds, peers=peers)
+        _hunt(
+            hunted,
+            mode=mode,
+            layout=layout,
+            seed=seed,
+            seconds=HUNT_SECONDS if seconds is None else seconds,
+            peers=peers,
+        )
         return
     if mode not in (None, "forward", "training"):
         raise click.UsageError(f"--mode {mode} is of a hunt: add --hunt.")

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import keras
@@ -11,7 +12,7 @@ import numpy as np
 import faltung as ft
 from faltung.demo.datasets import Dataset
 
-PREDICTIONS = 6
+PREDICTIONS, CALLS = 6, 30
 TOLERANCE = 1e-4  # of outputs between 0 and 1
 
 
@@ -100,8 +101,45 @@ class Contest:
         self.theirs.model.set_weights(own)
         apart = float(np.abs(theirs - ours).max())
         self.apart = max(self.apart, apart)
+        self.check(apart)
+
+    @staticmethod
+    def check(apart: float) -> None:
+        """Refuse outputs that are too far apart."""
         if not apart <= TOLERANCE:
             raise ft.CodegenError(f"demo: outputs must be those of Keras to {TOLERANCE}; got {apart:.1e}. Report it.")
+
+
+@dataclass(frozen=True)
+class Called:
+    """So many examples through the trained network, by predict and compiled: milliseconds, and how far apart."""
+
+    count: int
+    predict_ms: float
+    compiled_ms: float
+    apart: float
+
+
+def compiled(contest: Contest) -> list[Called]:
+    """Call Keras's own network by predict and compiled into one native call: one example, and a batch, in turns."""
+    model = contest.theirs.model
+    net, found = ft.compile(model), []
+    for count in (1, contest.batch_size):
+        x = contest.data.test.x[:count]
+        predict = partial(model.predict, x, batch_size=count, verbose=0)
+        calls: tuple[Callable[[], Any], ...] = (predict, partial(net, x))
+        outputs = [call() for call in calls]
+        times = [[_seconds(call) for call in calls] for _ in range(CALLS)]
+        slow, fast = (1e3 * min(column) for column in zip(*times, strict=True))
+        found.append(Called(count, slow, fast, float(np.abs(outputs[0] - outputs[1]).max())))
+        contest.check(found[-1].apart)
+    return found
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def contest(title: str, data: Dataset, network: Any, *, num_epochs: int, batch_size: int) -> Contest:

@@ -11,7 +11,7 @@ import faltung as ft
 from faltung.bench.document import Block, Code, Heading, Paragraph, Picture, Table
 from faltung.bench.page import page
 from faltung.demo import tasks
-from faltung.demo.contest import Contest
+from faltung.demo.contest import Contest, compiled
 from faltung.demo.program import BLUE, GREEN, INK, ORANGE, picture
 
 Row = tuple[str, str, str, str]
@@ -22,12 +22,14 @@ def run(out_dir: Path, start: Callable[[int], Callable[[str], None]]) -> Iterato
     """Run both tasks, then yield what to print; `start(rounds)` gives what is told before each round."""
     contests = [tasks.series(), tasks.images()]
     tell = start(sum(contest.num_rounds for contest in contests))
+    compared = []
     for contest in contests:
         contest.run(tell)
-        yield f"{contest.data.sentence}\n\n{table_of_layers(contest)}\n\n{as_text(rows(contest))}\n"
+        compared.append(rows(contest))
+        yield f"{contest.data.sentence}\n\n{table_of_layers(contest)}\n\n{as_text(compared[-1])}\n"
     draw(contests, out_dir)
     file = out_dir / "index.html"
-    file.write_text(page(document(contests, out_dir), {}, title="faltung demo"), encoding="utf-8")
+    file.write_text(page(document(contests, compared, out_dir), {}, title="faltung demo"), encoding="utf-8")
     yield f"Keras {keras.__version__} on {keras.backend.backend()}. The report is {file}"
 
 
@@ -53,6 +55,10 @@ def rows(contest: Contest) -> list[Row]:
     }
     for name, (before, now) in times.items():
         result.append((name, f"{before:.2f} ms", f"{now:.2f} ms", f"{before / now:.2f}"))
+    for call in compiled(contest):
+        name = f"{'one example' if call.count == 1 else f'{call.count} examples'}, predict and ft.compile"
+        ratio = call.predict_ms / call.compiled_ms
+        result.append((name, f"{call.predict_ms:.3f} ms", f"{call.compiled_ms:.3f} ms", f"{ratio:.1f}"))
     return result
 
 
@@ -65,15 +71,15 @@ def as_text(table: list[Row]) -> str:
     )
 
 
-def document(contests: list[Contest], out_dir: Path) -> Iterator[Block]:
+def document(contests: list[Contest], compared: list[list[Row]], out_dir: Path) -> Iterator[Block]:
     """Yield the report."""
     yield Heading(1, "The same networks by Keras's own layers and by faltung's")
     about = f"Keras {keras.__version__} on {keras.backend.backend()}, {ft.get_num_threads()} threads"
     yield Paragraph(f"{about}. Both begin with the same weights and see the same batches in the same order, in turns.")
-    for contest in contests:
+    for contest, table in zip(contests, compared, strict=True):
         yield Heading(2, contest.title.capitalize())
         yield Paragraph(f"{contest.data.sentence}.")
-        yield Table(HEAD, rows(contest))
+        yield Table(HEAD, table)
         yield Paragraph("The layers; those with a star are computed by faltung.")
         yield Code(table_of_layers(contest))
         yield Picture(contest.title, (out_dir / f"{contest.title}.png").read_bytes())

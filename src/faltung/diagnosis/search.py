@@ -23,7 +23,8 @@ def diagnose(model: Any, data: Any = None) -> Diagnosis:
 
     Arguments:
         model: a Keras layer or model (built or not) or a list of layers, a PyTorch module, a ConvSpec or its text, an
-            ONNX model or session, or functools.partial of a convolution function with its kernel, or of a layer class.
+            ONNX model or session, a compiled network, or functools.partial of a convolution function with its kernel,
+            or of a layer class.
         data: an array of any framework, a shape such as (8, 128, 64), its text "8x128x64", or a file (.npy, .npz, .csv,
             .wav, an image). Default: what the model declares of its input.
 

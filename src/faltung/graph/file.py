@@ -10,12 +10,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from faltung.errors import FaltungError, ModelError
-from faltung.graph.graph import Array, Constant, Graph, Node, Value
+from faltung.graph.graph import Array, Batches, Constant, Graph, Node, Value
 from faltung.graph.network import Network
 from faltung.graph.ops import OPS
 from faltung.graph.shapes import infer
 
-FORMAT, VERSION = "faltung network", 1
+FORMAT, VERSION = "faltung network", 2
 
 
 def save(net: Network, path: str | Path) -> None:
@@ -38,6 +38,7 @@ def save(net: Network, path: str | Path) -> None:
         "constants": names,
         "nodes": [[n.op, n.inputs, n.outputs, _plain(dict(n.attributes)), n.name] for n in graph.nodes],
         "outputs": graph.outputs,
+        "batches": [net.holds_for.least, net.holds_for.most],
         "returns": _template(net),
     }
     arrays = {
@@ -55,7 +56,7 @@ def load(path: str | Path) -> Network:
     """
     try:
         with Path(path).open("rb") as file:
-            graph, returns = _read(file)
+            graph, returns, batches = _read(file)
     except FaltungError:
         raise
     except FileNotFoundError:
@@ -63,11 +64,15 @@ def load(path: str | Path) -> Network:
     except Exception as error:  # whatever a damaged archive makes of its readers
         raise ModelError(f"load: {str(path)!r} is no network that faltung saved: {error}.") from None
     return Network(
-        graph, flatten=_by_name(list(graph.inputs)), assemble=lambda found: _filled(returns, found), is_frozen=True
+        graph,
+        flatten=_by_name(list(graph.inputs)),
+        assemble=lambda found: _filled(returns, found),
+        holds_for=batches,
+        is_frozen=True,
     )
 
 
-def _read(file: BinaryIO) -> tuple[Graph, Any]:
+def _read(file: BinaryIO) -> tuple[Graph, Any, Batches]:
     with np.load(file, allow_pickle=False) as archive:
         text = json.loads(archive["network"].tobytes())
         if text["format"] != FORMAT or text["version"] != VERSION:
@@ -83,7 +88,8 @@ def _read(file: BinaryIO) -> tuple[Graph, Any]:
         if node.op not in OPS - {"island"} or not known.issuperset(node.inputs):
             raise ModelError(f"load: the node {node.op!r} is unknown or reads what nobody computes.")
         known.update(node.outputs)
-    return infer(Graph(inputs, constants, nodes, tuple(text["outputs"]))), text["returns"]
+    least, most = text["batches"]
+    return infer(Graph(inputs, constants, nodes, tuple(text["outputs"]))), text["returns"], Batches(least, most)
 
 
 def _by_name(names: list[str]) -> Any:

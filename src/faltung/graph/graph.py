@@ -84,6 +84,25 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Batches:
+    """The batches for which a graph is its model: some treat one sample apart, or are tied to their example."""
+
+    least: int = 0
+    most: int | None = None  # None: there is no end
+
+    def __contains__(self, batch: int) -> bool:
+        return self.least <= batch and (self.most is None or batch <= self.most)
+
+    def __str__(self) -> str:
+        if self.most is None:
+            return f"of {self.least} or more" if self.least else "of any size"
+        return f"of {self.least}" if self.least == self.most else f"of {self.least} to {self.most}"
+
+
+ANY = Batches()
+
+
+@dataclass(frozen=True, slots=True)
 class Graph:
     """Inputs, constants, nodes in an order of computation, outputs; `values` holds what nodes compute."""
 

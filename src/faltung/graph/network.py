@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from faltung.errors import DtypeError, ShapeError
-from faltung.graph.graph import Array, Constant, Graph, Value
+from faltung.graph.graph import ANY, Array, Batches, Constant, Graph, Value
 from faltung.graph.passes import simplified
 from faltung.graph.program import Program
 from faltung.graph.shapes import infer
@@ -36,9 +36,10 @@ class Network:
         flatten: arguments and keywords of a call → the graph's inputs in their order.
         assemble: the graph's outputs in their order → what the model returns.
         reread: gives the graph for other sizes than the batch; None where only the graph is left of the model.
-        holds_for: is the graph the model for this batch too? If not, the model is read again.
+        holds_for: the batches for which the graph is the model. For others the model is read again.
         is_frozen: weights are never looked at again.
         precision: of its convolutions, "high" or "exact".
+        source: the model that it was read from, which `ft.show` and `ft.diagnose` then speak of.
     """
 
     def __init__(
@@ -48,13 +49,13 @@ class Network:
         flatten: Flatten,
         assemble: Assemble,
         reread: Callable[[Shapes], Graph] | None = None,
-        holds_for: Callable[[int], bool] = lambda batch: True,
+        holds_for: Batches = ANY,
         is_frozen: bool = False,
         precision: str = "high",
+        source: Any = None,
     ) -> None:
         self.assemble, self.flatten, self._reread = _each_once(graph, assemble), flatten, reread
-        self._holds_for = holds_for
-        self.precision = precision
+        self.holds_for, self.precision, self.source = holds_for, precision, source
         self.graph = _prepared(_frozen(graph) if is_frozen else graph)
         self._weights = Weights()
         self._programs: dict[Shapes, Program] = {}
@@ -87,6 +88,11 @@ class Network:
         parts = [self.run([i[n : n + batch_size] for i in inputs]) for n in range(0, max(count, 1), batch_size)]
         whole = [part[0] if len(part) == 1 else np.concatenate(part) for part in zip(*parts, strict=True)]
         return self.assemble(whole)
+
+    def with_outputs(self, names: tuple[str, ...]) -> "Network":
+        """The network that returns these values of its graph, as a tuple."""
+        graph = replace(self.graph, outputs=names)
+        return Network(graph, flatten=self.flatten, assemble=tuple, holds_for=self.holds_for, precision=self.precision)
 
     def run(self, inputs: list[Array]) -> list[Array]:
         """The graph's outputs for its inputs, C-contiguous arrays of its element types."""
@@ -140,10 +146,13 @@ class Network:
         if [len(shape) for shape in shapes] != [len(shape) for shape in given]:
             raise ShapeError(f"net: the network was compiled for inputs of shapes {given}; got {list(shapes)}.")
         batch = next((shape[0] for shape in shapes if shape), 0)
-        if any(new[1:] != old[1:] for new, old in zip(shapes, given, strict=True)) or not self._holds_for(batch):
+        if any(new[1:] != old[1:] for new, old in zip(shapes, given, strict=True)) or batch not in self.holds_for:
             if self._reread is None:
-                wanted = [("any", *shape[1:]) for shape in given]
-                raise ShapeError(f"net: a network from a file takes inputs of shapes {wanted}; got {list(shapes)}.")
+                wanted = ", ".join(str(("batch", *shape[1:])) for shape in given)
+                raise ShapeError(
+                    f"net: a network from a file takes inputs of shapes {wanted} and batches {self.holds_for}; "
+                    f"got {list(shapes)}. Compile the model itself for others."
+                )
             return _prepared(self._reread(shapes))
         named = zip(self.graph.inputs.items(), shapes, strict=True)
         return infer(self.graph, {name: Value(shape, value.dtype) for (name, value), shape in named})

@@ -1,5 +1,6 @@
 """Where the values of a network lie: in buffers of its arena, in arrays of a call, in learned numbers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -138,9 +139,28 @@ class Arena:
     """The most that live at once: no arena can be smaller."""
 
     def lay_out(self, alignment: int) -> None:
-        """Give each buffer its offset, the largest first, at the lowest place that is free while it lives."""
+        """Give each buffer an offset: of several orders in which they may be placed, the one with the least in all."""
+        keys: tuple[Callable[[Buffer], int], ...] = (
+            lambda b: -b.num_bytes,
+            lambda b: -b.num_bytes * (b.last - b.first + 1),
+            lambda b: b.first,
+        )
+        orders = [sorted(self.buffers, key=key) for key in keys]
+        best = min(orders, key=lambda order: self._placed(order, alignment))
+        self.num_bytes = self._placed(best, alignment)
+        self.live_bytes = max(
+            (
+                sum(b.num_bytes for b in self.buffers if b.first <= step <= b.last)
+                for step in {b.first for b in self.buffers}
+            ),
+            default=0,
+        )
+
+    @staticmethod
+    def _placed(order: list[Buffer], alignment: int) -> int:
+        """Place each at the lowest offset that is free while it lives; the bytes that all of them take."""
         placed: list[Buffer] = []
-        for buffer in sorted(self.buffers, key=lambda b: -b.num_bytes):
+        for buffer in order:
             offset = 0
             others = (o for o in placed if o.first <= buffer.last and buffer.first <= o.last)
             for other in sorted(others, key=lambda o: o.offset):
@@ -149,8 +169,4 @@ class Arena:
                 offset = max(offset, -(-(other.offset + other.num_bytes) // alignment) * alignment)
             buffer.offset = offset
             placed.append(buffer)
-        self.num_bytes = max((b.offset + b.num_bytes for b in placed), default=0)
-        self.live_bytes = max(
-            (sum(b.num_bytes for b in placed if b.first <= step <= b.last) for step in {b.first for b in placed}),
-            default=0,
-        )
+        return max((b.offset + b.num_bytes for b in placed), default=0)

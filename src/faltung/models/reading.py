@@ -2,15 +2,28 @@
 
 import sys
 from functools import partial
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from faltung.errors import ShapeError
 from faltung.models.program import ShapeProgram
-from faltung.models.readers import calls, keras, onnx, spec, torch
+from faltung.models.readers import calls, keras, network, onnx, spec, torch
+
+
+def as_model(given: Any) -> Any:
+    """The model that a compiled network was read from; a file of ONNX is read; everything else as it is."""
+    model = network.source_of(given)
+    if network.reads(given) and isinstance(model, str | Path):
+        return import_module("onnx").load(model)
+    return model
 
 
 def as_program(model: Any) -> ShapeProgram:
-    """Return a layer, model, list of layers, spec, spec text, call or ONNX model as a ShapeProgram."""
+    """Return a layer, model, list of layers, spec, spec text, call, ONNX model or network as a ShapeProgram."""
+    model = as_model(model)
+    if network.reads(model):
+        return network.as_program(model)
     if isinstance(model, spec.KINDS):
         return spec.as_program(model)
     if isinstance(model, partial):
@@ -24,6 +37,6 @@ def as_program(model: Any) -> ShapeProgram:
         return onnx.as_program(model)
     raise ShapeError(
         "diagnose: the model must be a Keras layer or model, a "
-        "PyTorch module, a ConvSpec or its text, an ONNX model, or "
+        "PyTorch module, a ConvSpec or its text, an ONNX model or its file, a compiled network, or "
         f"functools.partial of a convolution with its kernel; got {type(model).__name__}. Give one of these."
     )

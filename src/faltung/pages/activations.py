@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from faltung.errors import FaltungError
 from faltung.models.data import as_data
 from faltung.models.program import Chain, ShapeProgram, Step
+from faltung.models.readers.network import reads
 from faltung.pages.operation import Array
 from faltung.pages.sample import numbers
 
@@ -21,7 +23,7 @@ def activations_of(
     """
     has_batch = x.ndim > 0 and len(x) > sample
     one = x[sample : sample + 1] if has_batch else x
-    run = {"torch": _of_torch, "keras": _of_keras}.get(program.host)
+    run = {"torch": _of_torch, "keras": _of_keras, "faltung": _of_network}.get(program.host)
     found = run(model, program, one) if run is not None else []
     picked: list[Array | None] = []
     for step in steps:
@@ -66,6 +68,17 @@ def _of_torch(model: Any, program: ShapeProgram, x: Array) -> list[tuple[str, Ar
         for module, is_training in modes:
             module.training = is_training
     return found
+
+
+def _of_network(net: Any, program: ShapeProgram, x: Array) -> list[tuple[str, Array]]:
+    """A network from a file, with all that it computes as its outputs; of several inputs the others are unknown."""
+    if not reads(net) or len(net.graph.inputs) > 1:
+        return []
+    names = tuple(layer.path for layer in program.layers if layer.kind != "input")
+    try:
+        return list(zip(names, net.with_outputs(names)(x), strict=True))
+    except FaltungError:  # it refuses the data, or the batch
+        return []
 
 
 def _of_keras(model: Any, program: ShapeProgram, x: Array) -> list[tuple[str, Array]]:

@@ -10,7 +10,7 @@ from faltung.models.declared import declared
 from faltung.models.layer import Layer
 from faltung.models.program import Chain, ShapeProgram
 from faltung.models.readers.calls import of_call
-from faltung.models.reading import as_program
+from faltung.models.reading import as_model, as_program
 from faltung.pages.drawing import LayerDrawing
 from faltung.pages.network import page_of_model
 from faltung.pages.operations import operations_of
@@ -36,8 +36,8 @@ def show(
     padding, dilation and kernel size change in it. Numbers are computed in the page and compared with ft.conv's.
 
     Arguments:
-        layer: what ft.diagnose reads: a Keras or PyTorch layer or model, a ConvSpec or its text ("conv1d_transpose …"
-            too), functools.partial of a convolution with its kernel.
+        layer: what ft.diagnose reads: a Keras or PyTorch layer or model, a compiled network, a ConvSpec or its text
+            ("conv1d_transpose …" too), functools.partial of a convolution with its kernel.
         data: an array, a shape, its text, or a file; of a shape the numbers are made up. Default: what the layer takes.
         path: where the page is written; None writes nothing.
         sample: which of the batch.
@@ -55,6 +55,7 @@ def show(
     >>> show("conv1d n1 w12 ic1 oc1 kw3 same", path=None)
     Page('conv1d: (1, 12, 1) → (1, 12, 1)')
     """
+    layer = as_model(layer)
     program = _transposed(layer) if _is_transposed(layer) else as_program(layer)
     found = _data(program, data)
     page = _of_layer(program, found, sample, names, (kernel, bias)) or page_of_model(layer, program, found, sample)

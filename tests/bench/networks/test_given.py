@@ -16,7 +16,7 @@ from torch import nn
 
 def net():
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv1d(3, 8, 5), nn.Dropout(), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten())
+    return nn.Sequential(nn.Conv1d(3, 8, 5), nn.Dropout(), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten()).eval()
 """
 
 
@@ -48,5 +48,5 @@ def test_inputs_have_the_shapes_and_types_of_the_compiled_network() -> None:
 
 
 def test_several_inputs_are_compared_through_onnx_only() -> None:
-    with pytest.raises(FaltungError, match="got 2 inputs. Export the model to ONNX"):
+    with pytest.raises(FaltungError, match="got 2 inputs"):
         given("model.py:net", "torch", {"x": ((1, 3), "float32"), "y": ((1, 3), "float32")})

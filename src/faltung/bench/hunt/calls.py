@@ -72,7 +72,9 @@ class Torch:
         memory_format = (
             (torch.channels_last_3d if rank == 3 else torch.channels_last) if is_last else torch.contiguous_format
         )
-        weight = torch.from_numpy(np.ascontiguousarray(np.moveaxis(canonical_kernel(data.kernel, spec), (-1, -2), (0, 1))))
+        weight = torch.from_numpy(
+            np.ascontiguousarray(np.moveaxis(canonical_kernel(data.kernel, spec), (-1, -2), (0, 1)))
+        )
         weight = self._longer(weight, added).contiguous(memory_format=memory_format)
         bias = None if data.bias is None else torch.from_numpy(data.bias)
 

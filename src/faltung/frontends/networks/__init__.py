@@ -11,7 +11,7 @@ from faltung.models.graphs import ReadModel
 
 
 def of_read(
-    model: ReadModel, reread: Callable[[Shapes], ReadModel] | None, *, is_frozen: bool, precision: str
+    model: ReadModel, reread: Callable[[Shapes], ReadModel] | None, *, is_frozen: bool, precision: str, source: Any
 ) -> Network:
     """The network of a model that was read; one of nothing but islands is refused."""
     nodes = [node for node in model.graph.nodes if node.op not in ("reshape", "transpose", "slice")]
@@ -26,6 +26,7 @@ def of_read(
         holds_for=model.holds_for,
         is_frozen=is_frozen,
         precision=precision,
+        source=source,
     )
 
 

@@ -15,4 +15,5 @@ def network(model: Any, example: Any, *, is_frozen: bool, precision: str) -> Net
     def reread(new: Shapes) -> ReadModel:
         return read_keras(model, list(new) if shapes is None else packed(shapes, new))
 
-    return of_read(read_keras(model, shapes), reread, is_frozen=is_frozen, precision=precision)
+    read = read_keras(model, shapes)
+    return of_read(read, reread, is_frozen=is_frozen, precision=precision, source=model)

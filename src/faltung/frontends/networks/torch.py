@@ -23,7 +23,8 @@ def network(module: torch.nn.Module, example: Any, *, is_frozen: bool, precision
             module, tuple(torch.zeros(shape, dtype=t.dtype) for shape, t in zip(shapes, tensors, strict=True))
         )
 
-    return of_read(read_torch(module, tensors), reread, is_frozen=is_frozen, precision=precision)
+    read = read_torch(module, tensors)
+    return of_read(read, reread, is_frozen=is_frozen, precision=precision, source=module)
 
 
 def _tensor(example: Any, module: torch.nn.Module) -> torch.Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from faltung.graph.graph import Array, Graph
+from faltung.graph.graph import ANY, Array, Batches, Graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,5 +25,4 @@ class ReadModel:
     """The graph's outputs, in their order → what the model returns: one array, a tuple, a dictionary …"""
     source: str
     """What was read: "torch", "keras", "onnx"."""
-    holds_for: Callable[[int], bool] = lambda batch: True
-    """Is it the network for this batch too? Some models treat one sample apart, or are tied to their example."""
+    holds_for: Batches = ANY

@@ -12,7 +12,7 @@ import onnx
 from onnx import inliner
 
 from faltung.errors import ModelError, ShapeError
-from faltung.graph.graph import Array, Value
+from faltung.graph.graph import ANY, Array, Batches, Value
 from faltung.models.graphs import ReadModel
 from faltung.models.graphs.onnx_islands import TiedToBatch
 from faltung.models.graphs.onnx_nodes import Reader
@@ -43,7 +43,7 @@ def read_onnx(model: Any, shapes: Sequence[Shape] | None = None) -> ReadModel:
     names = list(inputs)
     count = len(graph.outputs)
     assemble: Callable[[list[Array]], Any] = (lambda arrays: arrays[0]) if count == 1 else tuple
-    return ReadModel(graph, _flatten(names), assemble, "onnx", lambda other: is_open or other == batch)
+    return ReadModel(graph, _flatten(names), assemble, "onnx", ANY if is_open else Batches(batch, batch))
 
 
 def _read(proto: Any, inputs: Mapping[str, Value], batches: tuple[int, ...]) -> Any:

@@ -4,6 +4,7 @@ The batch is left open: shapes are symbols in it, and no attribute of a node hol
 """
 
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from faltung.errors import ModelError, ShapeError
-from faltung.graph.graph import Array, Value
+from faltung.graph.graph import Array, Batches, Value
 from faltung.models.graphs import ReadModel
 from faltung.models.graphs.torch_constants import leaves
 from faltung.models.graphs.torch_in_place import without_writes
@@ -71,7 +72,7 @@ def _exported(module: torch.nn.Module, example: tuple[Any, ...]) -> Any:
     batch = next(
         (leaf.shape[0] for leaf in pytree.tree_leaves(example) if isinstance(leaf, torch.Tensor) and leaf.ndim), 0
     )
-    if program is None or not _is_open(program) or not _holds_for(program, ())(batch):
+    if program is None or not _is_open(program) or batch not in _holds_for(program, ()):
         try:
             program = _export(module, example, None)
         except Exception as error:
@@ -131,14 +132,14 @@ def _drops(node: fx.Node) -> bool:
     return "dropout" in str(node.target) and bool(node.args[1]) and node.args[2] is not False
 
 
-def _holds_for(program: Any, example: Sequence[torch.Tensor]) -> Callable[[int], bool]:
+def _holds_for(program: Any, example: Sequence[torch.Tensor]) -> Batches:
     """For which batches the program is the module: `squeeze()` takes the batch of one sample away."""
     if not _is_open(program):
-        fixed = example[0].shape[0] if example and example[0].ndim else None
-        return lambda batch: batch == fixed
-    most = min((limits.upper for limits in program.range_constraints.values()), default=None)
+        fixed = example[0].shape[0] if example and example[0].ndim else 0
+        return Batches(fixed, fixed)
+    ends = [int(limits.upper) for limits in program.range_constraints.values() if limits.upper < sys.maxsize]
     least = 2 if any(target_name(node.target) == "squeeze.default" for node in program.graph.nodes) else 0
-    return lambda batch: batch >= least and (most is None or batch <= most)
+    return Batches(least, min(ends, default=None))
 
 
 def _flatten(module: torch.nn.Module, in_spec: Any, example: list[Any], is_tensor: list[bool]) -> Callable[..., Any]:
