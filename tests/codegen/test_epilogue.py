@@ -46,7 +46,9 @@ def test_beyond_the_last_cache(activation: str, layout: str) -> None:
     axis = 1 if spec.is_channels_last else 2
     for start in (0, 7777, spec.in_size[0] - 301):
         part, found = (array.take(range(start, start + n), axis) for array, n in ((x, 301), (y, 300)))
-        assert (np.abs(found - reference.conv(part, kernel, spec=some)) <= reference.bound(part, kernel, spec=some)).all()
+        assert (
+            np.abs(found - reference.conv(part, kernel, spec=some)) <= reference.bound(part, kernel, spec=some)
+        ).all()
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -53,7 +53,7 @@ CASE_SECONDS, HUNT_SECONDS = 0.5, 60.0
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0),
-    help=f"Time spent on each case, by each peer (default: {CASE_SECONDS:g}); of a hunt, on all (default: {HUNT_SECONDS:g}).",
+    help=f"Time for each case and peer (default: {CASE_SECONDS:g}); of a hunt, for all (default: {HUNT_SECONDS:g}).",
 )
 @click.option("--json", "json_file", type=OUTPUT_FILE, help="Write everything measured here.")
 @click.option("--markdown", "--out", "markdown_file", type=OUTPUT_FILE, help="Write a report here. Compares.")
@@ -98,7 +98,14 @@ def bench(
         if any((networks, threads, json_file, markdown_file, report, against, choices, mode == "training")):
             raise click.UsageError("--hunt goes with cases, --mode, --layout, --seed, --seconds and --peers only.")
         hunted = _cases(texts, suite, case_file)
-        _hunt(hunted, mode=mode, layout=layout, seed=seed, seconds=HUNT_SECONDS if seconds is None else seconds, peers=peers)
+        _hunt(
+            hunted,
+            mode=mode,
+            layout=layout,
+            seed=seed,
+            seconds=HUNT_SECONDS if seconds is None else seconds,
+            peers=peers,
+        )
         return
     if mode not in (None, "forward", "training"):
         raise click.UsageError(f"--mode {mode} is of a hunt: add --hunt.")

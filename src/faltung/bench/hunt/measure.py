@@ -52,8 +52,6 @@ def measure(spec: ConvSpec, mode: str, torch: Torch, forms: Sequence[str]) -> Fi
     return Finding(mode, spec, times[0], min(times[2:]) / times[0], times[1] / times[0])
 
 
-
-
 def _check(ours: Call, theirs: Call, data: Data, torch: Torch) -> None:
     """Forward against the reference; gradients against PyTorch, whose sums are as long."""
     if data.mode == "forward":
