@@ -35,7 +35,7 @@ CASE_SECONDS, HUNT_SECONDS = 0.5, 60.0
 @click.option(
     "--hunt",
     is_flag=True,
-    help="Hunt: random convolutions beside PyTorch on one thread, or those given, the worst first. See docs/benchmark.md.",
+    help="Hunt: random convolutions beside PyTorch on one thread, or those given, the worst first.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of a hunt: the same one draws the same cases.")
 @click.option("--peers", help='Compare with peers: "all", or some of ' + ", ".join(PEERS) + ".")
@@ -53,7 +53,7 @@ CASE_SECONDS, HUNT_SECONDS = 0.5, 60.0
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0),
-    help=f"Time spent on each case, by each peer (default: {CASE_SECONDS:g}); of a hunt, on all (default: {HUNT_SECONDS:g}).",
+    help=f"Time for each case and peer (default: {CASE_SECONDS:g}); of a hunt, for all (default: {HUNT_SECONDS:g}).",
 )
 @click.option("--json", "json_file", type=OUTPUT_FILE, help="Write everything measured here.")
 @click.option("--markdown", "--out", "markdown_file", type=OUTPUT_FILE, help="Write a report here. Compares.")
@@ -163,13 +163,14 @@ def _hunt(
 ) -> None:
     """Hunt, or measure the cases as a hunt does; exit with 2 if numbers of ours are wrong."""
     from faltung.bench.hunt.hunt import hunt
-    from faltung.bench.hunt.report import show
+    from faltung.bench.hunt.report import lines
 
     given = [_with_mode(name, text, mode, layout) for name, text in cases.items()]
     with telling("Starting PyTorch", len(cases) or None) as tell:
         modes = MODES if mode is None else (mode,)
         bag = hunt(modes, seconds=seconds, seed=seed, peers=peers, layout=layout, given=given, tell=tell)
-    show(bag, console())
+    for line in lines(bag):
+        click.echo(line)
     _exit([f"wrong: {line}" for line in bag.wrong])
 
 

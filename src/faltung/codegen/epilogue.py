@@ -10,7 +10,6 @@ from faltung.codegen.emitter import Emitter, Int, Value
 from faltung.codegen.tile import RegisterTile
 from faltung.plan.kernel import Kernel
 
-
 TOGETHER = 2
 """Vectors that an activation computes at a time: more would not stay in registers."""
 

@@ -1,9 +1,13 @@
 """A convolution by way of channels last: three launches, and two arrays between them."""
 
+import numpy as np
+
 from faltung.algorithms.moved.plan import MovedPlan
 from faltung.runtime import buffers, pool
 from faltung.runtime.launch import Array, Launch
 from faltung.spec.dtype import ITEM_BYTES
+
+_BYTES = np.dtype(np.uint8)
 
 
 class MovedLaunch:
@@ -21,10 +25,8 @@ class MovedLaunch:
 
     def __call__(self, x: Array, kernel: Array, bias: Array | None, y: Array) -> None:
         """Compute into y; the arrays must be what the plan was made for."""
-        plan = self.plan
-        between = buffers.take_workspace(plan.x_bytes + plan.y_bytes)
-        x_last, y_last = between.address, between.address + plan.x_bytes
-        self._x_moved.at(x.ctypes.data, 0, 0, x_last)
-        self._inner.at(x_last, kernel.ctypes.data, 0 if bias is None else bias.ctypes.data, y_last)
-        self._y_moved.at(y_last, 0, 0, y.ctypes.data + self._y_offset)
-        buffers.give_workspace_back(between)
+        x_last = buffers.empty((self.plan.x_bytes,), _BYTES, self.plan.x_bytes)
+        y_last = buffers.empty((self.plan.y_bytes,), _BYTES, self.plan.y_bytes)
+        self._x_moved(x, kernel, None, x_last)
+        self._inner(x_last, kernel, bias, y_last)
+        self._y_moved.at(y_last.ctypes.data, 0, 0, y.ctypes.data + self._y_offset)

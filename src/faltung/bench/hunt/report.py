@@ -2,9 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import Console
-from rich.table import Table
-
 from faltung.bench.hunt.hunt import Bag
 from faltung.bench.hunt.measure import Finding
 
@@ -12,27 +9,21 @@ NUM_SHOWN = 20
 LIMITS = (0.8, 0.95)
 
 
-def show(bag: Bag, console: Console) -> None:
-    """Print the worst findings, the simplest forms of them, and what all of them say."""
-    console.print(table(bag.findings[:NUM_SHOWN]))
+def lines(bag: Bag) -> Iterator[str]:
+    """The worst findings, the simplest forms of them, and what all of them say."""
+    yield from _rows(bag.findings[:NUM_SHOWN])
     if bag.shrunk:
-        console.print("as simple as they get:")
-        console.print(table(bag.shrunk))
-    for line in summary(bag):
-        console.print(line)
+        yield "as simple as they get:"
+        yield from _rows(bag.shrunk)
+    yield from summary(bag)
 
 
-def table(findings: Sequence[Finding]) -> Table:
-    """The findings as they come, with the spec texts that `bench` takes."""
-    result = Table(box=None, header_style="bold")
-    for name in ("torch", "other layout"):
-        result.add_column(name, justify="right")
-    for name in ("us", "mode", "spec"):
-        result.add_column(name, justify="right" if name == "us" else "left", overflow="fold")
-    for finding in findings:
-        numbers = f"{finding.ratio:.2f}", f"{finding.layout_ratio:.2f}", f"{1e6 * finding.seconds:.0f}"
-        result.add_row(*numbers, finding.mode, finding.spec.to_text())
-    return result
+def _rows(findings: Sequence[Finding]) -> Iterator[str]:
+    """A line for each, ending with the spec text that `bench` takes."""
+    yield f"{'torch':>6}  {'other layout':>12}  {'us':>8}  {'mode':15}  spec"
+    for found in findings:
+        ratios = f"{found.ratio:6.2f}  {found.layout_ratio:12.2f}  {1e6 * found.seconds:8.0f}"
+        yield f"{ratios}  {found.mode:15}  {found.spec.to_text()}"
 
 
 def summary(bag: Bag) -> Iterator[str]:

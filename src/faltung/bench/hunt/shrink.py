@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from faltung.bench.hunt.draw import is_realistic
 from faltung.bench.hunt.measure import Finding
 from faltung.errors import FaltungError
 from faltung.spec import ConvSpec
@@ -49,5 +50,5 @@ def _simpler(spec: ConvSpec) -> Iterator[ConvSpec]:
             simpler = spec.replace(**change)
         except FaltungError:
             continue
-        if simpler != spec and simpler.output_bytes:
+        if simpler != spec and is_realistic(simpler):
             yield simpler
