@@ -1,5 +1,6 @@
 """The Winograd kernel: right wherever it may be chosen, within the accuracy rule, and chosen where it pays."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 
@@ -16,8 +17,10 @@ from faltung.algorithms import choose
 from faltung.algorithms.winograd import plan
 from faltung.algorithms.winograd.toom_cook import matrices
 from faltung.algorithms.winograd_gradient import plan as winograd_gradient
+from faltung.machine import known
 from faltung.operators.convolution import Convolution
 from faltung.operators.gradients import KernelGradient
+from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
 from faltung.runtime import processor
 from faltung.runtime.launch import Launch
@@ -190,3 +193,33 @@ def test_gradients_are_fast_and_within_the_accuracy_rule(layer: str) -> None:
             error = gradient.run(np.ascontiguousarray(x), dy) - reference.kernel_gradient(x, dy, spec=spec)
             worst[precision] = max(worst[precision], float(abs(error).max()))
     assert worst["high"] <= MOST_TIMES_DIRECT * worst["exact"], worst
+
+
+SMALL_LAYERS = ["w32 ic64 oc128 kw5 pw2", "h8 w8 ic64 oc64 kh3 kw3 ph1 pw1", "h4 w4 ic256 oc256 kh3 kw3 ph1 pw1"]
+
+
+def small_plans(layer: str) -> list[Plan]:
+    """Of a layer of a network, for several batches."""
+    rank = 2 if "h" in layer.split()[0] else 1
+    spec = ft.ConvSpec.from_text(f"conv{rank}d {layer} n1 f32")
+    problems = [Problem.of(spec.replace(batch=batch)) for batch in (1, 2, 7, 32)]
+    return [plan.plan(replace(problem, is_kernel_constant=True), known.AVX512) for problem in problems]
+
+
+@pytest.mark.parametrize("layer", SMALL_LAYERS)
+def test_few_tiles_fill_their_register_tile(layer: str) -> None:
+    """Rows of a register tile that hold none cost as much as those that hold one."""
+    found, *_ = small_plans(layer)
+    tiles, rows = found.parameters.block_lines * found.parameters.staged_tiles, found.kernel.rows
+    assert tiles > 0.85 * (-(-tiles // rows) * rows), found.reasons
+
+
+@pytest.mark.parametrize("layer", [*SMALL_LAYERS, "w60 ic64 oc64 kw3 pw1", "w25 ic128 oc128 kw6", "w100 ic32 oc64 kw3"])
+def test_batches_have_the_sums_of_single_samples(layer: str) -> None:
+    """Other outputs and taps at once give other bits.
+
+    Images are not cut together: their tiles are the same too.
+    """
+    kernels = [found.kernel for found in small_plans(layer)]
+    assert len({(kernel.outputs, kernel.segment_taps) for kernel in kernels}) == 1
+    assert len({*kernels}) == 1 or len(kernels[0].axes) == 1

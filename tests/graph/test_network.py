@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import faltung as ft
-from faltung.graph.graph import Graph
+from faltung.graph.graph import Constant, Graph, Node, Value
 from faltung.graph.network import Network
+from faltung.graph.shapes import infer
 from tests.graph.interpret import interpret
 from tests.graph.random_graphs import EXACT_KINDS, KINDS, Builder, flatten_dense
 
@@ -72,3 +73,26 @@ def test_neither_batch_nor_threads_change_bits(seed: int) -> None:
         np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(a, c)
         np.testing.assert_array_equal(a, d)
+
+
+@pytest.mark.parametrize(("height", "width", "channels"), [(8, 8, 32), (4, 4, 64), (1, 32, 64), (16, 16, 16)])
+def test_batches_of_small_images_keep_their_bits_though_some_tiles_are_summed_directly(
+    height: int, width: int, channels: int
+) -> None:
+    shape = (5, channels, height, width)
+    taps = (min(height, 3), 3)
+    rng = np.random.default_rng(width)
+    kernel = Constant.of(rng.normal(size=(channels, channels, *taps)).astype("f4"))
+    attributes = {"layout": "NCHW", "kernel_layout": "OIHW", "stride": (1, 1), "dilation": (1, 1), "groups": 1}
+    attributes |= {"padding": tuple((k // 2, k // 2) for k in taps), "padding_mode": "zeros"}
+    node = Node("conv", ("x", "w"), ("y",), attributes | {"activation": None, "has_bias": False, "adds": False})
+    graph = infer(Graph({"x": Value(shape, "float32")}, {"w": kernel}, (node,), ("y",)))
+    net = network(graph)
+    assert "winograd" in [step.plan.algorithm for step in net.program((shape,)).steps]
+    x = rng.normal(size=shape).astype("f4")
+    if height > 1:
+        x[1::2, :, height // 2, ::5] *= 1e6  # these tiles are summed directly, their neighbours in a batch are not
+    (whole,), (want,) = net(x), interpret(graph, [x])
+    np.testing.assert_array_equal(whole, np.concatenate([net(x[n : n + 1])[0] for n in range(5)]))
+    for sample, right in zip(whole, want, strict=True):
+        np.testing.assert_allclose(sample, right, rtol=0, atol=3e-5 * np.abs(right).max())

@@ -116,12 +116,20 @@ def run_convolution(
 
 
 def chosen(lowering: Lowering, problem: Problem) -> Plan:
-    """The plan of the algorithm that is cheapest for one sample."""
-    first, *_ = _plans(lowering, replace(problem, num_samples=1))
+    """The plan of the algorithm that is cheapest for one sample, its kernel come from afar."""
+    plans = _plans(lowering, replace(problem, num_samples=1))
+    first = min(plans, key=lambda plan: plan.cycles + _waiting_cycles(lowering, plan))
     for plan in _plans(lowering, problem):
         if plan.algorithm == first.algorithm:
             return plan
     raise AssertionError(f"{first.algorithm} covers one sample of {problem.text}, but not all")
+
+
+def _waiting_cycles(lowering: Lowering, plan: Plan) -> float:
+    """What it takes to fetch a kernel that L2 does not hold, as it is packed: Winograd's is larger than others'."""
+    target = lowering.target
+    far = plan.shared_bytes if plan.shared_bytes > target.l2_bytes // 2 else 0
+    return far / target.costs.cache.far_kernel_bytes_per_cycle
 
 
 def _plans(lowering: Lowering, problem: Problem) -> list[Plan]:

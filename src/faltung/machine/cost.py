@@ -219,6 +219,8 @@ class CacheCosts:
     """Lines so many elements apart, or a multiple, share a few sets of a cache …"""
     most_aliased: int = 8
     """… which hold about so many of them: the ways of L1."""
+    far_kernel_bytes_per_cycle: float = 24.0
+    """Of a network's packed kernel that L2 does not hold: other layers have driven it out, and a sample waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

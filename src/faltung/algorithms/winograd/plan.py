@@ -13,7 +13,7 @@ from faltung.plan.memory import round_up, round_up_to_cache_line
 from faltung.plan.plan import Plan
 from faltung.plan.problem import Problem
 from faltung.plan.tasks import task_count
-from faltung.plan.tile import panels_cycles, tile_of
+from faltung.plan.tile import candidates, panels_cycles, tile_of
 from faltung.spec.dtype import ITEM_BYTES
 
 FORMS = ((2, 3), (4, 3), (6, 3), (4, 4), (4, 5), (3, 6))
@@ -25,6 +25,8 @@ FEWEST_CHANNELS = 8
 """On either side; below, the sums cost more than the products they save, and too few products even out their errors."""
 MOST_LINES, FEWEST_TILES = 16, 4
 """Lines of a block at most, and tiles of its lines at least, where there are so many."""
+FEW_ROWS = 3
+"""Times the rows of a register tile: in blocks of more tiles, what the last rows leave empty does not matter."""
 MOST_PARTS = 8
 """Parts of the output channels: each transforms its input again."""
 
@@ -87,12 +89,12 @@ def by_components(problem: Problem) -> Problem:
 
 def plan(problem: Problem, target: Target) -> Plan:
     """The cheapest cut and tile by the cost model."""
-    rows, vectors = tile_of(target, ceil(problem.out_channels / target.lanes(problem.dtype)))
     merged = by_components(problem)
-    cycles, cut = min(
-        ((_cycles(merged, target, cut, rows, vectors), cut) for cut in cuts_of(merged, target)),
-        key=lambda choice: choice[0],
-    )
+    form = None
+    if problem.is_kernel_constant:  # then batches have the sums of single samples
+        _, alone, _ = _cheapest(replace(merged, num_samples=1), target)
+        form = alone.outputs, alone.taps
+    cycles, cut, (rows, vectors) = _cheapest(merged, target, form)
     kernel = WinogradKernel(
         **constants_of(problem),
         rows=rows,
@@ -103,6 +105,27 @@ def plan(problem: Problem, target: Target) -> Plan:
         has_streaming_stores=False,
     )
     return _in_tasks(problem, target, kernel, cut, cycles)
+
+
+def _cheapest(
+    problem: Problem, target: Target, form: tuple[int, int] | None = None
+) -> tuple[float, Cut, tuple[int, int]]:
+    """Cycles, cut and tile by the cost model, of one form or of any."""
+    needed = ceil(problem.out_channels / target.lanes(problem.dtype))
+    usual = tile_of(target, needed)
+    # elsewhere a kernel would be compiled for every length, and what few tiles save is small beside packing
+    tiles = {usual, *(candidates(target, FEW_ROWS * usual[0], needed) if problem.is_kernel_constant else ())}
+    steps = {tile: panels_cycles(target, needed, *tile) for tile in sorted(tiles)}
+
+    def choice(cut: Cut) -> tuple[float, Cut, tuple[int, int]]:
+        count = cut.lines * (cut.tiles + cut.halo_tiles)
+        tile = usual
+        if count <= FEW_ROWS * usual[0]:
+            tile = min(steps, key=lambda tile: ceil(count / tile[0]) * steps[tile])
+        return _cycles(problem, target, cut, *tile), cut, tile
+
+    cuts = (cut for cut in cuts_of(problem, target) if form in (None, (cut.outputs, cut.taps)))
+    return min(map(choice, cuts), key=lambda choice: choice[0])
 
 
 def _in_tasks(problem: Problem, target: Target, kernel: WinogradKernel, cut: Cut, cycles: float) -> Plan:
