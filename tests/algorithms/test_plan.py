@@ -14,7 +14,7 @@ from strategies import conv_specs, random_arrays
 
 import faltung as ft
 from faltung.algorithms import choose
-from faltung.algorithms.choose import choose_plan
+from faltung.algorithms.choose import choose_pass, choose_plan
 from faltung.codegen.call import FIELDS
 from faltung.errors import UnsupportedConvError
 from faltung.machine import known
@@ -25,12 +25,12 @@ from faltung.plan.tile import candidates
 from faltung.runtime import processor as host
 from faltung.runtime.launch import Launch
 
-ALGORITHMS = [algorithm.name for algorithm in choose.FORWARD]
+ALGORITHMS = [algorithm.name for algorithm in choose.KERNELS]
 TARGETS = {"AVX-512": known.AVX512, "AVX2": known.AVX2, "SSE2": known.SSE2, "NEON": known.NEON}
 
 
 def plan_of(spec: ft.ConvSpec, target: Target = TARGETS["AVX-512"]) -> Plan:
-    plan = choose_plan(Problem.of(spec), target)
+    plan = choose_pass(Problem.of(spec), target)
     assert isinstance(plan, Plan), "a kernel of ours is wanted"
     return plan
 
@@ -45,7 +45,7 @@ def test_plans_do_not_depend_on_the_number_of_threads(spec: ft.ConvSpec, target:
         plans = []
         for num_threads in (1, 2, 7, 64):
             ft.set_num_threads(num_threads)
-            plans.append(plan_of(spec.replace(batch=64), TARGETS[target]))
+            plans.append(choose_plan(Problem.of(spec.replace(batch=64)), TARGETS[target]))
         assert plans.count(plans[0]) == len(plans), repro(spec, 0)
     finally:
         ft.set_num_threads(before)
