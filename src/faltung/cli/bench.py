@@ -171,7 +171,7 @@ def _hunt(
         bag = hunt(modes, seconds=seconds, seed=seed, peers=peers, layout=layout, given=given, tell=tell)
     for line in lines(bag):
         click.echo(line)
-    _exit([f"wrong: {line}" for line in bag.wrong])
+    exit_for([f"wrong: {line}" for line in bag.wrong])
 
 
 def _with_mode(name: str, text: str, mode: str | None, layout: str | None) -> tuple[str, ConvSpec]:
