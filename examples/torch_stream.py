@@ -32,7 +32,7 @@ class BeatDetector(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the mean of squared slopes around each sample."""
         steep: torch.Tensor = self.slope(self.band(x))
-        return self.mean(steep * steep)  # type: ignore[no-any-return]
+        return self.mean(steep * steep)
 
 
 def main() -> None:

@@ -220,7 +220,7 @@ class CacheCosts:
     most_aliased: int = 8
     """… which hold about so many of them: the ways of L1."""
     far_kernel_bytes_per_cycle: float = 24.0
-    """Of a network's packed kernel that L2 does not hold: other layers have driven it out, and a sample waits for it."""
+    """Of a network's packed kernel that L2 does not hold: other layers drove it out, and a sample waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

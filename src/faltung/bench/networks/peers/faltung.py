@@ -8,7 +8,7 @@ from faltung.bench.networks.peers.peer import Call, Peer, Work
 
 
 class Faltung(Peer):
-    """`ft.compile(model)`, on NumPy arrays."""
+    """`ft.compile(model, freeze=True)`, on NumPy arrays: peers that run files hold their weights as they were, too."""
 
     hosts = ("torch", "keras", "onnx")
     packages: ClassVar[tuple[str, ...]] = ("faltung", "numpy", "llvmlite")
@@ -22,5 +22,5 @@ class Faltung(Peer):
         """Return a call of the compiled network."""
         inputs = list(work.inputs.values())
         example = {"example": inputs[0] if len(inputs) == 1 else inputs}
-        net = ft.compile(work.network.build(), **example)
+        net = ft.compile(work.network.build(), freeze=True, **example)
         return lambda: net(*inputs)
