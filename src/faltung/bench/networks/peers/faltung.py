@@ -21,6 +21,5 @@ class Faltung(Peer):
     def prepare(self, work: Work) -> Call:
         """Return a call of the compiled network."""
         inputs = list(work.inputs.values())
-        example = {"example": inputs[0] if len(inputs) == 1 else inputs}
-        net = ft.compile(work.network.build(), freeze=True, **example)
+        net = ft.compile(work.network.build(), inputs[0] if len(inputs) == 1 else inputs, freeze=True)
         return lambda: net(*inputs)
