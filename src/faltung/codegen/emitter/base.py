@@ -31,6 +31,7 @@ class Base:
         self.has_fma = target.has_fma
         self.has_masked_stores = target.has_masked_stores
         self.b: ir.IRBuilder
+        self._splats: dict[tuple[str, str], Value] = {}
 
     def _set_lanes(self, lanes: int) -> None:
         self.lanes = lanes

@@ -15,7 +15,10 @@ class Vectors(Values):
         return Variable(self, self._stack_slot(self.vector, name), self.vector, None)
 
     def splat(self, number: float) -> Value:
-        return ir.Constant(self.vector, [number] * self.lanes)
+        key = self._suffix, float(number).hex()  # which tells -0.0 from 0.0
+        if key not in self._splats:  # writing out so many lanes is a good part of what emitting takes
+            self._splats[key] = ir.Constant(self.vector, number)
+        return self._splats[key]
 
     def number(self, value: Int) -> Value:
         """An integer as an element, in every lane."""
@@ -23,7 +26,7 @@ class Vectors(Values):
 
     def _splat(self, scalar: Value, kind: ir.VectorType) -> Value:
         one = self.b.insert_element(ir.Constant(kind, ir.Undefined), scalar, I32(0))
-        zeros = ir.Constant(ir.VectorType(I32, kind.count), [0] * kind.count)
+        zeros = ir.Constant(ir.VectorType(I32, kind.count), None)
         return self.b.shuffle_vector(one, ir.Constant(kind, ir.Undefined), zeros)
 
     # -- lane by lane
@@ -59,7 +62,7 @@ class Vectors(Values):
     def mantissa_and_exponent(self, a: Value, exponent_width: int, least: float) -> tuple[Value, Value]:
         """m and k with a = m * 2**k and least <= m < 2 * least, for positive normal numbers."""
         mantissa = 8 * self.element_bytes - 1 - exponent_width
-        shift = ir.Constant(self.bits, [mantissa] * self.lanes)
+        shift = ir.Constant(self.bits, mantissa)
         pattern = self.b.bitcast(a, self.bits)
         k = self.b.ashr(self.b.sub(pattern, self.b.bitcast(self.splat(least), self.bits)), shift)
         m = self.b.sub(pattern, self.b.shl(k, shift))
@@ -80,7 +83,7 @@ class Vectors(Values):
     def power_of_two(self, exponent_bits: Value, exponent_width: int) -> Value:
         """2**k where the low bits of the vector's bit pattern hold k plus the bias of the format's exponent."""
         mantissa = 8 * self.element_bytes - 1 - exponent_width
-        shift = ir.Constant(self.bits, [mantissa] * self.lanes)
+        shift = ir.Constant(self.bits, mantissa)
         return self.b.bitcast(self.b.shl(self.b.bitcast(exponent_bits, self.bits), shift), self.vector)
 
     # -- across lanes
