@@ -76,7 +76,7 @@ def faltung(*arguments: str | Path) -> Result:
 def test_help_names_the_commands_that_exist() -> None:
     shown = faltung("--help").stdout
     assert all(f"  {name} " in shown for name in cli.main.commands)
-    names = "bench cache compile demo doctor explain info show tune"
+    names = "bench cache compile demo doctor explain info show stream tune"
     assert sorted(cli.main.commands) == names.split()
     assert all(faltung(name, "--help").exit_code == 0 for name in cli.main.commands)
 

@@ -208,7 +208,7 @@ def test_strides_that_nothing_reads_list_every_refusal() -> None:
         ": grouped: passed over, there is one group; direct_nchw: passed over, neighbours along w, or their channels, "
         "do not lie side by side; direct_nhwc: passed over, a line has gaps; direct_nchw_transposed: passed over, "
         "channels lie side by side as it is; winograd: passed over, a line has gaps; "
-        "fft: passed over, fewer than 64 taps."
+        "fft: passed over, fewer than 64 taps; moved: passed over, channels lie side by side already."
     )
 
 

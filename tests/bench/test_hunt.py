@@ -1,5 +1,6 @@
 """The hunt: what it draws, what it calls right, what it makes of a finding, and its command."""
 
+from collections.abc import Iterator
 from random import Random
 
 import numpy as np
@@ -22,6 +23,16 @@ SPECS = (
     "conv2d n2 h8 w9 ic3 oc4 kh3 kw2 sh2 sw1 nchw oihw",
     "conv3d n1 d4 h5 w6 ic2 oc3 kd2 kh3 kw3 pd1 ph1 pw1",
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _torch_as_it_was() -> Iterator[None]:
+    """A hunt has its process to itself; tests have not."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    yield
+    torch.set_grad_enabled(True)
+    torch.set_num_threads(threads)
 
 
 def test_the_same_seed_draws_the_same_specs_of_every_sort() -> None:

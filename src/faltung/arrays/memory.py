@@ -2,6 +2,7 @@
 
 import math
 import os
+from dataclasses import replace
 
 from faltung.errors import ShapeError
 from faltung.spec import ConvSpec
@@ -13,10 +14,11 @@ def check_memory(function: str, spec: ConvSpec) -> ConvSpec:
     """Return the spec, unless its padding makes a result, or a padded input, larger than this machine's memory."""
     if max(map(max, spec.padding)) <= max(spec.in_size, default=0):
         return spec
-    padded = [low + size + high for size, (low, high) in zip(spec.in_size, spec.padding, strict=True)]
-    is_written_out = spec.padding_mode != "zeros"
-    input_bytes = spec.num_samples * spec.in_channels * math.prod(padded) * ITEM_BYTES[spec.dtype] * is_written_out
-    needed, present = max(spec.output_bytes, input_bytes), _memory_bytes()
+    some = spec if spec.num_samples else replace(spec, batch=1)  # no array has such sizes, not even an empty one
+    padded = [low + size + high for size, (low, high) in zip(some.in_size, some.padding, strict=True)]
+    is_written_out = some.padding_mode != "zeros"
+    input_bytes = some.num_samples * some.in_channels * math.prod(padded) * ITEM_BYTES[some.dtype] * is_written_out
+    needed, present = max(some.output_bytes, input_bytes), _memory_bytes()
     if needed <= present:
         return spec
     got = f"padding {plain(spec.padding)}, which needs {needed / 2**30:,.0f} GiB of {present / 2**30:,.0f}"

@@ -59,7 +59,7 @@ def convolve(
     else:
         y = torch.conv3d(x, kernel, bias, stride, 0, dilation, groups)
     if channels_last:
-        y = y.movedim(y.dim() - 1 - rank, y.dim() - 1)
+        y = y.movedim(x.dim() - 1 - rank, x.dim() - 1)  # freezing takes y.dim() for that of a batch
     return y
 
 

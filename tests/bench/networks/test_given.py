@@ -20,8 +20,9 @@ def net():
 """
 
 
-def test_a_model_is_compared_with_its_host_and_the_runtimes(tmp_path: Path) -> None:
+def test_a_model_is_compared_with_its_host_and_the_runtimes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
+    monkeypatch.setenv("COLUMNS", "120")
     file = tmp_path / "model.py"
     file.write_text(MODEL, encoding="utf-8")
     saved = tmp_path / "net.faltung"

@@ -51,6 +51,8 @@ def refuse(problem: Problem, _: Target) -> str | None:
     """Why not by way of channels last."""
     if problem.is_channels_last or not problem.is_multichannel:
         return "channels lie side by side already"
+    if 0 in problem.in_size:
+        return "there is nothing to move"
     return None
 
 
