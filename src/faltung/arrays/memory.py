@@ -14,7 +14,7 @@ def check_memory(function: str, spec: ConvSpec) -> ConvSpec:
     """Return the spec, unless its padding makes a result, or a padded input, larger than this machine's memory."""
     if max(map(max, spec.padding)) <= max(spec.in_size, default=0):
         return spec
-    some = spec if spec.num_samples else replace(spec, batch=1)  # no array has such sizes, not even an empty one
+    some = spec if spec.num_samples else replace(spec, batch=(1,))  # no array has such sizes, not even an empty one
     padded = [low + size + high for size, (low, high) in zip(some.in_size, some.padding, strict=True)]
     is_written_out = some.padding_mode != "zeros"
     input_bytes = some.num_samples * some.in_channels * math.prod(padded) * ITEM_BYTES[some.dtype] * is_written_out
