@@ -1,7 +1,6 @@
 """`faltung bench`: one convolution against the machine's bound, algorithms, or libraries side by side."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from faltung.bench.hunt.draw import MODES
 from faltung.bench.networks.peers import PEERS as HOSTS
 from faltung.bench.peers import PEERS
 from faltung.bench.suite import LAYOUTS, SUITES, in_layout, load
-from faltung.cli.console import EXISTING_FILE, OUTPUT_FILE, Failure, console, one_line, progress, telling
+from faltung.cli.console import EXISTING_FILE, OUTPUT_FILE, Failure, console, exit_for, one_line, progress, telling
 from faltung.errors import CodegenError, ShapeError, UnsupportedConvError
 from faltung.spec import ConvSpec, read_cases
 
@@ -246,11 +245,3 @@ def _compare_networks(names: str, **options: Any) -> None:
     with telling("Starting", None) as tell:
         troubles = whole_networks(names, console(), tell, **options)
     exit_for(troubles)
-
-
-def exit_for(troubles: list[str]) -> None:
-    """Say what is wrong and exit with 2 if it is numbers, with 1 if it is only times."""
-    for trouble in troubles:
-        click.echo(trouble, err=True)
-    if troubles:
-        sys.exit(2 if any(trouble.startswith("wrong") for trouble in troubles) else 1)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from faltung.cli.bench import exit_for
-from faltung.cli.console import OUTPUT_FILE, Failure, console, telling
+from faltung.cli.console import OUTPUT_FILE, Failure, console, example_of, exit_for, telling
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -36,15 +35,9 @@ def compile_(model: str, example: str | None, bench: bool, seconds: float, file:
     from faltung.graph.network import Network
     from faltung.models.load import load
 
-    shapes = None
-    if example is not None:
-        try:
-            shapes = [tuple(int(size) for size in shape.split("x") if size) for shape in example.split(",")]
-        except ValueError:
-            raise Failure(f"--example must be a shape such as 1x3x100; got {example!r}.") from None
     with _watching():
         found = load(model)
-        net = ft.compile(found, shapes[0] if shapes and len(shapes) == 1 else shapes)
+        net = ft.compile(found, example_of(example))
         if not isinstance(net, Network):
             raise Failure(f"{model} is a single convolution; `faltung explain` tells about it.")
         text = net.explain()

@@ -30,6 +30,25 @@ def one_line(error: FaltungError) -> str:
     return " ".join(str(error).split())
 
 
+def example_of(text: str | None) -> "tuple[int, ...] | list[tuple[int, ...]] | None":
+    """The shapes that --example gives, "1x3x100,1x8"; of one input the shape itself."""
+    if text is None:
+        return None
+    try:
+        first, *others = [tuple(int(size) for size in shape.split("x") if size) for shape in text.split(",")]
+    except ValueError:
+        raise Failure(f"--example must be a shape such as 1x3x100; got {text!r}.") from None
+    return [first, *others] if others else first
+
+
+def exit_for(troubles: list[str]) -> None:
+    """Say what is wrong and exit with 2 if it is numbers, with 1 if it is only times."""
+    for trouble in troubles:
+        click.echo(trouble, err=True)
+    if troubles:
+        sys.exit(2 if any(trouble.startswith("wrong") for trouble in troubles) else 1)
+
+
 def console() -> "Console":
     """Return the console for results; into a file or a pipe, lines have 120 columns."""
     from rich.console import Console

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from faltung.cli.console import EXISTING_FILE, Failure
+from faltung.cli.console import EXISTING_FILE, Failure, example_of
 
 if TYPE_CHECKING:
     from faltung.streams.stream import Stream
@@ -43,18 +43,11 @@ def stream(
     if csv_file is not None and wav_file is not None:
         raise Failure("give --csv or --wav, not both.")
     found = ft.load(model) if model.endswith(".npz") else load(model)
-    live = ft.stream(found, None if example is None else _shape(example), axis=axis)
+    live = ft.stream(found, example_of(example), axis=axis)
     click.echo(live.explain())
     file = csv_file or wav_file
     if file is not None:
         _listen(live, _signal(live, file), chunk, sample_rate or (_rate_of(wav_file) if wav_file else None))
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(size) for size in text.split("x"))
-    except ValueError:
-        raise Failure(f"--example must be a shape such as 1x3x1000; got {text!r}.") from None
 
 
 def _signal(live: "Stream", file: Path) -> Any:

@@ -197,9 +197,9 @@ class _Walk:
         time = self.flows.axes.get(node.inputs[0], -1)
         low, high = padding
         if node.op == "pad":
-            return {"padding": _with(node["padding"], time, padding)}
+            return {"padding": with_entry(node["padding"], time, padding)}
         if node.op == "slice":
-            return {"starts": _with(node["starts"], time, 0), "stops": _with(node["stops"], time, None)}
+            return {"starts": with_entry(node["starts"], time, 0), "stops": with_entry(node["stops"], time, None)}
         if node.op in ("reshape", "expand"):
             return {"shape": shape}
         if "layout" not in node.attributes:
@@ -209,12 +209,12 @@ class _Walk:
             return {"out_size": tuple(shape[axis] for axis in axes)}
         place = axes.index(time)
         if node.op == "conv_transpose":
-            more = _with(node["output_padding"], place, max(-high, 0))
-            return {"padding": _with(node["padding"], place, (low, max(high, 0))), "output_padding": more}
-        return {"padding": _with(node["padding"], place, padding)}
+            more = with_entry(node["output_padding"], place, max(-high, 0))
+            return {"padding": with_entry(node["padding"], place, (low, max(high, 0))), "output_padding": more}
+        return {"padding": with_entry(node["padding"], place, padding)}
 
 
-def _with(numbers: tuple[Any, ...], place: int, number: Any) -> tuple[Any, ...]:
+def with_entry(numbers: tuple[Any, ...], place: int, number: Any) -> tuple[Any, ...]:
     """The numbers with another one at a place."""
     return (*numbers[:place], number, *numbers[place + 1 :])
 

@@ -14,7 +14,7 @@ from faltung.graph.weights import Weights
 from faltung.streams.flow import Flows
 from faltung.streams.memory import Memory
 from faltung.streams.step import Step
-from faltung.streams.step_graph import Moment, is_steady, moment, step_graph
+from faltung.streams.step_graph import Moment, is_steady, moment, step_graph, with_entry
 
 MOST_STEPS = 256
 """Plans that a stream keeps, one for each length of a chunk and phase; the one unused longest goes first."""
@@ -70,7 +70,7 @@ class Stream:
 
     def flush(self) -> Any:
         """The outputs that the end of the signal completes, with the padding that the network puts behind it."""
-        nothing = [np.empty(_with_time(shape, axis, 0), dtype) for shape, axis, dtype in self._inputs]
+        nothing = [np.empty(with_entry(shape, axis, 0), dtype) for shape, axis, dtype in self._inputs]
         outputs = self._advance(nothing, is_end=True)
         self._has_ended = True
         return self._assemble(outputs)
@@ -170,7 +170,7 @@ class Stream:
         """An input as a contiguous array of the network's element type."""
         shape, axis, dtype = self._inputs[n]
         found = np.asarray(array.detach() if hasattr(array, "detach") else array)
-        if found.ndim != len(shape) or found.shape != _with_time(shape, axis, found.shape[axis]):
+        if found.ndim != len(shape) or found.shape != with_entry(shape, axis, found.shape[axis]):
             asked = ", ".join("any" if n == axis else str(size) for n, size in enumerate(shape))
             raise ShapeError(f"stream: input {n} takes chunks of shape ({asked}); got {found.shape}.")
         if found.dtype.kind not in "biuf":
@@ -205,7 +205,7 @@ class Stream:
             after = Moment(self.flows.totals(end), {}) if is_end else moment(self.flows, end)
             what = step_graph(self.flows, before, after, is_end=is_end)
             empty = {
-                name: (_with_time(shape, axis, 0), dtype)
+                name: (with_entry(shape, axis, 0), dtype)
                 for name, (shape, axis, dtype) in zip(self.graph.outputs, self._outputs, strict=True)
             }
             step = self._steps[key] = Step(what, empty, self._weights)
@@ -213,11 +213,6 @@ class Stream:
                 self._steps.popitem(last=False)
         self._steps.move_to_end(key)
         return step
-
-
-def _with_time(shape: tuple[int, ...], axis: int, count: int) -> tuple[int, ...]:
-    """The shape with so many steps along time."""
-    return (*shape[:axis], count, *shape[axis + 1 :])
 
 
 def _first_steady(flows: Flows) -> int:
